@@ -1,0 +1,42 @@
+# Every target sets up what it needs: a fresh machine has git, make and Python >= 3.11, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench soak lock clean
+
+demo: $(READY)  ## run the order approval workflow over 500 orders; run it again after a kill -9 and it continues
+	@$(BIN)/python -m examples.order_approval.demo $(DEMO_ARGS)
+
+test: $(READY)  ## the whole test suite, under five minutes on two cores
+	@$(BIN)/python -m pytest -n 2 -q $(TEST_ARGS)
+
+check: $(READY)  ## format, lint, types, import directions, house rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/house
+
+bench: $(READY)  ## the speed figures of the README, medians of three rounds
+	@$(BIN)/python -m benchmarks.table $(BENCH_ARGS)
+
+soak: $(READY)  ## the long tests
+	@$(BIN)/python -m pytest -q -m soak --override-ini addopts= $(TEST_ARGS)
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Stepkeel needs Python >= 3.11, this is %d.%d; name another with PYTHON=python3.x" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "setting up $(VENV) (once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+lock:  ## resolve the dependencies anew, every file pinned by its hash
+	@$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
+	@$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--all-extras --group dev --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache demo.db*

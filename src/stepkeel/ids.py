@@ -1,0 +1,58 @@
+"""The only maker of ids and of chance.
+
+Ids are UUIDv7 (RFC 9562): time-ordered, because random keys spread every write over the whole tree.
+`fraction` is the kernel's only source of chance: a pure function of the seed it was given.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+__all__ = ["IdMaker", "fraction"]
+
+_MASK64 = (1 << 64) - 1
+
+
+class IdMaker:
+    """Makes UUIDv7 text that grows strictly within a process: 48 bits of ms, 12 bits of the rest of it, 62 random."""
+
+    def __init__(self, entropy: int | None = None) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+        self._pid = 0
+        self._chance = entropy
+        self._state = 0
+
+    def _draw(self) -> int:
+        """64 bits of chance: SplitMix64 (Steele, Lea, Flood 2014) over a state seeded from the system, anew after a fork."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._state = int.from_bytes(os.urandom(8), "big") if self._chance is None else self._chance
+        self._state = (self._state + 0x9E3779B97F4A7C15) & _MASK64
+        return _mix(self._state)
+
+    def id(self, now: int) -> str:
+        """A new id. `now` is in microseconds since 1970."""
+        with self._lock:
+            ticks = (now // 1000 << 12) | (now % 1000 * 4096 // 1000)
+            ticks = self._last = max(ticks, self._last + 1)
+            low = (self._draw() & 0x3FFFFFFFFFFFFFFF) | 0x8000000000000000
+        text = f"{ticks >> 12:012x}7{ticks & 0xFFF:03x}{low:016x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def seed(self) -> int:
+        """63 bits of chance for one decision."""
+        with self._lock:
+            return self._draw() >> 1
+
+
+def _mix(value: int) -> int:
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK64
+    return value ^ (value >> 31)
+
+
+def fraction(seed: int, n: int = 0) -> float:
+    """A number in [0, 1) that depends on `seed` and `n` alone."""
+    return _mix((seed + (n + 1) * 0x9E3779B97F4A7C15) & _MASK64) / (1 << 64)

@@ -1,0 +1,1 @@
+"""Nouns: frozen records and enums. Nothing here does anything."""

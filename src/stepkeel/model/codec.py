@@ -1,0 +1,169 @@
+"""The one seam between an author's data type and bytes: JSON objects, by msgspec, or by pydantic for its own models."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, cast, get_type_hints
+
+import msgspec
+
+from stepkeel.errors import DataInvalid, StepkeelError
+
+__all__ = ["Codec", "split_fields", "to_json"]
+
+_fields: Callable[[bytes | msgspec.Raw], dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_plain = msgspec.json.Encoder()
+
+
+def split_fields(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The fields of an encoded record, each still encoded."""
+    return _fields(raw)
+
+
+def to_json(value: Any) -> bytes:
+    """Any value that JSON can say. Raises DataInvalid on others."""
+    try:
+        return _plain.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise DataInvalid(f"{type(value).__name__} cannot be stored: {error}") from None
+
+
+class Codec:
+    """Encodes, decodes and checks one type: dataclass, msgspec.Struct, TypedDict, attrs class or pydantic model.
+
+    `Any` stands for a mapping that nothing is known of. Everything wrong is DataInvalid, naming the type and the place.
+    """
+
+    __slots__ = ("_decode", "_encode", "_mapping", "_pydantic", "fields", "name", "type")
+
+    def __init__(self, kind: Any) -> None:
+        self.type: Any = kind
+        self.name: str = getattr(kind, "__name__", str(kind))
+        self._pydantic: Any = None
+        self._mapping = kind is Any or _is_typed_dict(kind) or kind is dict
+        target: Any = dict[str, Any] if kind is Any or kind is dict else kind
+        if hasattr(kind, "__pydantic_validator__"):
+            from pydantic import TypeAdapter
+
+            self._pydantic = TypeAdapter[Any](kind)
+            self._encode: Callable[[Any], bytes] = self._pydantic.dump_json
+            self._decode: Callable[[Any], Any] = self._pydantic.validate_json
+            self.fields: dict[str, Any] | None = {n: f.annotation for n, f in kind.model_fields.items()}
+            return
+        try:
+            info = msgspec.inspect.type_info(target)
+            decoder = msgspec.json.Decoder(target)
+        except (TypeError, ValueError, NameError) as error:
+            raise DataInvalid(f"{self.name} cannot be used as data: {error}") from None
+        if not isinstance(
+            info, msgspec.inspect.StructType | msgspec.inspect.DataclassType | msgspec.inspect.TypedDictType | msgspec.inspect.DictType
+        ) or getattr(info, "array_like", False):
+            raise DataInvalid(
+                f"{self.name} cannot be used as data",
+                remedy="a dataclass, msgspec.Struct, TypedDict, attrs class or pydantic model: something with named fields",
+            )
+        # The order of a set depends on the process; sorting costs dict order, so only types that hold sets pay it.
+        self._encode = msgspec.json.Encoder(order="deterministic" if _holds_set(info, set()) else None).encode
+        self._decode = decoder.decode
+        self.fields = None if isinstance(info, msgspec.inspect.DictType) else _hints(kind)
+
+    def encode(self, value: Any) -> bytes:
+        """Encoded bytes of a value of this type. Raises DataInvalid."""
+        if self._mapping:
+            if not isinstance(value, Mapping):
+                raise DataInvalid(f"{self.name} expected, got {type(value).__name__}")
+        elif not isinstance(value, self.type):
+            raise DataInvalid(f"{self.name} expected, got {type(value).__name__}")
+        try:
+            return self._encode(value)
+        except StepkeelError:
+            raise
+        except Exception as error:
+            raise DataInvalid(f"{self.name} cannot be stored: {error}") from None
+
+    def decode(self, raw: bytes | msgspec.Raw) -> Any:
+        """A fresh value, checked against the type. Raises DataInvalid."""
+        try:
+            return self._decode(bytes(raw) if self._pydantic else raw)
+        except Exception as error:
+            raise DataInvalid(f"{self.name}: {error}") from None
+
+    def checked(self, value: Any) -> tuple[bytes, Any]:
+        """Encoded bytes and a fresh copy decoded from them: what is stored is known to be readable."""
+        raw = self.encode(value)
+        return raw, self.decode(raw)
+
+    def from_input(self, value: Any) -> bytes:
+        """Bytes of what a caller gave: a value of the type, or a mapping of its fields with no unknown one among them."""
+        if not self._mapping and isinstance(value, self.type):
+            return self.checked(value)[0]
+        if not isinstance(value, Mapping):
+            raise DataInvalid(f"{self.name} expected, got {type(value).__name__}")
+        given = json.loads(to_json(value))
+        raw = self._encode(self.decode(to_json(value)))
+        unknown = sorted(_unknown(given, json.loads(raw), "$"))
+        if unknown:
+            raise DataInvalid(f"{self.name} has no field {', '.join(unknown)}", remedy=f"known: {', '.join(self.fields or ())}")
+        return raw
+
+    def updated(self, value: Any, change: Mapping[str, Any]) -> Any:
+        """The value with some fields set. Raises DataInvalid on unknown fields."""
+        if self.fields is not None:
+            unknown = sorted(set(change) - set(self.fields))
+            if unknown:
+                raise DataInvalid(f"{self.name} has no field {', '.join(unknown)}", remedy=f"known: {', '.join(self.fields)}")
+        if self._mapping:
+            return {**value, **change}
+        if self._pydantic is not None:
+            return value.model_copy(update=dict(change))
+        if isinstance(value, msgspec.Struct):
+            return msgspec.structs.replace(value, **change)
+        if dataclasses.is_dataclass(value):
+            return dataclasses.replace(cast("Any", value), **change)
+        import attrs
+
+        return attrs.evolve(value, **change)
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of the type."""
+        if self._pydantic is not None:
+            return self._pydantic.json_schema()
+        return msgspec.json.schema(dict[str, Any] if self.type is Any else self.type)
+
+
+def _is_typed_dict(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, dict) and hasattr(kind, "__total__")
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(kind, include_extras=True)
+    except NameError as error:
+        raise DataInvalid(f"{kind.__name__} cannot be used as data: {error}") from None
+
+
+def _holds_set(info: Any, seen: set[int]) -> bool:
+    if id(info) in seen:
+        return False
+    seen.add(id(info))
+    if isinstance(info, msgspec.inspect.SetType | msgspec.inspect.FrozenSetType):
+        return True
+    inner: list[Any] = []
+    for name in ("type", "item_type", "key_type", "value_type"):
+        inner.append(getattr(info, name, None))
+    inner += [getattr(f, "type", f) for n in ("fields", "types", "item_types") for f in getattr(info, n, ())]
+    return any(_holds_set(i, seen) for i in inner if isinstance(i, msgspec.inspect.Type))
+
+
+def _unknown(given: Any, kept: Any, place: str) -> list[str]:
+    """Fields of what was given that are not in what was kept."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        left, right = cast("dict[str, Any]", given), cast("dict[str, Any]", kept)
+        lost = [f"{place}.{k}"[2:] for k in left if k not in right]
+        return lost + [u for k in left if k in right for u in _unknown(left[k], right[k], f"{place}.{k}")]
+    if isinstance(given, list) and isinstance(kept, list):
+        pairs = zip(cast("list[Any]", given), cast("list[Any]", kept), strict=False)
+        return [u for n, (a, b) in enumerate(pairs) for u in _unknown(a, b, f"{place}[{n}]")]
+    return []

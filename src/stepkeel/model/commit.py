@@ -1,0 +1,167 @@
+"""Everything that may be written, as records. A batch is applied whole or not at all, each row fenced by itself."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["Answer", "Batch", "Commit", "Delivery", "HistoryRow", "InboxRow", "Receipt", "Row", "Settled", "Start", "Step", "StartRow"]
+
+
+class HistoryRow(msgspec.Struct, frozen=True):
+    """One decision as history keeps it; `events` and `changes` are encoded JSON."""
+
+    revision: int
+    at: int
+    actor: str
+    worker: str
+    events: bytes
+    changes: bytes
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """The fate of an inbox row."""
+
+    seq: int
+    status: Literal["processed", "ignored", "rejected", "failed"]
+    reason: str
+    at: int
+
+
+class StartRow(msgspec.Struct, frozen=True):
+    """What a start says about its instance and no step changes."""
+
+    tenant: str
+    definition: str
+    version: int
+    key: str | None = None
+    correlation_id: str | None = None
+    priority: int = 2
+    attributes: bytes = b"{}"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What a step writes into the row. `release`: owner goes, epoch grows, `wake_at` is set (unless `inbox > seen`)."""
+
+    status: str
+    state: str
+    label: str
+    revision: int
+    snapshot: bytes | None
+    at: int
+    seen: int
+    history: tuple[HistoryRow, ...] = ()
+    settled: tuple[Settled, ...] = ()
+    release: bool = False
+    wake_at: int | None = None
+    ended: bool = False
+    fault: str | None = None
+
+
+class Start(msgspec.Struct, frozen=True):
+    """A new instance; `owner` is the starter if it has room for it."""
+
+    id: str
+    row: StartRow
+    step: Step
+    owner: str | None = None
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """A step of one instance, fenced by who owns it and by the revision it was decided on."""
+
+    id: str
+    owner: str | None
+    epoch: int
+    revision: int
+    step: Step
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A row for another's inbox. `key` is never empty: the caller makes one before it first sends."""
+
+    instance_id: str
+    kind: Literal["signal", "control"]
+    name: str
+    payload: bytes
+    key: str
+    actor: str
+    at: int
+    limit: int = 10_000
+
+
+class Batch(msgspec.Struct, frozen=True):
+    starts: tuple[Start, ...] = ()
+    commits: tuple[Commit, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.starts) + len(self.commits) + len(self.deliveries)
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What became of a delivery: `pending, processed, ignored, rejected, failed`; `refused` is a code (nothing stored)."""
+
+    seq: int = 0
+    status: str = "pending"
+    reason: str = ""
+    key: str = ""
+    duplicate: bool = False
+    refused: Literal["", "not_found", "instance_ended", "inbox_full"] = ""
+    owner: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """In the order of the batch. A start answers with the id that holds its key, its own when it was created.
+
+    A commit answers True when its row matched.
+    """
+
+    starts: tuple[str, ...] = ()
+    commits: tuple[bool, ...] = ()
+    deliveries: tuple[Receipt, ...] = ()
+
+
+class InboxRow(msgspec.Struct, frozen=True):
+    instance_id: str
+    seq: int
+    kind: str
+    name: str
+    payload: bytes
+    key: str
+    stamp: int
+    actor: str
+    status: str
+    reason: str
+    received_at: int
+    processed_at: int | None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row of `instances`."""
+
+    id: str
+    tenant: str
+    definition: str
+    version: int
+    key: str | None
+    status: str
+    state: str
+    label: str
+    revision: int
+    snapshot: bytes
+    attributes: bytes
+    wake_at: int | None
+    owner: str | None
+    epoch: int
+    takeovers: int
+    inbox: int
+    seen: int
+    fault: str | None
+    priority: int
+    correlation_id: str | None
+    created_at: int
+    updated_at: int
+    completed_at: int | None
+    archived: bool = False

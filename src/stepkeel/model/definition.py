@@ -1,0 +1,109 @@
+"""What an author wrote, normalised and immutable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from stepkeel.model.codec import Codec
+from stepkeel.model.node import Activity, Node
+from stepkeel.model.policy import CompensationPolicy, Unhandled
+from stepkeel.model.reaction import Reaction, Transition
+
+__all__ = ["Definition", "Ending", "Fingerprint", "Place", "Problem", "SignalType", "State"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a definition: a stable code, the place, what it is, and the remedy."""
+
+    code: str
+    place: str
+    message: str
+    remedy: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message} [{self.code}] -> {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a final state ends its machine."""
+
+    status: Literal["completed", "cancelled", "terminated", "failed"]
+    reason: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """A named phase: a body, the reactions while it is current, the automatic ways out, an ending for final ones."""
+
+    name: str
+    label: str = ""
+    body: tuple[Node, ...] = ()
+    signals: tuple[Reaction, ...] = ()
+    timeouts: tuple[Reaction, ...] = ()
+    failures: tuple[Reaction, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+    ending: Ending | None = None
+    line: str = ""
+
+    @property
+    def reactions(self) -> tuple[Reaction, ...]:
+        return self.signals + self.timeouts + self.failures
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SignalType:
+    """A declared signal. `keep` is None (the definition's choice), True, or a time to live in microseconds."""
+
+    name: str
+    type: Any
+    codec: Codec
+    keep: bool | int | None = None
+
+
+class Fingerprint(NamedTuple):
+    """Two hashes: `shape` (states, nodes, names, policies, schemas) and `code` (source of guards and mappings)."""
+
+    shape: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.shape}.{self.code}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a node stands in the definition: its body and its successor there."""
+
+    node: Node
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Definition:
+    """`places` maps an address (a path without visit and firing) to its node; `compensations` to the activity undone."""
+
+    name: str
+    version: int
+    data: Codec
+    initial: str
+    states: dict[str, State]
+    signals: dict[str, SignalType]
+    fingerprint: Fingerprint
+    unhandled: Unhandled = "reject"
+    compensation: CompensationPolicy = "continue_then_fail"
+    problems: tuple[Problem, ...] = ()
+    places: dict[str, Place] = field(default_factory=dict[str, Place])
+    reactions: dict[str, Reaction] = field(default_factory=dict[str, Reaction])
+    activities: dict[str, Activity] = field(default_factory=dict[str, Activity])
+
+    def keeps(self, signal: str) -> bool:
+        """True when a signal of this name that nothing takes stays pending."""
+        kind = self.signals.get(signal)
+        if kind is None or kind.keep is None:
+            return self.unhandled == "keep"
+        return kind.keep is not False

@@ -1,0 +1,64 @@
+"""History events: facts in the past tense, one vocabulary. An event says what the changed keys do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["EVENTS", "Event"]
+
+# name -> what its detail holds
+EVENTS: dict[str, str] = {
+    # instance
+    "created": "",
+    "waiting": "",
+    "paused": "reason",
+    "resumed": "reason",
+    "ending_began": "status, reason",
+    "completed": "reason",
+    "failed": "code, message",
+    "cancelled": "reason",
+    "terminated": "reason",
+    "redriven": "reason, from",
+    "set_aside": "fault",
+    "code_changed": "was, is",
+    "archived": "reason",
+    # state
+    "state_entered": "visit",
+    "transitioned": "from, to, trigger, by",
+    # activity
+    "activity_completed": "attempt",
+    "activity_failed": "attempt, code, message",
+    "activity_retried": "attempt, code, message",
+    "activity_retry_scheduled": "attempt, code, message, delay",
+    "activity_waiting": "reason",
+    "activity_deferred": "reason",
+    "activity_lost": "attempt, lost",
+    "activity_skipped": "code",
+    "activity_fell_back": "code, to",
+    "activity_stopped": "attempt",
+    "late_result_dropped": "attempt",
+    "step_recorded": "name",
+    # node
+    "wait_ended": "by",
+    # signal
+    "signal_processed": "seq, name",
+    "signal_ignored": "seq, name, reason",
+    "signal_rejected": "seq, name, reason",
+    "signal_failed": "seq, name, reason",
+    # timer
+    "timer_scheduled": "purpose, due_at",
+    "timer_fired": "purpose",
+    # compensation
+    "compensation_began": "of",
+    "compensation_completed": "of",
+    "compensation_failed": "of, code, message",
+    "compensation_skipped": "of, reason",
+}
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    type: str
+    path: str = ""
+    detail: dict[str, Any] = {}

@@ -1,0 +1,81 @@
+"""Nodes: what a body is made of. One record per kind; the rules of each stand in kernel/node/, one file per kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from stepkeel.model.policy import CompensateWhen, Retry
+
+__all__ = ["Activity", "ActivityNode", "Function", "Mapper", "Node", "PureNode", "WaitNode"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """A pure user function the kernel calls: guard, mapping, condition, transform.
+
+    `name` is the function's own, or its place for a lambda; `code` a hash of its source, empty if unknown.
+    """
+
+    call: Callable[..., Any]
+    name: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapper:
+    """Where a value goes in the data: a field, or a function of data and value."""
+
+    field: str = ""
+    function: Function | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Activity:
+    """A unit of user code with its policies. `target` is a function, or a class whose instances are called."""
+
+    name: str
+    target: Callable[..., Any]
+    retry: Retry | None = None
+    timeout: int | None = None
+    deadline: int | None = None
+    optional: bool = False
+    fallback: Activity | None = None
+    compensate: Activity | None = None
+    compensate_when: CompensateWhen = "done"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ActivityNode:
+    """Runs user code, attempt by attempt. Done when an attempt succeeds or the node is skipped."""
+
+    key: str
+    activity: Activity
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WaitNode:
+    """Waits for any of a signal and a time: the first of them ends it. Neither: done at once."""
+
+    key: str
+    signal: str = ""
+    when: Function | None = None
+    into: Mapper | None = None
+    delay: int | None = None
+    delay_of: Function | None = None
+    until_of: Function | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PureNode:
+    """No effect beyond the data and the log: `transform` changes data, `log` writes a line when it is durable."""
+
+    key: str
+    kind: Literal["log", "transform"]
+    function: Function | None = None
+    template: str = ""
+    level: str = "info"
+
+
+Node = ActivityNode | WaitNode | PureNode

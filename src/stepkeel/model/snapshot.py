@@ -1,0 +1,132 @@
+"""The whole of an instance between two decisions. Encoded as JSON into one column of its row."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import msgspec
+
+__all__ = ["ACTIVE", "TERMINAL", "EndingStage", "Failure", "Frame", "Pause", "Snapshot", "Status", "Undo", "flatten"]
+
+Status = Literal["created", "running", "waiting", "paused", "completed", "failed", "cancelled", "terminated"]
+STATUSES: tuple[str, ...] = get_args(Status)
+TERMINAL = frozenset({"completed", "failed", "cancelled", "terminated"})
+ACTIVE = frozenset({"running", "waiting"})
+
+# flying: an attempt is on its way · ready: may start · held: waits for attempts that are being stopped
+# backing_off: a retry timer runs · waiting: the activity returned Wait · deferred: put back, burns no attempt
+# failed: finally failed, not yet judged (only while paused) · stopping: told to stop, not yet ended
+Run = Literal["flying", "ready", "held", "backing_off", "waiting", "deferred", "failed", "stopping"]
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why something failed. `types` are the names of the exception's classes, most derived first."""
+
+    code: str
+    message: str = ""
+    path: str = ""
+    attempt: int = 0
+    types: tuple[str, ...] = ()
+    kind: Literal["business", "technical", "transient", "permanent", "again"] = "technical"
+    details: Any = None
+    causes: tuple[str, ...] = ()
+    undo_errors: tuple[Failure, ...] = ()
+    undone: tuple[str, ...] = ()
+    open: dict[str, Frame] = {}
+
+
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one open node remembers; defaults are not written, so an activity at its first attempt is `{}`."""
+
+    attempt: int = 1
+    lost: int = 0
+    first_at: int = 0
+    run: Run = "flying"
+    reason: str = ""
+    error: Failure | None = None
+    steps: dict[str, msgspec.Raw] = {}
+    progress: msgspec.Raw | None = None
+    fell_back: bool = False
+    since: int = 0
+    seq: int = 0
+    input: msgspec.Raw | None = None
+
+
+class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
+    actor: str = ""
+    reason: str = ""
+    at: int = 0
+
+
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A registered compensation: the node it undoes, the fields as that left them."""
+
+    n: int
+    path: str
+    changed: dict[str, msgspec.Raw] = {}
+
+
+class EndingStage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An ending under way: what status is wanted, why, and how far it is."""
+
+    status: str
+    stage: Literal["settling", "undoing"] = "settling"
+    reason: str = ""
+    failure: Failure | None = None
+    compensate: bool = True
+
+
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`revision` is the row's (a fault may have moved it on); `at` is the time of the last history entry."""
+
+    id: str
+    tenant: str
+    definition: str
+    version: int
+    fingerprint: str
+    status: Status
+    data: msgspec.Raw
+    revision: int = 0
+    at: int = 0
+    label: str = ""
+    schema: int = 1
+    state: str = ""
+    visits: dict[str, int] = {}
+    fired: dict[str, int] = {}
+    open: dict[str, Frame] = {}
+    timers: dict[str, dict[str, int]] = {}
+    closed: dict[str, int] = {}
+    undo: tuple[Undo, ...] = ()
+    ending: EndingStage | None = None
+    pause: Pause | None = None
+    reason: str = ""
+    failure: Failure | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in TERMINAL
+
+
+MAPS = ("visits", "fired", "open", "timers", "closed")
+SCALARS = ("fingerprint", "status", "label", "schema", "state", "ending", "pause", "reason", "failure")
+_DEFAULTS: dict[str, Any] = {"label": "", "schema": 1, "state": "", "ending": None, "pause": None, "reason": "", "failure": None}
+
+
+def flatten(snapshot: Snapshot) -> dict[str, Any]:
+    """The snapshot as flat keys (`state`, `data.amount`, `open.Pay/charge`): the form that history changes speak of.
+
+    Values that equal their default are left out.
+    """
+    flat: dict[str, Any] = {}
+    for name in SCALARS:
+        value = getattr(snapshot, name)
+        if name not in _DEFAULTS or value != _DEFAULTS[name]:
+            flat[name] = value
+    for name in MAPS:
+        for key, value in getattr(snapshot, name).items():
+            flat[f"{name}.{key}"] = value
+    for key, value in msgspec.json.decode(snapshot.data, type=dict[str, msgspec.Raw]).items():
+        flat[f"data.{key}"] = value
+    for entry in snapshot.undo:
+        flat[f"undo.{entry.n}"] = entry
+    return flat
