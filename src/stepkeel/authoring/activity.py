@@ -1,0 +1,158 @@
+"""The `activity` decorator, and how a callable is read: its Context and the services it asks for."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints, overload
+
+from stepkeel.authoring.context import Context
+from stepkeel.errors import BadRequest, DefinitionError
+from stepkeel.model.instant import to_span
+from stepkeel.model.node import Activity
+from stepkeel.model.policy import CompensateWhen, Retry
+
+__all__ = ["Call", "activity", "activity_of", "read_call"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MARK = "__stepkeel_activity__"
+
+
+@overload
+def activity(target: F, /) -> F: ...
+@overload
+def activity(
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: timedelta | float | None = None,
+    deadline: timedelta | float | None = None,
+    optional: bool = False,
+    fallback: Callable[..., Any] | None = None,
+    compensate: Callable[..., Any] | None = None,
+    compensate_when: CompensateWhen = "done",
+) -> Callable[[F], F]: ...
+def activity(
+    target: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: timedelta | float | None = None,
+    deadline: timedelta | float | None = None,
+    optional: bool = False,
+    fallback: Callable[..., Any] | None = None,
+    compensate: Callable[..., Any] | None = None,
+    compensate_when: CompensateWhen = "done",
+) -> Any:
+    """Mark a function, or a class with `__call__`, as an activity and give it policies. It stays what it was.
+
+    name             in history and idempotency keys; default: the function's name, a class's in snake case
+    retry            default: only TryAgain and TransientError are tried again
+    timeout          of one attempt; a timedelta or seconds; code `timeout`
+    deadline         over all attempts; no retry begins behind it; code `deadline`
+    optional         when it finally fails it is recorded as skipped and the flow goes on
+    fallback         an activity that runs in its stead when it finally fails
+    compensate       an activity that undoes it; runs when the instance fails, is cancelled or terminated
+    compensate_when  "done", or "started": also when it failed after its first attempt began (ambiguous effects)
+    Raises BadRequest on values that make no sense.
+    """
+    for label, span in (("timeout", timeout), ("deadline", deadline)):
+        if span is not None and to_span(span) <= 0:
+            raise BadRequest(f"activity({label}={span!r})", remedy="a positive timedelta or number of seconds")
+    if compensate_when not in ("done", "started"):
+        raise BadRequest(f"activity(compensate_when={compensate_when!r})", remedy="done or started")
+
+    def mark(found: Any) -> Any:
+        record = Activity(
+            name=name or _name_of(found),
+            target=found,
+            retry=retry,
+            timeout=None if timeout is None else to_span(timeout),
+            deadline=None if deadline is None else to_span(deadline),
+            optional=optional,
+            fallback=None if fallback is None else activity_of(fallback),
+            compensate=None if compensate is None else activity_of(compensate),
+            compensate_when=compensate_when,
+        )
+        setattr(found, _MARK, record)
+        return found
+
+    return mark if target is None else mark(target)
+
+
+def activity_of(target: Callable[..., Any]) -> Activity:
+    """The activity record of a callable; an undecorated one has no policies."""
+    record = getattr(target, "__dict__", {}).get(_MARK)
+    return record if isinstance(record, Activity) else Activity(_name_of(target), target)
+
+
+def _name_of(target: Any) -> str:
+    if inspect.isclass(target):
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", target.__name__).lower()
+    name = getattr(target, "__name__", type(target).__name__)
+    return "activity" if name == "<lambda>" else name
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How an activity is called: which data it expects, which input, which services by type (first parameter aside).
+
+    `construct` are the services of a class's constructor, `services` those of the call.
+    """
+
+    data: Any
+    input: Any
+    services: tuple[tuple[str, Any], ...]
+    construct: tuple[tuple[str, Any], ...] | None
+    is_async: bool
+
+
+def read_call(target: Callable[..., Any]) -> Call:
+    """Read the signature of an activity. Raises DefinitionError naming the parameter that cannot be understood."""
+    construct: tuple[tuple[str, Any], ...] | None = None
+    called: Any = target
+    if inspect.isclass(target):
+        if "__call__" not in dir(target) or not inspect.isfunction(getattr(target, "__call__", None)):  # noqa: B004
+            raise DefinitionError(f"{target.__name__} has no __call__", remedy="an activity class does its work in __call__")
+        called = target.__call__
+        own_init = target.__init__ is not object.__init__
+        construct = tuple(_parameters(target.__init__, target.__name__)[1:]) if own_init else ()
+    parameters = _parameters(called, getattr(target, "__name__", str(target)))
+    if inspect.isclass(target):
+        parameters = parameters[1:]
+    if not parameters:
+        raise DefinitionError(
+            f"{_name_of(target)} takes no Context", remedy="its first parameter is Context[Data], or Context[Data, Input]"
+        )
+    first, rest = parameters[0], parameters[1:]
+    args = get_args(first[1]) if get_origin(first[1]) is Context else ()
+    if first[1] is not Context and not args and first[1] is not inspect.Parameter.empty:
+        raise DefinitionError(
+            f"{_name_of(target)}: the first parameter {first[0]} is {first[1]!r}, not a Context",
+            remedy="its first parameter is Context[Data], or Context[Data, Input]",
+        )
+    missing = [n for n, kind in rest if kind is inspect.Parameter.empty]
+    if missing:
+        raise DefinitionError(f"{_name_of(target)}: {missing[0]} has no type", remedy="services are found by type: annotate it")
+    data, input = args if args else (Any, Any)
+    return Call(data, input, tuple(rest), construct, inspect.iscoroutinefunction(called))
+
+
+def _parameters(function: Any, name: str) -> list[tuple[str, Any]]:
+    """Required parameters and their resolved types; those with a default are the author's own."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise DefinitionError(
+            f"{name}: a type cannot be resolved: {error}", remedy="import it at run time, not only under TYPE_CHECKING"
+        ) from None
+    found: list[tuple[str, Any]] = []
+    for n, p in enumerate(inspect.signature(function).parameters.values()):
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or (p.default is not p.empty and n):
+            continue
+        found.append((p.name, hints.get(p.name, p.empty)))
+    return found

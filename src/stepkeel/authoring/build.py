@@ -1,0 +1,274 @@
+"""From a workflow class to its definition. All problems are collected (check.py) and raised together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, get_args, get_origin
+
+from stepkeel.authoring.activity import activity_of
+from stepkeel.authoring.check import Problems, check_activity, check_definition, check_into
+from stepkeel.authoring.machine import State as Written
+from stepkeel.authoring.machine import Way, Workflow
+from stepkeel.authoring.node import BodyNode
+from stepkeel.authoring.outline import outline_of
+from stepkeel.authoring.signal import signal_name, signal_type
+from stepkeel.authoring.source import code_of, digest
+from stepkeel.authoring.view import AuthoredDefinition
+from stepkeel.errors import DataInvalid
+from stepkeel.model.codec import Codec
+from stepkeel.model.definition import Fingerprint, Place, SignalType, State
+from stepkeel.model.instant import to_span
+from stepkeel.model.node import Activity, ActivityNode, Function, Mapper, Node, PureNode, WaitNode
+from stepkeel.model.policy import CompensationPolicy, Unhandled, matcher
+from stepkeel.model.reaction import Move, Reaction, Transition
+
+__all__ = ["build"]
+
+_log = logging.getLogger("stepkeel.definition")
+
+
+class _Builder:
+    def __init__(self, cls: type, name: str, problems: Problems) -> None:
+        self.name = name
+        self.problems = problems
+        self.signals: dict[str, SignalType] = {}
+        self.codes: list[tuple[str, str]] = []
+        self.data = self._data_codec(cls)
+        self.written = {n: s for n, s in vars(cls).items() if isinstance(s, Written)}
+        self.names = {id(s): s._name or n for n, s in self.written.items()}  # pyright: ignore[reportPrivateUsage]
+
+    def _data_codec(self, cls: type) -> Codec:
+        bases = [b for b in getattr(cls, "__orig_bases__", ()) if get_origin(b) is Workflow]
+        kind = get_args(bases[0])[0] if bases else None
+        if kind is None:
+            self.problems.add("no_data_type", self.name, "the data type is missing", f"class {self.name}(Workflow[YourData])")
+            return Codec(Any)
+        try:
+            return Codec(kind)
+        except DataInvalid as error:
+            self.problems.add("bad_data_type", self.name, error.message, error.remedy or "use a type with named fields")
+            return Codec(Any)
+
+    # -- pieces
+
+    def function(self, call: Callable[..., Any], place: str) -> Function:
+        name = getattr(call, "__name__", type(call).__name__)
+        name = place if name == "<lambda>" else name
+        code = code_of(call)
+        self.codes.append((name, code))
+        return Function(call, name, code)
+
+    def guard(self, call: Any, place: str) -> Function | None:
+        return None if call is None else self.function(call, place)
+
+    def mapper(self, into: Any, place: str, value: Any) -> Mapper | None:
+        if into is None:
+            return None
+        if isinstance(into, str):
+            check_into(self.problems, self.data, into, value, place)
+            return Mapper(field=into)
+        return Mapper(function=self.function(into, place))
+
+    def signal(self, kind: type[Any], place: str) -> str:
+        name = signal_name(kind)
+        known = self.signals.get(name)
+        if known is None:
+            try:
+                self.signals[name] = signal_type(kind)
+            except DataInvalid as error:
+                self.problems.add("bad_signal_type", place, error.message, "subclass Signal, or use a dataclass")
+        elif known.type is not kind:
+            text = f"two signals are called {name}: {known.type.__qualname__} and {kind.__qualname__}"
+            self.problems.add("signal_name_twice", place, text, "give one of them name=")
+        return name
+
+    def body(self, items: Sequence[Any], place: str, given: Any = None) -> tuple[Node, ...]:
+        used: dict[str, int] = {}
+        nodes: list[Node] = []
+        for item in items:
+            base = self._key(item, place)
+            used[base] = used.get(base, 0) + 1
+            key = base if used[base] == 1 else f"{base}-{used[base]}"
+            if not self.problems.good_key(key, place):
+                continue
+            nodes.append(self.node(item, key, f"{place}/{key}", given))
+        return tuple(nodes)
+
+    def _key(self, item: Any, place: str) -> str:
+        if isinstance(item, BodyNode):
+            written: BodyNode[Any] = item
+            if written.name:
+                return written.name
+            change = written.options.get("change")
+            name = getattr(change, "__name__", "<lambda>")
+            if name != "<lambda>":
+                return name
+            text = "a transform made of a lambda has no name of its own"
+            self.problems.add("no_key", place, text, "give it name=: keys are what migration and diagrams hold on to", warning=True)
+            return written.kind
+        return activity_of(item).name
+
+    def node(self, item: Any, key: str, place: str, given: Any) -> Node:
+        if not isinstance(item, BodyNode):
+            found = activity_of(item)
+            for each in (found, found.fallback):
+                if each is not None:
+                    check_activity(self.problems, self.data, each, place, given)
+            if found.compensate is not None:
+                check_activity(self.problems, self.data, found.compensate, place, None)
+            return ActivityNode(key, found)
+        o = item.options  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if item.kind == "log":
+            text: Any = o["text"]
+            function = self.function(text, place) if callable(text) else None
+            return PureNode(key, "log", function, "" if function else text, o["level"])
+        if item.kind == "transform":
+            return PureNode(key, "transform", self.function(o["change"], place))
+        span: Any = o.get("delay")
+        kind: Any = o.get("signal")
+        return WaitNode(
+            key,
+            signal=self.signal(kind, place) if kind is not None else "",
+            when=self.guard(o.get("when"), place),
+            into=self.mapper(o.get("into"), place, kind),
+            delay=to_span(span) if span is not None and not callable(span) else None,
+            delay_of=self.function(span, place) if callable(span) else None,
+            until_of=self.guard(o.get("until"), place),
+        )
+
+    # -- states
+
+    def state(self, name: str, written: Written[Any]) -> State:
+        place = f"{self.name}.{name}"
+        signals: list[Reaction] = []
+        timeouts: list[Reaction] = []
+        failures: list[Reaction] = []
+        transitions: list[Transition] = []
+        used: dict[str, int] = {}
+        for way in written._ways:  # pyright: ignore[reportPrivateUsage]
+            to = self._target(way, place)
+            if way.trigger == "automatic":
+                transitions.append(Transition(to, self.guard(way.options["when"], f"{name}->{to}")))
+                continue
+            reaction = self._reaction(way, to, name, place, used)
+            {"signal": signals, "timeout": timeouts, "failure": failures}[way.trigger].append(reaction)
+        return State(
+            name=name,
+            label=written._label or "",  # pyright: ignore[reportPrivateUsage]
+            body=self.body(written._body, name),  # pyright: ignore[reportPrivateUsage]
+            signals=tuple(signals),
+            timeouts=tuple(timeouts),
+            failures=tuple(failures),
+            transitions=tuple(transitions),
+            ending=written._ending,  # pyright: ignore[reportPrivateUsage]
+            line=written._line,  # pyright: ignore[reportPrivateUsage]
+        )
+
+    def _target(self, way: Way, place: str) -> str:
+        if way.to is None:
+            return ""
+        if not isinstance(way.to, Written):  # pyright: ignore[reportUnnecessaryIsInstance]
+            self.problems.add("bad_target", place, f"to={way.to!r} is no state", "name a state of this class", way.line)
+            return ""
+        name = self.names.get(id(way.to))
+        if name is None:
+            self.problems.add("foreign_state", place, f"{way.to!r} is no state of {self.name}", "name a state of this class", way.line)
+            return ""
+        return name
+
+    def _reaction(self, way: Way, to: str, state: str, place: str, used: dict[str, int]) -> Reaction:
+        o = way.options
+        default = {"signal": "", "timeout": "after", "failure": "failure"}[way.trigger]
+        kind: Any = o.get("signal")
+        signal = self.signal(kind, place) if kind is not None else ""
+        base = o.get("name") or default or signal
+        used[base] = used.get(base, 0) + 1
+        name = base if used[base] == 1 else f"{base}-{used[base]}"
+        self.problems.good_key(name, place)
+        do: Any = o.get("do")
+        items: list[Any] = [] if do is None else list(do) if isinstance(do, Sequence) else [do]
+        span: Any = o.get("span")
+        stay = "go_on" if way.trigger == "failure" else "stay"
+        where = f"{state}!{name}"
+        return Reaction(
+            name=name,
+            trigger=way.trigger,  # pyright: ignore[reportArgumentType]
+            move=Move("to", to) if way.to is not None else Move(stay),
+            signal=signal,
+            delay=to_span(span) if span is not None and not callable(span) else None,
+            delay_of=self.function(span, where) if callable(span) else None,
+            errors=matcher(tuple(o.get("errors", ()))),
+            when=self.guard(o.get("when"), where),
+            into=self.mapper(o.get("into"), where, kind),
+            do=self.body(items, where, kind),
+            interrupt=bool(o.get("interrupt")),
+        )
+
+
+def build(
+    cls: type, name: str, version: int, unhandled: Unhandled, compensation: CompensationPolicy
+) -> AuthoredDefinition:
+    """Build the definition of a workflow class. Raises DefinitionError listing every problem."""
+    problems = Problems()
+    builder = _Builder(cls, name, problems)
+    problems.policies(name, version, unhandled, compensation)
+    problems.class_members(cls, name)
+    states = {n: builder.state(n, s) for s in builder.written.values() for n in [builder.names[id(s)]]}
+    if len(states) != len(builder.written):
+        problems.add("state_name_twice", name, "two states have the same name", "give one of them another name=")
+    initials = [builder.names[id(s)] for s in builder.written.values() if s._initial]  # pyright: ignore[reportPrivateUsage]
+    if len(initials) > 1:
+        problems.add("two_initial", name, f"{' and '.join(initials)} both say initial=True", "one of them")
+    initial = initials[0] if initials else next(iter(states), "")
+    check_definition(problems, name, initial, states)
+    problems.raise_if_any(name)
+    outline = outline_of(name, version, builder.data, initial, states, builder.signals, unhandled, compensation)
+    definition = AuthoredDefinition(
+        name=name,
+        version=version,
+        data=builder.data,
+        initial=initial,
+        states=states,
+        signals=builder.signals,
+        fingerprint=Fingerprint(outline.shape, _code(builder.codes)),
+        unhandled=unhandled,
+        compensation=compensation,
+        problems=tuple(problems.found),
+        outline=outline.document,
+        **_indexes(states),
+    )
+    for written in builder.written.values():
+        written._owner = name  # pyright: ignore[reportPrivateUsage]
+    for problem in problems.found:
+        _log.warning("%s", problem)
+    return definition
+
+
+def _code(codes: list[tuple[str, str]]) -> str:
+    return digest(repr(codes)) if codes else ""
+
+
+def _indexes(states: dict[str, State]) -> Any:
+    """Every node and reaction by its address, every activity by its name."""
+    places: dict[str, Place] = {}
+    reactions: dict[str, Reaction] = {}
+    activities: dict[str, Activity] = {}
+
+    def add(container: str, body: tuple[Node, ...]) -> None:
+        for n, node in enumerate(body):
+            after = body[n + 1].key if n + 1 < len(body) else ""
+            places[f"{container}/{node.key}"] = Place(node, after)
+            if isinstance(node, ActivityNode):
+                found = node.activity
+                for each in (found, found.fallback, found.compensate):
+                    if each is not None:
+                        activities.setdefault(each.name, each)
+
+    for name, state in states.items():
+        add(name, state.body)
+        for reaction in state.reactions:
+            reactions[f"{name}!{reaction.name}"] = reaction
+            add(f"{name}!{reaction.name}", reaction.do)
+    return {"places": places, "reactions": reactions, "activities": activities}
+

@@ -1,0 +1,159 @@
+"""What can be wrong with a definition. Problems stop the class from being built; warnings are logged and listed.
+
+| code | means |
+|---|---|
+| no_data_type, bad_data_type, bad_signal_type | the types cannot be stored |
+| no_states, two_initial, state_name_twice, bad_name, reserved_name | names and the start |
+| bad_target, foreign_state, way_out_of_final | ways that lead nowhere |
+| bad_activity, other_data, other_input, bad_into | activities and mappings that do not fit |
+| signal_name_twice | two types under one name |
+| bad_version, bad_policy | class keywords |
+| (warning) unreachable, no_way_on, never_taken, no_key | probably not meant |
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from typing import Any, get_args
+
+from stepkeel.authoring.activity import read_call
+from stepkeel.authoring.machine import AnyOf
+from stepkeel.authoring.machine import State as Written
+from stepkeel.errors import DefinitionError
+from stepkeel.model.codec import Codec
+from stepkeel.model.definition import Problem, State
+from stepkeel.model.node import Activity, WaitNode
+from stepkeel.model.policy import CompensationPolicy, Unhandled
+
+__all__ = ["Problems", "check_activity", "check_definition", "check_into"]
+
+_KEY = re.compile(r"^[^\s/~#@:!\[\]]+$")
+
+
+class Problems:
+    """Collects problems; nothing is raised before all are known."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def add(self, code: str, place: str, message: str, remedy: str, line: str = "", *, warning: bool = False) -> None:
+        where = f"{place} ({line})" if line else place
+        problem = Problem(code, where, message, remedy, warning)
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def good_key(self, key: str, place: str) -> bool:
+        if _KEY.match(key):
+            return True
+        self.add("bad_name", place, f"{key!r} cannot be a name", "names are part of paths: no spaces, none of / ~ # @ : ! [ ]")
+        return False
+
+    def policies(self, name: str, version: Any, unhandled: str, compensation: str) -> None:
+        self.good_key(name, name)
+        if not isinstance(version, int) or version < 1:
+            self.add("bad_version", name, f"version={version!r}", "a whole number from 1")
+        if unhandled not in get_args(Unhandled):
+            self.add("bad_policy", name, f"unhandled_signals={unhandled!r}", " or ".join(get_args(Unhandled)))
+        if compensation not in get_args(CompensationPolicy):
+            self.add("bad_policy", name, f"compensation={compensation!r}", " or ".join(get_args(CompensationPolicy)))
+
+    def class_members(self, cls: type, name: str) -> None:
+        if "definition" in vars(cls):
+            self.add("reserved_name", name, "definition is the engine's attribute", "call yours otherwise")
+        for base in cls.__mro__[1:]:
+            if any(isinstance(v, Written) for v in vars(base).values()):
+                self.add("inherited", name, f"it inherits from the workflow {base.__name__}", "write it out: workflows have no subclasses")
+        for key, value in vars(cls).items():
+            if isinstance(value, AnyOf):
+                self.add("reserved_name", f"{name}.{key}", "any_of(...) is no state", "use it without assigning it")
+
+    def raise_if_any(self, name: str) -> None:
+        errors = [p for p in self.found if not p.warning]
+        if errors:
+            lines = "\n".join(f"  - {p}" for p in errors)
+            many = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+            raise DefinitionError(f"{name} has {many}:\n{lines}", tuple(errors))
+
+
+def check_activity(problems: Problems, data: Codec, activity: Activity, place: str, given: Any) -> None:
+    """Does the activity take this data, and what the node is given?"""
+    try:
+        call = read_call(activity.target)
+    except (DefinitionError, TypeError, ValueError) as error:
+        remedy = error.remedy if isinstance(error, DefinitionError) else "use a function, or a class with __call__"
+        message = error.message if isinstance(error, DefinitionError) else str(error)
+        problems.add("bad_activity", place, message, remedy)
+        return
+    if not _fits(data.type, call.data):
+        expected = getattr(call.data, "__name__", call.data)
+        problems.add("other_data", place, f"{activity.name} expects {expected}, the workflow's data is {data.name}", "same data type")
+    if given is not None and not _fits(given, call.input):
+        expected = getattr(call.input, "__name__", call.input)
+        problems.add("other_input", place, f"{activity.name} expects {expected}, it is given {given.__name__}", "same input type")
+
+
+def _fits(have: Any, want: Any) -> bool:
+    """Only what is surely wrong is reported; protocols, unions and variables are left to the type checker."""
+    if want is Any or have is Any or not inspect.isclass(want) or not inspect.isclass(have):
+        return True
+    if getattr(want, "_is_protocol", False) or want is object or (issubclass(have, dict) and hasattr(have, "__total__")):
+        return True
+    return issubclass(have, want)
+
+
+def check_into(problems: Problems, data: Codec, field: str, value: Any, place: str) -> None:
+    if data.fields is None:
+        return
+    if field not in data.fields:
+        near = difflib.get_close_matches(field, data.fields, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(data.fields)}"
+        problems.add("bad_into", place, f"{data.name} has no field {field!r}", hint)
+        return
+    kind: Any = data.fields[field]
+    options = [a for a in get_args(kind) if inspect.isclass(a)] or [kind]
+    if inspect.isclass(value) and all(inspect.isclass(k) for k in options) and not any(_fits(value, k) for k in options):
+        problems.add("bad_into", place, f"the field {field} is {kind}, it is given {value.__name__}", "use a function")
+
+
+def check_definition(problems: Problems, name: str, initial: str, states: dict[str, State]) -> None:
+    if not states:
+        problems.add("no_states", name, "it has no states", "begin = State(...) in the class body")
+        return
+    for state in states.values():
+        place = f"{name}.{state.name}"
+        problems.good_key(state.name, place)
+        if state.ending is not None and (state.reactions or state.transitions):
+            kinds = [r for r in (*state.transitions, *state.signals, *state.timeouts) if r]
+            if kinds:
+                problems.add("way_out_of_final", place, "a final state has ways out", "remove them, or make it an ordinary State", state.line)
+        _check_ways(problems, place, state)
+    for lost in sorted(states.keys() - _reachable(initial, states)):
+        problems.add("unreachable", f"{name}.{lost}", "no way leads to it", "remove it, or lead to it", warning=True)
+
+
+def _check_ways(problems: Problems, place: str, state: State) -> None:
+    for n, transition in enumerate(state.transitions[:-1]):
+        if transition.when is None:
+            later = state.transitions[n + 1].to
+            problems.add("never_taken", place, f"the way to {later} stands behind one that is always taken", "swap them", warning=True)
+            break
+    waits = any(isinstance(node, WaitNode) and node.signal for node in state.body)
+    always = any(t.when is None for t in state.transitions)
+    if state.ending is None and not always and not state.signals and not state.timeouts and not waits:
+        text = "the instance fails here with no_way_on" if not state.transitions else "if no guard holds it fails with no_way_on"
+        problems.add("no_way_on", place, text, "a way without when=, a handler or a timeout", warning=True)
+
+
+def _reachable(initial: str, states: dict[str, State]) -> set[str]:
+    seen: set[str] = set()
+    todo = [initial]
+    while todo:
+        name = todo.pop()
+        if name in seen or name not in states:
+            continue
+        seen.add(name)
+        state = states[name]
+        todo += [t.to for t in state.transitions] + [r.move.state for r in state.reactions if r.move.state]
+    return seen

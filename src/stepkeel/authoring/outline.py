@@ -1,0 +1,121 @@
+"""The outline of a definition: plain data, enough to explain, draw and compare it without its code.
+
+A callable appears by its name, a lambda by its place. The shape is the digest of everything but the schemas, which are
+compared field by field: a new field with a default is no new shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from stepkeel.authoring.source import digest
+from stepkeel.model.codec import Codec
+from stepkeel.model.definition import SignalType, State
+from stepkeel.model.node import Activity, ActivityNode, Function, Mapper, Node, PureNode, WaitNode
+from stepkeel.model.policy import Retry
+from stepkeel.model.reaction import Reaction
+
+__all__ = ["Outline", "outline_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    document: dict[str, Any]
+    shape: str
+
+
+def _slim(**fields: Any) -> dict[str, Any]:
+    return {k: v for k, v in fields.items() if v not in (None, "", (), [], {}, False)}
+
+
+def _name(function: Function | None) -> str:
+    return function.name if function else ""
+
+
+def _into(mapper: Mapper | None) -> str:
+    return (mapper.field or _name(mapper.function)) if mapper else ""
+
+
+def _retry(retry: Retry | None) -> dict[str, Any] | None:
+    if retry is None:
+        return None
+    names = {"retry_on": retry.wanted, "give_up_on": retry.unwanted}
+    # Exception types by their last name: moving code is no new shape.
+    listed = {k: [*m.codes, *(t.rpartition(".")[2] for t in m.types)] for k, m in names.items()}
+    return _slim(
+        attempts=retry.attempts, delay=retry.delay_micros, backoff=retry.backoff, factor=retry.factor,
+        max_delay=retry.max_delay_micros, jitter=retry.jitter, **listed,
+    )  # fmt: skip
+
+
+def _activity(activity: Activity) -> dict[str, Any]:
+    return _slim(
+        name=activity.name,
+        retry=_retry(activity.retry),
+        timeout=activity.timeout,
+        deadline=activity.deadline,
+        optional=activity.optional,
+        fallback=_activity(activity.fallback) if activity.fallback else None,
+        compensate=_activity(activity.compensate) if activity.compensate else None,
+        compensate_when=activity.compensate_when if activity.compensate_when != "done" else "",
+    )
+
+
+def _node(node: Node) -> dict[str, Any]:
+    if isinstance(node, ActivityNode):
+        return _slim(key=node.key, kind="activity", activity=_activity(node.activity))
+    if isinstance(node, PureNode):
+        return _slim(key=node.key, kind=node.kind, function=_name(node.function), template=node.template)
+    assert isinstance(node, WaitNode)
+    return _slim(
+        key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),
+        delay=node.delay, delay_of=_name(node.delay_of), until_of=_name(node.until_of),
+    )  # fmt: skip
+
+
+def _reaction(reaction: Reaction) -> dict[str, Any]:
+    errors = [*reaction.errors.codes, *(t.rpartition(".")[2] for t in reaction.errors.types)]
+    return _slim(
+        name=reaction.name, trigger=reaction.trigger, signal=reaction.signal, delay=reaction.delay,
+        delay_of=_name(reaction.delay_of), errors=errors, when=_name(reaction.when), into=_into(reaction.into),
+        do=[_node(n) for n in reaction.do], interrupt=reaction.interrupt, move=reaction.move.kind, to=reaction.move.state,
+    )  # fmt: skip
+
+
+def _state(state: State) -> dict[str, Any]:
+    ending = state.ending
+    return _slim(
+        name=state.name,
+        label=state.label,
+        body=[_node(n) for n in state.body],
+        reactions=[_reaction(r) for r in state.reactions],
+        transitions=[_slim(to=t.to, when=_name(t.when)) for t in state.transitions],
+        ending=_slim(status=ending.status, reason=ending.reason, code=ending.code) if ending else None,
+    )
+
+
+def outline_of(
+    name: str,
+    version: int,
+    data: Codec,
+    initial: str,
+    states: Mapping[str, State],
+    signals: Mapping[str, SignalType],
+    unhandled: str,
+    compensation: str,
+) -> Outline:
+    document: dict[str, Any] = {
+        "name": name,
+        "version": version,
+        "initial": initial,
+        "states": [_state(s) for s in states.values()],
+        "policies": {"unhandled_signals": unhandled, "compensation": compensation},
+        "keep": {n: s.keep for n, s in signals.items() if s.keep is not None},
+    }
+    shape = digest(msgspec.json.encode(document, order="deterministic").decode())
+    schemas = {"data": data.schema(), "signals": {n: s.codec.schema() for n, s in signals.items()}}
+    return Outline({**document, **schemas}, shape)

@@ -1,0 +1,34 @@
+"""A definition as its author sees it: printed, drawn, exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from stepkeel.document.diagram import mermaid
+from stepkeel.model.definition import Definition
+
+__all__ = ["AuthoredDefinition"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AuthoredDefinition(Definition):
+    """`outline` is the definition as plain data (callables by name); `problems` lists the build's warnings."""
+
+    outline: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def mermaid(self) -> str:
+        """The state diagram as Mermaid text."""
+        return mermaid(self.outline)
+
+    def __str__(self) -> str:
+        lines = [f"{self.name} version {self.version} (fingerprint {self.fingerprint})"]
+        for state in self.states.values():
+            mark = "->" if state.name == self.initial else "  "
+            ending = f" [{state.ending.status}]" if state.ending else ""
+            lines.append(f"{mark} {state.name}{ending}: {', '.join(n.key for n in state.body) or '-'}")
+        return "\n".join(lines)
+
+    def _repr_markdown_(self) -> str:
+        """Notebooks that know Mermaid draw it."""
+        return f"```mermaid\n{self.mermaid()}\n```"

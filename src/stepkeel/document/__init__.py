@@ -1,0 +1,1 @@
+"""Data <-> definition. Here: the outline of a definition drawn as a diagram."""

@@ -1,0 +1,69 @@
+"""State diagrams in Mermaid, from the outline of a definition. Deterministic: the same outline, the same text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["mermaid"]
+
+_UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"))
+
+
+def mermaid(outline: Mapping[str, Any]) -> str:
+    """Mermaid text (stateDiagram-v2): states with their bodies, ways labelled with signal, timeout, failure or guard."""
+    lines = ["stateDiagram-v2", f"    [*] --> {_id(outline['initial'])}"]
+    for state in outline["states"]:
+        name = _id(state["name"])
+        title = state.get("label") or state["name"]
+        body = [node["key"] for node in state.get("body", ())]
+        text = title if not body else f"{title}<br/>{'<br/>'.join(body)}"
+        lines.append(f"    {name}: {_text(text)}")
+    for state in outline["states"]:
+        lines += _ways(state)
+    return "\n".join(lines)
+
+
+def _ways(state: Mapping[str, Any]) -> list[str]:
+    name = _id(state["name"])
+    lines: list[str] = []
+    for transition in state.get("transitions", ()):
+        guard = f": [{_text(transition['when'])}]" if "when" in transition else ""
+        lines.append(f"    {name} --> {_id(transition['to'])}{guard}")
+    for reaction in state.get("reactions", ()):
+        target = _id(reaction.get("to") or state["name"])
+        lines.append(f"    {name} --> {target}: {_text(_label(reaction))}")
+    if "ending" in state:
+        lines.append(f"    {name} --> [*]: {state['ending']['status']}")
+    return lines
+
+
+def _label(reaction: Mapping[str, Any]) -> str:
+    if reaction["trigger"] == "signal":
+        label = str(reaction["signal"])
+    elif reaction["trigger"] == "timeout":
+        label = f"after {_span(reaction['delay'])}" if "delay" in reaction else f"after {reaction['delay_of']}"
+    else:
+        label = "on " + (", ".join(reaction.get("errors", ())) or "any failure")
+    if "when" in reaction:
+        label += f" [{reaction['when']}]"
+    do = [node["key"] for node in reaction.get("do", ())]
+    return f"{label} / {', '.join(do)}" if do else label
+
+
+def _span(micros: int) -> str:
+    for size, unit in _UNITS:
+        if micros >= size:
+            return f"{micros / size:g} {unit}"
+    return f"{micros} us"
+
+
+def _id(name: str) -> str:
+    """Mermaid takes `end` and the like for words of its own, and only plain characters for names."""
+    plain = re.sub(r"\W", "_", name)
+    return f"{plain}_" if plain in {"end", "state", "note", "default", "direction"} else plain
+
+
+def _text(text: str) -> str:
+    return text.replace(":", "#colon;").replace(";", "#semi;").replace("#colon#semi;", "#colon;").replace("\n", " ")

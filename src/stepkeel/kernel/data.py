@@ -1,0 +1,63 @@
+"""Calling the author's pure functions: what they may do to data, and what it means when they raise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stepkeel.errors import StepkeelError
+from stepkeel.kernel.draft import Draft
+from stepkeel.model.node import Function, Mapper
+from stepkeel.model.snapshot import Failure
+
+__all__ = ["PureFailed", "apply_into", "ask", "change", "holds", "pure_failure"]
+
+
+class PureFailed(Exception):
+    """A guard, mapping or transform raised, or gave what cannot be stored."""
+
+
+def ask(function: Function, *args: Any) -> Any:
+    """Call a pure function that only looks. Raises PureFailed."""
+    try:
+        return function.call(*args)
+    except Exception as error:
+        raise PureFailed(f"{function.name} raised {type(error).__name__}: {error}") from error
+
+
+def holds(draft: Draft, guard: Function | None, *args: Any) -> bool:
+    """A guard's answer; no guard always holds. Raises PureFailed."""
+    return guard is None or bool(ask(guard, draft.view(), *args))
+
+
+def change(draft: Draft, function: Function, *args: Any) -> None:
+    """Let a function change the data it is given, or return a mapping of fields or new data. Raises PureFailed."""
+    codec = draft.definition.data
+    data = codec.decode(draft.data)
+    result = ask(function, data, *args)
+    try:
+        if result is None:
+            result = data
+        elif isinstance(result, Mapping):
+            result = codec.updated(data, result)
+        draft.set_data(codec.checked(result)[0])
+    except StepkeelError as error:
+        raise PureFailed(f"{function.name}: {error}") from error
+
+
+def apply_into(draft: Draft, into: Mapper | None, value: Any) -> None:
+    """Bring a value into the data: as a field, or by a function. Raises PureFailed."""
+    if into is None:
+        return
+    if into.function is not None:
+        change(draft, into.function, value)
+        return
+    codec = draft.definition.data
+    try:
+        draft.set_data(codec.checked(codec.updated(codec.decode(draft.data), {into.field: value}))[0])
+    except StepkeelError as error:
+        raise PureFailed(f"into={into.field!r}: {error}") from error
+
+
+def pure_failure(path: str, error: PureFailed) -> Failure:
+    return Failure("pure_failed", str(error), path, kind="permanent")

@@ -1,0 +1,193 @@
+"""decide: gate, apply, settle. The one function that says what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from stepkeel.kernel import compensation, ending, machine
+from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.gate import verdict
+from stepkeel.kernel.node import activity
+from stepkeel.kernel.path import container, is_reaction
+from stepkeel.kernel.settle import settle
+from stepkeel.model import input as inputs
+from stepkeel.model.decision import Decision
+from stepkeel.model.definition import Definition
+from stepkeel.model.effect import Effect, RunAttempt
+from stepkeel.model.snapshot import Failure, Frame, Pause, Snapshot
+
+__all__ = ["decide", "outstanding", "start"]
+
+_REFUSAL = {"E": "instance_ended", "I": "invalid_transition"}
+
+
+def start(definition: Definition, started: inputs.Started, now: int, seed: int) -> Decision:
+    """The decision that makes the snapshot. Claimed at once, it enters the initial state in the same entry of history."""
+    empty = Snapshot(
+        started.id, started.tenant, definition.name, definition.version, str(definition.fingerprint), "created", Raw(started.data)
+    )
+    draft = Draft(definition, empty, now, seed, ())
+    draft.say("created")
+    if started.claimed:
+        settle(draft)
+    return draft.decision()
+
+
+def decide(
+    definition: Definition, snapshot: Snapshot, input: inputs.Input, now: int, seed: int, signals: tuple[inputs.Signal, ...] = ()
+) -> Decision:
+    """What happens to an instance when `input` comes: its next snapshot, events, effects.
+
+    `now` is in microseconds (moved past the last history entry if it lies behind), `seed` the only chance there is,
+    `signals` what lies unread in its inbox, oldest first. Pure: nothing is performed, no argument is changed.
+    """
+    kind = type(input)
+    verdict_ = verdict(snapshot, kind)
+    if verdict_ == "drop":
+        return Decision(snapshot)
+    if verdict_ in _REFUSAL:
+        asked = kind.__name__.lower()
+        return Decision(snapshot, refused=_REFUSAL[verdict_], message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}")
+    draft = Draft(definition, snapshot, now, seed, signals)
+    refused = _APPLY[kind](draft, input)
+    if refused:
+        return Decision(snapshot, refused="invalid_transition", message=refused)
+    if kind is not inputs.Archive:
+        _note_code(draft)
+        settle(draft)
+    return draft.decision()
+
+
+def _doing(snapshot: Snapshot) -> str:
+    return f"ending ({snapshot.ending.status})" if snapshot.ending else snapshot.status
+
+
+def _note_code(draft: Draft) -> None:
+    """Guards or mappings were corrected since the last decision: the shape is the same, the code is not."""
+    current = str(draft.definition.fingerprint)
+    if draft.fingerprint != current:
+        draft.say("code_changed", **{"was": draft.fingerprint, "is": current})
+        draft.fingerprint = current
+
+
+def outstanding(snapshot: Snapshot) -> tuple[Effect, ...]:
+    """Effects not yet done, from the snapshot alone: what a takeover has to perform."""
+    return tuple(RunAttempt(path, frame.attempt) for path, frame in snapshot.open.items() if frame.run == "flying")
+
+
+# -- apply: one function per input; a text refuses it
+
+
+def _claimed(draft: Draft, _: Any) -> None:
+    activity.lost(draft)
+
+
+def _attempt_ended(draft: Draft, input: inputs.AttemptEnded) -> None:
+    activity.ended(draft, input)
+
+
+def _attempt_deferred(draft: Draft, input: inputs.AttemptDeferred) -> None:
+    activity.deferred(draft, input)
+
+
+def _flying(draft: Draft, path: str, attempt: int) -> Frame | None:
+    frame = draft.open.get(path)
+    return frame if frame is not None and frame.attempt == attempt and frame.run in ("flying", "stopping") else None
+
+
+def _step_recorded(draft: Draft, input: inputs.StepRecorded) -> None:
+    frame = _flying(draft, input.path, input.attempt)
+    if frame is not None:
+        draft.put(input.path, replace(frame, steps={**frame.steps, input.name: input.result}))
+        draft.say("step_recorded", input.path, name=input.name)
+
+
+def _heartbeat(draft: Draft, input: inputs.Heartbeat) -> None:
+    frame = _flying(draft, input.path, input.attempt)
+    if frame is not None:
+        draft.put(input.path, replace(frame, progress=input.progress))
+
+
+def _nothing(draft: Draft, _: Any) -> None:
+    """The rules see what has come."""
+
+
+def _detail(input: inputs.Control) -> dict[str, str]:
+    return {k: v for k, v in (("reason", input.reason), ("by", input.actor)) if v}
+
+
+def _pause(draft: Draft, input: inputs.Pause) -> None:
+    draft.pause = Pause(input.actor, input.reason, draft.now)
+    draft.say("paused", **_detail(input))
+
+
+def _resume(draft: Draft, input: inputs.Resume) -> None:
+    draft.pause = None
+    draft.status = "running" if draft.state else "created"
+    draft.say("resumed", **_detail(input))
+
+
+def _cancel(draft: Draft, input: inputs.Cancel) -> None:
+    ending.begin(draft, "cancelled", input.reason, compensate=input.compensate)
+
+
+def _terminate(draft: Draft, input: inputs.Terminate) -> None:
+    """While an ending is under way: the undo that runs is stopped, the rest is listed as not done."""
+    under_way = draft.ending is not None
+    failure = draft.ending.failure if draft.ending else None
+    ending.begin(draft, "terminated", input.reason, failure, compensate=input.compensate and not under_way)
+    if under_way:
+        compensation.abandon(draft, "terminated by an operator")
+
+
+def _redrive(draft: Draft, input: inputs.Redrive) -> str | None:
+    failure = draft.failure or Failure("unknown")
+    if input.from_state and input.from_state not in draft.definition.states:
+        return f"{draft.definition.name} has no state {input.from_state}"
+    if failure.undone and not input.from_state:
+        return f"undone since the failure: {', '.join(failure.undone)}; say from which state (from_state=)"
+    draft.failure = None
+    draft.reason = ""
+    draft.status = "running"
+    detail = _detail(input) | ({"from": input.from_state} if input.from_state else {})
+    draft.say("redriven", **detail)
+    if input.from_state:
+        if draft.state:
+            machine.take_transition(draft, input.from_state, "redrive", input.actor)
+        else:
+            machine.enter(draft, input.from_state)
+        return None
+    for path, frame in failure.open.items():
+        if is_reaction(path):
+            draft.put(path, frame)
+        elif container(path):  # else a state that failed as a whole: its rules are simply tried again
+            draft.put(path, Frame(run="ready", steps=frame.steps))
+    if draft.state:
+        for reaction in machine.current(draft).timeouts:
+            machine.arm(draft, machine.root_path(draft), reaction)
+    return None
+
+
+def _archive(draft: Draft, input: inputs.Archive) -> None:
+    draft.say("archived", **_detail(input))
+
+
+_APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
+    inputs.Claimed: _claimed,
+    inputs.AttemptEnded: _attempt_ended,
+    inputs.AttemptDeferred: _attempt_deferred,
+    inputs.StepRecorded: _step_recorded,
+    inputs.Heartbeat: _heartbeat,
+    inputs.SignalArrived: _nothing,
+    inputs.Tick: _nothing,
+    inputs.Pause: _pause,
+    inputs.Resume: _resume,
+    inputs.Cancel: _cancel,
+    inputs.Terminate: _terminate,
+    inputs.Redrive: _redrive,
+    inputs.Archive: _archive,
+}

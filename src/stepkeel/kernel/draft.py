@@ -1,0 +1,208 @@
+"""The snapshot while a decision is being made: what is read, what is changed, what is said and wanted.
+
+Maps are copied at their first change, so what was not touched is known by identity and costs nothing to compare.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw
+
+from stepkeel.model.codec import split_fields
+from stepkeel.model.decision import Changes, Decision
+from stepkeel.model.definition import Definition
+from stepkeel.model.effect import Effect, SettleSignal
+from stepkeel.model.event import Event
+from stepkeel.model.input import Signal
+from stepkeel.model.snapshot import EndingStage, Failure, Frame, Pause, Snapshot, Status, flatten
+
+__all__ = ["FLYING", "READY", "Draft"]
+
+FLYING = Frame()
+READY = Frame(run="ready")
+
+
+class Draft:
+    __slots__ = (
+        "before",
+        "closed",
+        "closing",
+        "data",
+        "definition",
+        "effects",
+        "ending",
+        "events",
+        "failure",
+        "fingerprint",
+        "fired",
+        "label",
+        "moves",
+        "now",
+        "open",
+        "pause",
+        "reason",
+        "revision",
+        "seed",
+        "signals",
+        "state",
+        "status",
+        "timers",
+        "undo",
+        "view_data",
+        "view_value",
+        "visits",
+    )
+
+    def __init__(self, definition: Definition, before: Snapshot, now: int, seed: int, signals: tuple[Signal, ...]) -> None:
+        self.definition = definition
+        self.before = before
+        self.now = now if now > before.at else before.at + 1
+        self.seed = seed
+        self.signals = signals
+        self.revision = before.revision + 1
+        self.status: Status = before.status
+        self.fingerprint = before.fingerprint
+        self.label = before.label
+        self.data = before.data
+        self.state = before.state
+        self.visits = before.visits
+        self.fired = before.fired
+        self.open = before.open
+        self.timers = before.timers
+        self.closed = before.closed
+        self.undo = before.undo
+        self.ending: EndingStage | None = before.ending
+        self.pause: Pause | None = before.pause
+        self.reason = before.reason
+        self.failure: Failure | None = before.failure
+        self.events: list[Event] = []
+        self.effects: list[Effect] = []
+        self.closing: list[str] = []
+        self.moves = 0
+        self.view_data: Raw | None = None
+        self.view_value: Any = None
+
+    # -- reading
+
+    def view(self) -> Any:
+        """The data as the author's type, for functions that only look. Decoded once for each change of it."""
+        if self.view_data is not self.data:
+            self.view_value = self.definition.data.decode(self.data)
+            self.view_data = self.data
+        return self.view_value
+
+    # -- changing
+
+    def put(self, path: str, frame: Frame) -> None:
+        if self.open is self.before.open:
+            self.open = self.open.copy()
+        self.open[path] = frame
+
+    def drop(self, path: str) -> Frame | None:
+        """Remove a frame and the timers that belong to it."""
+        if path in self.timers:
+            self.drop_timers(path)
+        if path not in self.open:
+            return None
+        if self.open is self.before.open:
+            self.open = self.open.copy()
+        return self.open.pop(path)
+
+    def set_timer(self, path: str, purpose: str, due_at: int) -> None:
+        if self.timers is self.before.timers:
+            self.timers = self.timers.copy()
+        self.timers[path] = {**self.timers.get(path, {}), purpose: due_at}
+        self.say("timer_scheduled", path, purpose=purpose, due_at=due_at)
+
+    def drop_timers(self, path: str, purpose: str = "") -> None:
+        if path not in self.timers:
+            return
+        if self.timers is self.before.timers:
+            self.timers = self.timers.copy()
+        left = {k: v for k, v in self.timers.pop(path).items() if purpose and k != purpose}
+        if left:
+            self.timers[path] = left
+
+    def set_data(self, raw: bytes | Raw) -> None:
+        self.data = raw if isinstance(raw, Raw) else Raw(raw)
+
+    # -- saying and wanting
+
+    def say(self, event: str, path: str = "", **detail: Any) -> None:
+        self.events.append(Event(event, path, detail))
+
+    def settle_signal(self, seq: int, name: str, status: Any, reason: str = "") -> None:
+        """Write the fate of a signal down and forget it."""
+        detail = {"reason": reason} if reason else {}
+        self.say(f"signal_{status}", seq=seq, name=name, **detail)
+        self.effects.append(SettleSignal(seq, status, reason))
+        self.signals = tuple(s for s in self.signals if s.seq != seq)
+
+    # -- the result
+
+    def decision(self) -> Decision:
+        changes = self.changes()
+        if not self.events and not changes.set and not changes.unset:
+            return Decision(self.before, effects=tuple(self.effects))
+        return Decision(self._as_snapshot(), tuple(self.events), changes, tuple(self.effects))
+
+    def changes(self) -> Changes:
+        b = self.before
+        if not b.revision:
+            return Changes(flatten(self._as_snapshot()))
+        put: dict[str, Any] = {}
+        unset: list[str] = []
+        if self.data is not b.data and self.data != b.data:
+            _compare("data.", split_fields(b.data), split_fields(self.data), put, unset)
+        if self.open is not b.open:
+            _compare("open.", b.open, self.open, put, unset)
+        if self.timers is not b.timers:
+            _compare("timers.", b.timers, self.timers, put, unset)
+        if self.visits is not b.visits:
+            _compare("visits.", b.visits, self.visits, put, unset)
+        if self.fired is not b.fired:
+            _compare("fired.", b.fired, self.fired, put, unset)
+        if self.closed is not b.closed:
+            _compare("closed.", b.closed, self.closed, put, unset)
+        if self.undo is not b.undo:
+            _compare("undo.", {str(u.n): u for u in b.undo}, {str(u.n): u for u in self.undo}, put, unset)
+        self._scalars(put, unset)
+        return Changes(put, tuple(unset))
+
+    def _scalars(self, put: dict[str, Any], unset: list[str]) -> None:
+        b = self.before
+        if self.status != b.status:
+            put["status"] = self.status
+        if self.state != b.state:
+            put["state"] = self.state
+        if self.label != b.label:
+            put["label"] = self.label
+        if self.fingerprint != b.fingerprint:
+            put["fingerprint"] = self.fingerprint
+        for name in ("ending", "pause", "failure", "reason"):
+            value = getattr(self, name)
+            if value is not getattr(b, name) and value != getattr(b, name):
+                if value:
+                    put[name] = value
+                else:
+                    unset.append(name)
+
+    def _as_snapshot(self) -> Snapshot:
+        b = self.before
+        return Snapshot(
+            b.id, b.tenant, b.definition, b.version, self.fingerprint, self.status, self.data,
+            self.revision, self.now, self.label, b.schema, self.state, self.visits, self.fired, self.open, self.timers,
+            self.closed, self.undo, self.ending, self.pause, self.reason, self.failure,
+        )  # fmt: skip
+
+
+def _compare(prefix: str, old: dict[str, Any], new: dict[str, Any], put: dict[str, Any], unset: list[str]) -> None:
+    for key, value in new.items():
+        was = old.get(key)
+        if was is not value and was != value:
+            put[prefix + key] = value
+    for key in old:
+        if key not in new:
+            unset.append(prefix + key)
+

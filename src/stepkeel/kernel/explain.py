@@ -1,0 +1,119 @@
+"""Why an instance rests, and what would move it: one sentence for each reason, from row, snapshot and definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stepkeel.kernel.path import address
+from stepkeel.model.commit import InboxRow, Row
+from stepkeel.model.definition import Definition
+from stepkeel.model.instant import from_micros
+from stepkeel.model.node import WaitNode
+from stepkeel.model.snapshot import TERMINAL, Snapshot
+
+__all__ = ["Explanation", "Reason", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, owner, wake_up, unserved."""
+
+    kind: str
+    text: str
+    due_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    id: str
+    status: str
+    state: str
+    why: tuple[Reason, ...]
+    moves: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = f"{self.id} is {self.status}" + (f" in {self.state}" if self.state else "")
+        lines = [head] + [f"  because {r.text}" for r in self.why] + [f"  moved by {m}" for m in self.moves]
+        return "\n".join(lines)
+
+
+def _time(at: int) -> str:
+    return from_micros(at).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def explain(row: Row, snapshot: Snapshot | None, definition: Definition | None, inbox: Sequence[InboxRow] = ()) -> Explanation:
+    """`inbox` are its unread rows. `definition` is None where the program asking was not given it."""
+    why: list[Reason] = []
+    moves: list[str] = []
+    if row.fault is not None:
+        why.append(Reason("fault", f"it was set aside: {row.fault}"))
+        moves.append("resume, once the cause is mended")
+    elif row.status in TERMINAL or snapshot is None:
+        why.append(Reason("ended", _ended(row, snapshot)))
+        if row.status == "failed":
+            moves.append("redrive")
+    else:
+        _of_row(row, snapshot, inbox, why, moves)
+        _of_frames(snapshot, why)
+        _of_definition(row, snapshot, definition, why, moves)
+    return Explanation(row.id, row.status, row.state, tuple(why), tuple(moves))
+
+
+def _ended(row: Row, snapshot: Snapshot | None) -> str:
+    if snapshot is None:
+        return "it has ended"
+    if snapshot.failure is not None:
+        text = f"it {row.status}: {snapshot.failure.code}: {snapshot.failure.message} (at {snapshot.failure.path})"
+        return text + "".join(f"; undo error at {u.path}: {u.code}: {u.message}" for u in snapshot.failure.undo_errors)
+    return f"it {row.status}" + (f": {snapshot.reason}" if snapshot.reason else "")
+
+
+def _of_row(row: Row, snapshot: Snapshot, inbox: Sequence[InboxRow], why: list[Reason], moves: list[str]) -> None:
+    for request in inbox:
+        if request.kind == "control":
+            who = f" by {request.actor}" if request.actor else ""
+            owner = f", waits for worker {row.owner}" if row.owner else ""
+            why.append(Reason("request", f"{request.name} asked{who} at {_time(request.received_at)}{owner}"))
+    if snapshot.pause is not None:
+        by = f" by {snapshot.pause.actor}" if snapshot.pause.actor else ""
+        because = f" ({snapshot.pause.reason})" if snapshot.pause.reason else ""
+        why.append(Reason("pause", f"it was paused{by} at {_time(snapshot.pause.at)}{because}"))
+        moves.append("resume")
+    if row.owner is not None:
+        why.append(Reason("owner", f"worker {row.owner} holds it"))
+    elif row.wake_at is not None and row.status == "created":
+        why.append(Reason("wake_up", f"it is to be claimed by a worker since {_time(row.wake_at)}", row.wake_at))
+    if snapshot.ending is not None:
+        why.append(Reason("ending", f"it is on its way to {snapshot.ending.status} ({snapshot.ending.stage})"))
+
+
+def _of_frames(snapshot: Snapshot, why: list[Reason]) -> None:
+    for path, frame in snapshot.open.items():
+        if frame.run in ("flying", "stopping"):
+            why.append(Reason("attempt", f"attempt {frame.attempt} of {path} is {frame.run}"))
+        elif frame.run == "waiting" and frame.reason and not frame.seq:
+            why.append(Reason("wait", f"{path} waits: {frame.reason}"))
+    for path, purposes in snapshot.timers.items():
+        for purpose, at in purposes.items():
+            why.append(Reason("timer", f"{purpose} of {path} is due at {_time(at)}", at))
+
+
+def _of_definition(
+    row: Row, snapshot: Snapshot, definition: Definition | None, why: list[Reason], moves: list[str]
+) -> None:
+    if definition is None:
+        why.append(Reason("unserved", f"{row.definition} version {row.version} is not known to this program"))
+        return
+    waits = [
+        place.node.signal
+        for path in snapshot.open
+        if (place := definition.places.get(address(path))) and isinstance(place.node, WaitNode) and place.node.signal
+    ]
+    state = definition.states.get(snapshot.state)
+    handled = [r.signal for r in state.signals] if state else []
+    for name in dict.fromkeys(waits + handled):
+        why.append(Reason("signal", f"it can take the signal {name}"))
+        moves.append(f"signal {name}")
+    if snapshot.timers and snapshot.pause is None:
+        moves.append("time")

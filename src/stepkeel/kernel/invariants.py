@@ -1,0 +1,67 @@
+"""What holds for every row at every moment. Said once; tests and `doctor` ask here. The expected count is 0, always.
+
+| code | holds |
+|---|---|
+| owner_and_wake | a row that is owned has no wake-up |
+| terminal_at_rest | an ended row has neither owner nor wake-up |
+| no_orphan | a row that has not ended has a reason to move: owner, pause, wake-up, or an open wait |
+| unread_inbox | a resting row with unread inbox has a wake-up |
+| in_flight_owned | what flies has an owner, or a wake-up that will find it lost |
+| timer_matches | the wake-up of a waiting row is not later than its earliest timer |
+| status_matches | row and snapshot tell the same status, state and revision |
+| fold_matches | the snapshot is the fold of the history |
+| times_increase | the times of history strictly increase, its revisions have no gap |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stepkeel.kernel.replay import differs
+from stepkeel.kernel.timer import earliest
+from stepkeel.model.commit import HistoryRow, Row
+from stepkeel.model.snapshot import TERMINAL, Snapshot
+
+__all__ = ["violations_of_history", "violations_of_row"]
+
+
+def violations_of_row(row: Row, snapshot: Snapshot | None, handles_signals: bool | None = None) -> list[str]:
+    """Codes of the invariants this row breaks. `handles_signals`: its state has signal handlers (None: not known)."""
+    found: list[str] = []
+    if row.owner is not None and row.wake_at is not None:
+        found.append("owner_and_wake")
+    if row.status in TERMINAL:
+        if row.owner is not None or row.wake_at is not None:
+            found.append("terminal_at_rest")
+    elif row.owner is None and row.wake_at is None and row.status != "paused":
+        if not _has_open_wait(snapshot, handles_signals):
+            found.append("no_orphan")
+        if row.inbox > row.seen:
+            found.append("unread_inbox")
+    if snapshot is None or row.fault is not None:
+        return found
+    if row.owner is None and row.status not in TERMINAL:
+        if row.status != "paused" and row.wake_at is None and any(f.run == "flying" for f in snapshot.open.values()):
+            found.append("in_flight_owned")
+        timer = earliest(snapshot.timers)
+        if row.status == "waiting" and timer is not None and (row.wake_at is None or row.wake_at > timer):
+            found.append("timer_matches")
+    if (row.status, row.state, row.revision) != (snapshot.status, snapshot.state, snapshot.revision):
+        found.append("status_matches")
+    return found
+
+
+def _has_open_wait(snapshot: Snapshot | None, handles_signals: bool | None) -> bool:
+    if snapshot is None:
+        return False
+    return any(f.run == "waiting" for f in snapshot.open.values()) or handles_signals is not False
+
+
+def violations_of_history(snapshot: Snapshot, history: Sequence[HistoryRow]) -> list[str]:
+    found: list[str] = []
+    if differs(snapshot, history):
+        found.append("fold_matches")
+    pairs = zip(history, history[1:], strict=False)
+    if any(b.at <= a.at or b.revision != a.revision + 1 for a, b in pairs):
+        found.append("times_increase")
+    return found

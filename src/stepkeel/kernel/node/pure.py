@@ -1,0 +1,42 @@
+"""pure: `transform` changes the data, `log` writes a line once the step is durable. Both close at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from stepkeel.kernel.data import PureFailed, ask, change, pure_failure
+from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.path import address
+from stepkeel.model.effect import Log
+from stepkeel.model.node import PureNode
+from stepkeel.model.snapshot import Frame
+
+__all__ = ["open"]
+
+
+def open(draft: Draft, path: str, frame: Frame) -> None:
+    node = draft.definition.places[address(path)].node
+    assert isinstance(node, PureNode)
+    try:
+        if node.kind == "transform" and node.function is not None:
+            change(draft, node.function)
+        elif node.kind == "log":
+            draft.effects.append(Log(node.level, _text(draft, node)))
+    except PureFailed as error:
+        draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+        return
+    draft.closing.append(path)
+
+
+def _text(draft: Draft, node: PureNode) -> str:
+    """The line: a function of the data, or a template over its fields (plain names only, nothing is evaluated)."""
+    if node.function is not None:
+        return str(ask(node.function, draft.view()))
+    fields: dict[str, Any] = msgspec.json.decode(draft.data)
+    text = node.template
+    for name, value in fields.items():
+        text = text.replace("{" + name + "}", str(value))
+    return text

@@ -1,0 +1,119 @@
+"""Reactions: from "it came" to the move.
+
+| step | when | then |
+|---|---|---|
+| fire, into | value given | the mapping changes the data; raising fails a signal (instance as it was), else the state |
+| fire, do | a body is declared | the reaction's frame stays open while it runs, still in the old state |
+| finish | no body, or its last node closed | the signal is processed, the move is made |
+
+An interrupting reaction first stops what flies; its frame is `held` until those attempts have really ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from stepkeel.kernel.data import PureFailed, apply_into, holds, pure_failure
+from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.machine import current, open_body, root_path, take_transition
+from stepkeel.kernel.path import address, container
+from stepkeel.model.effect import StopAttempt
+from stepkeel.model.input import Signal
+from stepkeel.model.reaction import Reaction
+from stepkeel.model.snapshot import Failure, Frame
+
+__all__ = ["failure_reaction", "finish", "fire", "proceed_held", "reaction_at"]
+
+
+def reaction_at(draft: Draft, path: str) -> Reaction:
+    return draft.definition.reactions[address(path)]
+
+
+def fire(draft: Draft, reaction: Reaction, value: Any, signal: Signal | None = None, error: Failure | None = None) -> None:
+    """Begin a reaction of the current state. Raises PureFailed when its mapping does: nothing was changed then."""
+    apply_into(draft, reaction.into, value)
+    base = f"{root_path(draft)}!{reaction.name}"
+    path = base
+    if reaction.move.kind != "to" and reaction.do:
+        firing = draft.fired.get(base, 0) + 1
+        draft.fired = {**draft.fired, base: firing}
+        path = base if firing == 1 else f"{base}#{firing}"
+    frame = Frame(
+        run="waiting",
+        seq=signal.seq if signal else 0,
+        reason=signal.name if signal else "",
+        input=signal.payload if signal else None,
+        error=error,
+    )
+    flying = [(p, f) for p, f in draft.open.items() if f.run in ("flying", "stopping")]
+    if reaction.interrupt and flying:
+        for open_path, open_frame in flying:
+            _stop(draft, open_path, open_frame)
+        draft.put(path, replace(frame, run="held"))
+        return
+    draft.put(path, frame)
+    _run(draft, path, reaction)
+
+
+def _stop(draft: Draft, path: str, frame: Frame) -> None:
+    if frame.run == "flying":
+        draft.put(path, replace(frame, run="stopping"))
+        draft.effects.append(StopAttempt(path, frame.attempt))
+
+
+def _run(draft: Draft, path: str, reaction: Reaction) -> None:
+    if reaction.do:
+        open_body(draft, path, reaction.do)
+    else:
+        finish(draft, path)
+
+
+def proceed_held(draft: Draft) -> bool:
+    """Let the interrupting reaction go on once every attempt it stopped has ended."""
+    held = next((p for p, f in draft.open.items() if f.run == "held"), None)
+    if held is None or any(f.run in ("flying", "stopping") for f in draft.open.values()):
+        return False
+    draft.put(held, replace(draft.open[held], run="waiting"))
+    _run(draft, held, reaction_at(draft, held))
+    return True
+
+
+def finish(draft: Draft, path: str) -> None:
+    """The reaction's body is done: settle the signal, make the move."""
+    reaction = reaction_at(draft, path)
+    frame = draft.drop(path)
+    if frame is not None and frame.seq:
+        draft.settle_signal(frame.seq, frame.reason, "processed")
+    move = reaction.move
+    if move.kind == "to":
+        take_transition(draft, move.state, reaction.trigger, reaction.name)
+    elif move.kind == "go_on" and frame is not None and frame.error is not None:
+        _skip_failed(draft, frame.error)
+
+
+def _skip_failed(draft: Draft, error: Failure) -> None:
+    """After a failure: the failed node counts as skipped, the body continues behind it."""
+    place = draft.definition.places.get(address(error.path))
+    if place is not None and place.next:
+        draft.put(f"{container(error.path)}/{place.next}", Frame(run="ready"))
+
+
+def failure_reaction(draft: Draft, failure: Failure) -> Reaction | None:
+    """The first failure reaction of the current state that means this failure. A guard that raises does not hold it."""
+    for reaction in current(draft).failures:
+        if not reaction.errors.empty and not reaction.errors.names(failure.code, failure.types):
+            continue
+        try:
+            if holds(draft, reaction.when, failure):
+                return reaction
+        except PureFailed as error:
+            draft.say("activity_failed", failure.path, **_brief(pure_failure(failure.path, error)))
+    return None
+
+
+def _brief(failure: Failure) -> dict[str, Any]:
+    return {"code": failure.code, "message": failure.message}
+
+

@@ -1,0 +1,238 @@
+"""The rules, in their order: the first that applies is applied, then again from the first, until only `rest` is left.
+
+| # | rule | applies when |
+|---|---|---|
+| 1 | close | a node is done: its place goes to its successor, or its container is told |
+| 2 | paused | the instance is paused: stop here |
+| 3 | ending | an ending is set: nothing below applies |
+| 4 | fail | a node has finally failed: fallback, optional, reactions of the state, ending |
+| 5 | open | a ready node may start; an instance without a state enters its first |
+| 6 | signals | a signal can be judged |
+| 7 | timers | a timer is due |
+| 8 | leave | the body is done, the machine rests, a guard holds |
+| 9 | final | a final state's body is done |
+| 10 | rest | nothing else: running, waiting, or no way on |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from stepkeel.kernel import compensation, ending, machine, reaction, signal, timer
+from stepkeel.kernel.data import PureFailed, pure_failure
+from stepkeel.kernel.draft import READY, Draft
+from stepkeel.kernel.node import activity, kind_of
+from stepkeel.kernel.path import address, container, reaction_of
+from stepkeel.model.effect import Park
+from stepkeel.model.node import ActivityNode
+from stepkeel.model.snapshot import TERMINAL, Failure, Frame
+
+__all__ = ["RULES", "settle"]
+
+MAX_RULES = 10_000
+
+
+def close(draft: Draft) -> bool:
+    if not draft.closing:
+        return False
+    path = draft.closing.pop(0)
+    draft.drop(path)
+    if path.startswith("undo/"):
+        compensation.finish(draft, path)
+        return True
+    place = draft.definition.places.get(address(path))
+    if place is not None and place.next:
+        draft.put(f"{container(path)}/{place.next}", READY)
+        return True
+    outer = reaction_of(path)
+    if outer:
+        reaction.finish(draft, outer)
+    return True
+
+
+def paused(draft: Draft) -> bool:
+    """Nothing opens; what flies ends and is recorded. Parked once nothing flies."""
+    if draft.pause is None:
+        return False
+    draft.status = "paused"
+    if not _in_flight(draft):
+        draft.effects.append(Park(None))
+    return True
+
+
+def end(draft: Draft) -> bool:
+    if draft.ending is None:
+        return draft.status in TERMINAL
+    if draft.ending.stage == "undoing":
+        failed = _failed(draft)
+        if failed:
+            compensation.fail(draft, failed[0], failed[1])
+            return True
+        if _open_ready(draft) or timer.fire_due(draft, "undo/"):
+            return True
+    if ending.advance(draft):
+        return True
+    _rest(draft)
+    return True
+
+
+def fail(draft: Draft) -> bool:
+    failed = _failed(draft)
+    if failed is None:
+        return False
+    path, failure = failed
+    place = draft.definition.places.get(address(path))
+    if place is not None and isinstance(place.node, ActivityNode) and activity.recover(draft, path, place.node, failure):
+        return True
+    draft.say("activity_failed", path, code=failure.code, message=failure.message)
+    if place is not None and isinstance(place.node, ActivityNode):
+        activity.register_started(draft, path, place.node)
+    outer = reaction_of(path)
+    if outer:
+        frame = draft.open.get(outer)
+        if frame is not None and frame.seq:
+            draft.settle_signal(frame.seq, frame.reason, "failed", f"{failure.code}: {failure.message}")
+            draft.put(outer, replace(frame, seq=0))
+    own = outer and reaction.reaction_at(draft, outer).trigger == "failure"
+    found = None if own or failure.code == "no_progress" else reaction.failure_reaction(draft, failure)
+    if found is None:
+        ending.begin(draft, "failed", failure=failure)
+        return True
+    for open_path in (path, outer):
+        if open_path:
+            draft.drop(open_path)
+    try:
+        reaction.fire(draft, found, failure, error=failure)
+    except PureFailed as error:
+        ending.begin(draft, "failed", failure=pure_failure(path, error))
+    return True
+
+
+def open_(draft: Draft) -> bool:
+    if not draft.state:
+        machine.enter(draft, draft.definition.initial)
+        return True
+    return _open_ready(draft) or reaction.proceed_held(draft)
+
+
+def signals(draft: Draft) -> bool:
+    return bool(draft.signals) and signal.judge(draft)
+
+
+def timers(draft: Draft) -> bool:
+    return bool(draft.timers) and timer.fire_due(draft)
+
+
+def leave(draft: Draft) -> bool:
+    if not machine.current(draft).transitions or draft.open and not _free(draft):
+        return False
+    try:
+        to = machine.way_out(draft)
+    except PureFailed as error:
+        _fail_state(draft, pure_failure(machine.root_path(draft), error))
+        return True
+    if to:
+        machine.take_transition(draft, to, "automatic")
+    return bool(to)
+
+
+def final(draft: Draft) -> bool:
+    state = machine.current(draft)
+    if state.ending is None or draft.open and not _free(draft):
+        return False
+    how = state.ending
+    failure = Failure(how.code or "failed", how.reason or f"ended in {state.name}", state.name, kind="business")
+    ending.begin(draft, how.status, how.reason, failure if how.status == "failed" else None)
+    return True
+
+
+def rest(draft: Draft) -> bool:
+    if _in_flight(draft):
+        draft.status = "running"
+        return True
+    state = machine.current(draft)
+    waits = draft.open or draft.timers or state.signals
+    if not waits:
+        signal.reject_unhandled(draft)
+        text = f"nothing leads on from {state.name}: no way whose guard holds, no handler, no timeout"
+        _fail_state(draft, Failure("no_way_on", text, machine.root_path(draft), kind="permanent"))
+        return False
+    signal.reject_unhandled(draft)
+    _rest(draft)
+    return True
+
+
+RULES: tuple[Callable[[Draft], bool], ...] = (close, paused, end, fail, open_, signals, timers, leave, final)
+
+
+def settle(draft: Draft) -> None:
+    """Apply the rules until the instance rests, is paused or has ended."""
+    for _ in range(MAX_RULES):
+        for rule in RULES:
+            if rule(draft):
+                break
+        else:
+            if rest(draft):
+                return
+            continue
+        if rule is paused or (rule is end and _at_rest(draft)):
+            return
+    text = f"{MAX_RULES} rules in one decision"
+    ending.begin(draft, "failed", failure=Failure("no_progress", text, draft.state, kind="permanent"))
+    ending.advance(draft)
+
+
+def _in_flight(draft: Draft) -> bool:
+    return any(frame.run in ("flying", "stopping") for frame in draft.open.values())
+
+
+def _free(draft: Draft) -> bool:
+    return machine.body_done(draft) and machine.rests(draft)
+
+
+def _failed(draft: Draft) -> tuple[str, Failure] | None:
+    for path, frame in draft.open.items():
+        if frame.run == "failed":
+            return path, frame.error or Failure("failed", "", path)
+    return None
+
+
+def _fail_state(draft: Draft, failure: Failure) -> None:
+    draft.put(machine.root_path(draft), Frame(run="failed", error=failure))
+
+
+def _open_ready(draft: Draft) -> bool:
+    for path, frame in draft.open.items():
+        if frame.run == "ready":
+            kind_of(draft, path).open(draft, path, frame)
+            return True
+    return False
+
+
+def _at_rest(draft: Draft) -> bool:
+    """True when `end` is done for now: closed, waiting for attempts (running), or for an undo's timer (parked)."""
+    if draft.status in TERMINAL:
+        return True
+    if _in_flight(draft):
+        draft.status = "running"
+        return True
+    return any(isinstance(e, Park) for e in draft.effects)
+
+
+def _rest(draft: Draft) -> None:
+    """Say what the instance does now: attempts in flight keep it running, else it waits and gives its lease back."""
+    if _in_flight(draft):
+        draft.status = "running"
+        return
+    if draft.status != "waiting":
+        draft.status = "waiting"
+        draft.say("waiting")
+    wake = timer.earliest(draft.timers)
+    for kept in signal.pending(draft):
+        expiry = signal.expires_at(draft, kept)
+        if expiry is not None:
+            wake = expiry if wake is None else min(wake, expiry)
+    draft.effects.append(Park(wake))
+
