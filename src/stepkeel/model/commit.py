@@ -42,7 +42,13 @@ class StartRow(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What a step writes into the row. `release`: owner goes, epoch grows, `wake_at` is set (unless `inbox > seen`)."""
+    """What a step writes into the row.
+
+    release    owner goes, epoch grows, `wake_at` is set (to now if `inbox > seen`)
+    moved      status, state or label may differ from the row's: False spares their index
+    archive    the ended instance leaves the lists in the same commit
+    snapshot   None leaves the bytes as they are (an instance that is set aside)
+    """
 
     status: str
     state: str
@@ -57,6 +63,8 @@ class Step(msgspec.Struct, frozen=True):
     wake_at: int | None = None
     ended: bool = False
     fault: str | None = None
+    moved: bool = True
+    archive: bool = False
 
 
 class Start(msgspec.Struct, frozen=True):

@@ -1,0 +1,332 @@
+"""The store in memory: for tests, harnesses and experiments. Same contract, nothing survives the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from stepkeel.clock import Clock, SystemClock
+from stepkeel.model.commit import (
+    Answer,
+    Batch,
+    Commit,
+    Delivery,
+    HistoryRow,
+    InboxRow,
+    Receipt,
+    Row,
+    Start,
+    Step,
+)
+from stepkeel.model.snapshot import TERMINAL
+from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Wanted, WorkerRow
+from stepkeel.store.share import shares
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """One lock around plain dicts: each method is one transaction."""
+
+    def __init__(self, url: str = "memory://", clock: Clock | None = None) -> None:
+        self.url = url
+        self._clock = clock or SystemClock()
+        self._lock = threading.RLock()
+        self._rows: dict[str, Row] = {}
+        self._history: dict[str, list[HistoryRow]] = {}
+        self._inbox: dict[str, dict[int, InboxRow]] = {}
+        self._keys: dict[tuple[str, str, str], str] = {}
+        self._workers: dict[str, WorkerRow] = {}
+        self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
+
+    async def open(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+    def now(self) -> int:
+        return self._clock.now()
+
+    def pulse(self) -> MemoryStore:
+        return self
+
+    def changed(self) -> bool:
+        return True
+
+    # -- workers
+
+    def renew(self, worker: str, expires_at: int) -> bool:
+        with self._lock:
+            row = self._workers.get(worker)
+            if row is None:
+                return False
+            self._workers[worker] = WorkerRow(row.id, row.name, row.capabilities, row.started_at, expires_at)
+            return True
+
+    async def add_worker(self, worker: WorkerRow) -> None:
+        with self._lock:
+            self._workers[worker.id] = worker
+
+    async def remove_worker(self, worker: str) -> None:
+        with self._lock:
+            self._workers.pop(worker, None)
+
+    async def workers(self) -> list[WorkerRow]:
+        with self._lock:
+            return list(self._workers.values())
+
+    async def bury(self) -> list[str]:
+        with self._lock:
+            now = self.now()
+            dead = [w.id for w in self._workers.values() if w.expires_at < now]
+            for worker in dead:
+                del self._workers[worker]
+            return dead
+
+    async def take_over(self, limit: int) -> list[str]:
+        with self._lock:
+            orphans = [r for r in self._rows.values() if r.owner is not None and r.owner not in self._workers][:limit]
+            for row in orphans:
+                self._put(row, owner=None, wake_at=self.now(), epoch=row.epoch + 1, takeovers=row.takeovers + 1)
+            return [r.id for r in orphans]
+
+    # -- claims
+
+    def _put(self, row: Row, **changes: Any) -> Row:
+        changed = replace(row, **changes)
+        self._rows[row.id] = changed
+        return changed
+
+    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int) -> Claims:
+        with self._lock:
+            now = self.now()
+            known = {(w.definition, w.version) for w in wanted}
+            mine = [
+                r
+                for r in self._rows.values()
+                if r.owner is None and r.wake_at is not None and not r.archived and (r.definition, r.version) in known
+            ]
+            due = sorted((r for r in mine if r.wake_at is not None and r.wake_at <= now), key=lambda r: (r.wake_at, r.id))
+            taken: list[Row] = []
+            if limit and worker in self._workers:
+                counts = {p: sum(1 for r in due if r.priority == p) for p in range(5)}
+                room = shares(counts, limit)
+                for row in due:
+                    if room.get(row.priority, 0) > 0:
+                        room[row.priority] -= 1
+                        taken.append(row)
+            rows = tuple(self._put(r, owner=worker, epoch=r.epoch + 1, wake_at=None) for r in taken)
+            ids = {r.id for r in rows}
+            rest = [r.wake_at for r in mine if r.id not in ids and r.wake_at is not None]
+            # A claimed row still tells when it was due: decisions are never made before that.
+            return Claims(now, tuple(replace(r, wake_at=t.wake_at) for r, t in zip(rows, taken, strict=True)), min(rest, default=None))
+
+    async def claim_one(self, instance_id: str, owner: str) -> Row | None:
+        with self._lock:
+            row = self._rows.get(instance_id)
+            if row is None or row.owner is not None or row.status in TERMINAL:
+                return None
+            claimed = self._put(row, owner=owner, epoch=row.epoch + 1, wake_at=None)
+            return replace(claimed, wake_at=row.wake_at)
+
+    async def owned(self, worker: str) -> dict[str, int]:
+        with self._lock:
+            return {r.id: r.epoch for r in self._rows.values() if r.owner == worker}
+
+    async def news(self, worker: str) -> dict[str, int]:
+        with self._lock:
+            return {r.id: r.inbox for r in self._rows.values() if r.owner == worker and r.inbox > r.seen}
+
+    async def give_back(self, worker: str, rows: Mapping[str, int]) -> int:
+        with self._lock:
+            mine = [r for i, e in rows.items() if (r := self._rows.get(i)) and r.owner == worker and r.epoch == e]
+            for row in mine:
+                self._put(row, owner=None, wake_at=self.now(), epoch=row.epoch + 1)
+            return len(mine)
+
+    # -- the one write verb
+
+    async def commit(self, batch: Batch) -> Answer:
+        with self._lock:
+            return Answer(
+                tuple(self._start(s) for s in batch.starts),
+                tuple(self._commit(c) for c in batch.commits),
+                tuple(self._deliver(d) for d in batch.deliveries),
+            )
+
+    def _start(self, start: Start) -> str:
+        row, step = start.row, start.step
+        if row.key is not None:
+            held = self._keys.setdefault((row.tenant, row.definition, row.key), start.id)
+            if held != start.id:
+                return held
+        if start.id in self._rows:
+            return start.id
+        owner = None if step.release else start.owner
+        self._rows[start.id] = Row(
+            start.id, row.tenant, row.definition, row.version, row.key, step.status, step.state, step.label, step.revision,
+            step.snapshot or b"", row.attributes, None if step.ended else step.wake_at, owner, 1, 0, 0, 0, None,
+            row.priority, row.correlation_id, step.at, step.at, step.at if step.ended else None,
+        )  # fmt: skip
+        self._history[start.id] = list(step.history)
+        return start.id
+
+    def _commit(self, commit: Commit) -> bool:
+        row = self._rows.get(commit.id)
+        if row is None or row.archived or (row.owner, row.epoch, row.revision) != (commit.owner, commit.epoch, commit.revision):
+            return False
+        step = commit.step
+        changed = self._put(
+            row, status=step.status, state=step.state, label=step.label, revision=step.revision, updated_at=step.at,
+            snapshot=row.snapshot if step.snapshot is None else step.snapshot, seen=max(row.seen, step.seen),
+            takeovers=0, fault=step.fault,
+        )  # fmt: skip
+        if step.release:
+            wake = step.wake_at if row.inbox <= step.seen else self.now()
+            self._put(changed, owner=None, epoch=row.epoch + 1, wake_at=None if step.ended else wake)
+        if step.ended != (row.status in TERMINAL):
+            self._put(self._rows[commit.id], completed_at=step.at if step.ended else None)
+        self._history[commit.id].extend(step.history)
+        self._settle(commit.id, step)
+        if step.archive:
+            self._put(self._rows[commit.id], archived=True)
+        return True
+
+    def _settle(self, instance_id: str, step: Step) -> None:
+        inbox = self._inbox.get(instance_id, {})
+        for settled in step.settled:
+            row = inbox.get(settled.seq)
+            if row is not None and row.status == "pending":
+                inbox[settled.seq] = replace(row, status=settled.status, reason=settled.reason, processed_at=settled.at)
+        if step.ended:
+            for seq, row in list(inbox.items()):
+                if row.status == "pending":
+                    status = "rejected" if row.kind == "control" else "ignored"
+                    inbox[seq] = replace(row, status=status, reason="the instance ended", processed_at=step.at)
+
+    def _deliver(self, delivery: Delivery) -> Receipt:
+        row = self._rows.get(delivery.instance_id)
+        if row is None:
+            return Receipt(refused="not_found", key=delivery.key)
+        inbox = self._inbox.setdefault(row.id, {})
+        for known in inbox.values():
+            if (known.kind, known.name, known.key) == (delivery.kind, delivery.name, delivery.key):
+                return Receipt(known.seq, known.status, known.reason, known.key, duplicate=True, owner=row.owner)
+        if row.status in TERMINAL or row.archived:
+            return Receipt(refused="instance_ended", reason=row.status, key=delivery.key)
+        if delivery.kind == "signal" and sum(1 for r in inbox.values() if r.status == "pending") >= delivery.limit:
+            return Receipt(refused="inbox_full", key=delivery.key)
+        wakes = row.owner is None and (row.status != "paused" or delivery.kind == "control")
+        now = self.now()
+        wake = row.wake_at if not wakes else now if row.wake_at is None else min(now, row.wake_at)
+        row = self._put(row, inbox=row.inbox + 1, wake_at=wake)
+        inbox[row.inbox] = InboxRow(
+            row.id, row.inbox, delivery.kind, delivery.name, delivery.payload, delivery.key, row.revision, delivery.actor,
+            "pending", "", delivery.at, None,
+        )  # fmt: skip
+        return Receipt(row.inbox, "pending", "", delivery.key, owner=row.owner)
+
+    async def fences(self, ids: Sequence[str]) -> dict[str, Fence]:
+        with self._lock:
+            rows = [self._rows[i] for i in ids if i in self._rows]
+            return {r.id: Fence(r.owner, r.epoch, r.revision, r.status) for r in rows}
+
+    # -- reading
+
+    async def inbox(self, instance_id: str, after: int = 0, limit: int = 100) -> tuple[int, list[InboxRow]]:
+        with self._lock:
+            row = self._rows.get(instance_id)
+            pending = [r for s, r in sorted(self._inbox.get(instance_id, {}).items()) if s > after and r.status == "pending"]
+            return (row.inbox if row else 0), pending[:limit]
+
+    async def signals(self, instance_id: str) -> list[InboxRow]:
+        with self._lock:
+            return [r for _, r in sorted(self._inbox.get(instance_id, {}).items())]
+
+    async def load(self, ids: Sequence[str]) -> dict[str, Row]:
+        with self._lock:
+            return {i: self._rows[i] for i in ids if i in self._rows}
+
+    async def list(self, query: Query) -> list[Row]:
+        with self._lock:
+            return self._matching(query)
+
+    def _matching(self, query: Query) -> list[Row]:
+        def value(row: Row) -> tuple[int, str]:
+            return (row.created_at if query.sort == "created" else row.updated_at), row.id
+
+        rows = sorted((r for r in self._rows.values() if _matches(r, query)), key=value, reverse=query.descending)
+        if query.after is not None:
+            after = query.after
+            rows = [r for r in rows if (value(r) < after if query.descending else value(r) > after)]
+        return rows[: query.limit]
+
+    async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]:
+        with self._lock:
+            return [h for h in self._history.get(instance_id, ()) if h.revision > after][:limit]
+
+    async def find_key(self, tenant: str, definition: str, key: str) -> str | None:
+        with self._lock:
+            return self._keys.get((tenant, definition, key))
+
+    async def metrics(self, tenant: str | None) -> list[MetricRow]:
+        with self._lock:
+            counts: dict[tuple[str, int, str, str], int] = {}
+            for row in self._rows.values():
+                if not row.archived and tenant in (None, row.tenant):
+                    group = (row.definition, row.version, row.status, row.state)
+                    counts[group] = counts.get(group, 0) + 1
+            return [MetricRow(*group, count) for group, count in sorted(counts.items())]
+
+    # -- definitions, retention
+
+    async def definitions(self) -> list[DefinitionRow]:
+        with self._lock:
+            return list(self._definitions.values())
+
+    async def put_definition(self, row: DefinitionRow) -> None:
+        with self._lock:
+            self._definitions[row.tenant, row.name, row.version] = row
+
+    async def purge(self, query: Query) -> int:
+        with self._lock:
+            gone = [r for r in self._matching(query) if r.status in TERMINAL]
+            for row in gone:
+                del self._rows[row.id]
+                self._history.pop(row.id, None)
+                self._inbox.pop(row.id, None)
+                if row.key is not None:
+                    self._keys.pop((row.tenant, row.definition, row.key), None)
+            return len(gone)
+
+
+def _matches(row: Row, q: Query) -> bool:
+    exact = (
+        (q.tenant, row.tenant), (q.definition, row.definition), (q.version, row.version),
+        (q.correlation_id, row.correlation_id), (q.key, row.key),
+    )  # fmt: skip
+    if any(want is not None and want != have for want, have in exact):
+        return False
+    if row.archived != q.archived or (q.ids and row.id not in q.ids) or (q.status and row.status not in q.status):
+        return False
+    if q.state is not None and q.state not in (row.state, row.label):
+        return False
+    if q.fault is not None and q.fault != (row.fault is not None):
+        return False
+    spans = (
+        (row.created_at, q.created_from, q.created_to),
+        (row.updated_at, q.updated_from, q.updated_to),
+        (row.completed_at, q.completed_from, q.completed_to),
+    )
+    for at, start, end in spans:
+        if (start is not None and (at is None or at < start)) or (end is not None and (at is None or at >= end)):
+            return False
+    if q.attributes:
+        kept: dict[str, Any] = msgspec.json.decode(row.attributes)
+        return all(kept.get(k, ...) == v for k, v in q.attributes.items())
+    return True

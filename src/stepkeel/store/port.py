@@ -1,0 +1,236 @@
+"""The store port. Each docstring is the contract; tests/contract runs one suite over every store.
+
+Everything that changes an instance goes through `commit`, fenced by (owner, epoch, revision); claims, takeovers and
+retention only move rows. Instants are integer microseconds, UTC. Errors: Unavailable when the database does not answer
+(nothing is known then of what was sent), anything else as named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row
+
+__all__ = ["Claims", "DefinitionRow", "Fence", "MetricRow", "Pulse", "Query", "Store", "Wanted", "WorkerRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A definition and version that a worker has registered."""
+
+    definition: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Rows now owned, the database's time of the claim, and when the next wanted row is due (None: none in sight)."""
+
+    now: int
+    rows: tuple[Row, ...]
+    next_wake: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    owner: str | None
+    epoch: int
+    revision: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A live worker. `id` is made anew at each process start and never used twice."""
+
+    id: str
+    name: str
+    capabilities: str
+    started_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionRow:
+    tenant: str
+    name: str
+    version: int
+    shape: str
+    code: str
+    document: bytes
+    status: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    definition: str
+    version: int
+    status: str
+    state: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to list. Every field narrows; empty ones do not. `state` matches the state's name or its label.
+
+    `after` is the (sort value, id) of the last row of the page before. Times are half-open: from <= t < to.
+    """
+
+    tenant: str | None = None
+    ids: tuple[str, ...] = ()
+    definition: str | None = None
+    version: int | None = None
+    status: tuple[str, ...] = ()
+    state: str | None = None
+    correlation_id: str | None = None
+    key: str | None = None
+    created_from: int | None = None
+    created_to: int | None = None
+    updated_from: int | None = None
+    updated_to: int | None = None
+    completed_from: int | None = None
+    completed_to: int | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    fault: bool | None = None
+    archived: bool = False
+    sort: Literal["created", "updated"] = "created"
+    descending: bool = False
+    after: tuple[int, str] | None = None
+    limit: int = 100
+
+
+class Pulse(Protocol):
+    """A worker's row kept alive from a thread of its own, over a connection of its own."""
+
+    def renew(self, worker: str, expires_at: int) -> bool:
+        """Move the row's expiry. False: there is no such row, the worker is dead. Raises Unavailable."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    url: str
+
+    async def open(self) -> None:
+        """Connect; make the tables in an empty database.
+
+        Raises Unavailable, DatabaseInvalid (no database, or not ours), SchemaTooNew.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+    def now(self) -> int:
+        """The database's time: the only clock that is compared."""
+        ...
+
+    def pulse(self) -> Pulse: ...
+
+    def changed(self) -> bool:
+        """A hint: another process may have written since the last call. True when that is not known cheaply."""
+        ...
+
+    # -- workers
+
+    async def add_worker(self, worker: WorkerRow) -> None: ...
+
+    async def remove_worker(self, worker: str) -> None: ...
+
+    async def workers(self) -> list[WorkerRow]: ...
+
+    async def bury(self) -> list[str]:
+        """Delete the rows of workers whose lease is over: they are dead from then on. Their ids."""
+        ...
+
+    async def take_over(self, limit: int) -> list[str]:
+        """Free at most `limit` rows whose owner has no row in `workers`, whatever their status. Their ids.
+
+        Each gets owner = null, wake_at = now, epoch + 1, takeovers + 1.
+        """
+        ...
+
+    # -- claims
+
+    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int) -> Claims:
+        """Take due rows of the wanted definitions: owner = worker, epoch + 1, wake_at = null.
+
+        Every priority that has due rows gets at least one slot of the limit. Nothing is claimed for a worker that has
+        no row in `workers`. With `limit` 0 it only tells the time and when the next row is due.
+        """
+        ...
+
+    async def claim_one(self, instance_id: str, owner: str) -> Row | None:
+        """Take an unowned row by its id, whatever its wake-up, unless it has ended. None: not to be had.
+
+        For a requester that commits a control request itself: no row in `workers` is needed.
+        """
+        ...
+
+    async def owned(self, worker: str) -> dict[str, int]:
+        """Ids and epochs of the rows that name this worker."""
+        ...
+
+    async def news(self, worker: str) -> dict[str, int]:
+        """Rows of this worker with unread inbox: id -> inbox."""
+        ...
+
+    async def give_back(self, worker: str, rows: Mapping[str, int]) -> int:
+        """Free rows (id -> epoch) that still name this worker with that epoch: owner = null, wake_at = now, epoch + 1."""
+        ...
+
+    # -- the one write verb
+
+    async def commit(self, batch: Batch) -> Answer:
+        """Apply a batch in one transaction.
+
+        A start inserts its key, and where that is new the instance with its history; it answers with the id that holds
+        the key. Sent again, it answers with its own id and changes nothing. A commit whose (owner, epoch, revision) do
+        not match leaves the row untouched and answers False. A delivery counts the inbox up, sets the wake-up (when not
+        owned, and not paused unless it is a control request) and inserts its row; the same kind, name and key again
+        returns the first receipt. Raises Unavailable, or DataInvalid when the content is refused: nothing was applied.
+        """
+        ...
+
+    async def fences(self, ids: Sequence[str]) -> dict[str, Fence]:
+        """Who owns these rows and at which revision: to read back what became of a lost answer."""
+        ...
+
+    # -- the inbox
+
+    async def inbox(self, instance_id: str, after: int = 0, limit: int = 100) -> tuple[int, list[InboxRow]]:
+        """The row's inbox counter, read before the pending rows beyond `after`, in arrival order."""
+        ...
+
+    async def signals(self, instance_id: str) -> list[InboxRow]:
+        """All inbox rows of an instance, archived ones too."""
+        ...
+
+    # -- reading
+
+    async def load(self, ids: Sequence[str]) -> dict[str, Row]:
+        """Rows by id, archived ones too."""
+        ...
+
+    async def list(self, query: Query) -> list[Row]: ...
+
+    async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]: ...
+
+    async def find_key(self, tenant: str, definition: str, key: str) -> str | None: ...
+
+    async def metrics(self, tenant: str | None) -> list[MetricRow]: ...
+
+    # -- definitions
+
+    async def definitions(self) -> list[DefinitionRow]: ...
+
+    async def put_definition(self, row: DefinitionRow) -> None: ...
+
+    # -- retention
+
+    async def purge(self, query: Query) -> int:
+        """Delete at most `query.limit` terminal instances that match, with history, inbox and start key."""
+        ...

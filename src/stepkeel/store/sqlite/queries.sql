@@ -1,0 +1,199 @@
+-- Every statement of the SQLite store, by the name of what runs it. Composed at run time: only the WHERE of lists.
+
+-- name: row
+select id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes, wake_at, owner, epoch,
+    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at
+from instances where id = ?;
+
+-- name: archived_row
+select id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes, wake_at, owner, epoch,
+    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at, 1
+from archive_instances where id = ?;
+
+-- name: fence
+select owner, epoch, revision, status from instances where id = ?;
+
+-- name: due
+-- One probe for each (definition, version, priority): equality on the three, so nobody walks over others' rows.
+select id, wake_at from instances
+where definition = ? and version = ? and priority = ? and owner is null and wake_at is not null and wake_at <= ?
+order by wake_at limit ?;
+
+-- name: next_wake
+select min(wake_at) from instances
+where definition = ? and version = ? and priority = ? and owner is null and wake_at is not null and wake_at > ?;
+
+-- name: claim
+update instances set owner = :worker, epoch = epoch + 1, wake_at = null
+where id = :id and owner is null and wake_at is not null and exists (select 1 from workers where id = :worker);
+
+-- name: claim_one
+update instances set owner = :owner, epoch = epoch + 1, wake_at = null
+where id = :id and owner is null and status not in ('completed', 'failed', 'cancelled', 'terminated');
+
+-- name: owned
+select id, epoch from instances where owner = ?;
+
+-- name: news
+select id, inbox from instances where owner = ? and inbox > seen;
+
+-- name: give_back
+update instances set owner = null, wake_at = :now, epoch = epoch + 1 where id = :id and owner = :worker and epoch = :epoch;
+
+-- name: dead_owners
+-- A skip scan: one probe of the index for each owner, however many rows each has.
+with recursive owners (owner) as (
+    select min(owner) from instances where owner is not null
+    union all
+    select (select min(i.owner) from instances i where i.owner > o.owner and i.owner is not null) from owners o where o.owner is not null
+)
+select owner from owners where owner is not null and owner not in (select id from workers);
+
+-- name: take_over
+-- The owner is compared again: the row may have been parked and claimed by a live worker meanwhile.
+update instances set owner = null, wake_at = :now, epoch = epoch + 1, takeovers = takeovers + 1
+where owner = :dead and id in (select id from instances where owner = :dead limit :limit)
+returning id;
+
+-- name: add_worker
+insert into workers (id, name, capabilities, started_at, expires_at) values (?, ?, ?, ?, ?)
+on conflict (id) do update set expires_at = excluded.expires_at;
+
+-- name: remove_worker
+delete from workers where id = ?;
+
+-- name: workers
+select id, name, capabilities, started_at, expires_at from workers;
+
+-- name: bury
+delete from workers where expires_at < ? returning id;
+
+-- name: renew
+update workers set expires_at = ? where id = ?;
+
+-- name: start_key
+insert into start_keys (tenant, definition, key, instance_id) values (?, ?, ?, ?) on conflict do nothing;
+
+-- name: find_key
+select instance_id from start_keys where tenant = ? and definition = ? and key = ?;
+
+-- name: start
+insert into instances (id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes, wake_at,
+    owner, epoch, takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, null, ?, ?, ?, ?, ?)
+on conflict (id) do nothing;
+
+-- name: history_add
+insert into history (instance_id, revision, at, actor, worker, events, changes) values (?, ?, ?, ?, ?, ?, ?);
+
+-- name: step
+-- The commonest: nothing that stands in an index changes.
+update instances set revision = ?, snapshot = ?, seen = max(seen, ?), updated_at = ?, takeovers = 0, fault = null
+where id = ? and owner is ? and epoch = ? and revision = ?;
+
+-- name: move
+update instances set revision = :revision, snapshot = coalesce(:snapshot, snapshot), seen = max(seen, :seen), updated_at = :at,
+    takeovers = 0, fault = :fault, status = :status, state = :state, label = :label,
+    completed_at = case when :ended then coalesce(completed_at, :at) end
+where id = :id and owner is :owner and epoch = :epoch and revision = :expected;
+
+-- name: release
+-- The inbox is compared on the row itself: what came since the decision wakes the instance at once.
+update instances set revision = :revision, snapshot = coalesce(:snapshot, snapshot), seen = max(seen, :seen), updated_at = :at,
+    takeovers = 0, fault = :fault, status = :status, state = :state, label = :label,
+    completed_at = case when :ended then coalesce(completed_at, :at) end,
+    owner = null, epoch = epoch + 1,
+    wake_at = case when :ended then null when inbox > :seen then :now else :wake_at end
+where id = :id and owner is :owner and epoch = :epoch and revision = :expected;
+
+-- name: settle
+update signals set status = ?, reason = ?, processed_at = ? where instance_id = ? and seq = ? and status = 'pending';
+
+-- name: settle_rest
+update signals set status = case kind when 'control' then 'rejected' else 'ignored' end, reason = 'the instance ended',
+    processed_at = ?
+where instance_id = ? and status = 'pending';
+
+-- name: receipt
+select s.seq, s.status, s.reason, s.key, i.owner from signals s left join instances i on i.id = s.instance_id
+where s.instance_id = ? and s.kind = ? and s.name = ? and s.key = ?;
+
+-- name: archived_receipt
+select seq, status, reason, key from archive_signals where instance_id = ? and kind = ? and name = ? and key = ?;
+
+-- name: pending_count
+select count(*) from signals where instance_id = ? and status = 'pending';
+
+-- name: deliver
+-- Counting and waking in one statement; an ended instance is not matched.
+update instances set inbox = inbox + 1,
+    wake_at = case when owner is null and (status <> 'paused' or :control) then min(coalesce(wake_at, :now), :now) else wake_at end
+where id = :id and status not in ('completed', 'failed', 'cancelled', 'terminated')
+returning inbox, revision, owner, tenant;
+
+-- name: deliver_row
+insert into signals (instance_id, seq, kind, tenant, name, payload, key, stamp, actor, status, reason, received_at)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', '', ?);
+
+-- name: inbox_count
+select inbox from instances where id = ?;
+
+-- name: inbox
+select instance_id, seq, kind, name, payload, key, stamp, actor, status, reason, received_at, processed_at
+from signals where instance_id = ? and seq > ? and status = 'pending' order by seq limit ?;
+
+-- name: signals
+select instance_id, seq, kind, name, payload, key, stamp, actor, status, reason, received_at, processed_at
+from signals where instance_id = :id
+union all
+select instance_id, seq, kind, name, payload, key, stamp, actor, status, reason, received_at, processed_at
+from archive_signals where instance_id = :id
+order by seq;
+
+-- name: history
+select revision, at, actor, worker, events, changes from history where instance_id = :id and revision > :after
+union all
+select revision, at, actor, worker, events, changes from archive_history where instance_id = :id and revision > :after
+order by revision limit :limit;
+
+-- name: metrics
+select definition, version, status, state, count(*) from instances where :tenant is null or tenant = :tenant
+group by definition, version, status, state order by definition, version, status, state;
+
+-- name: definitions
+select tenant, name, version, shape, code, document, status from definitions;
+
+-- name: put_definition
+insert into definitions (tenant, name, version, shape, code, document, status) values (?, ?, ?, ?, ?, ?, ?)
+on conflict (tenant, name, version) do update set shape = excluded.shape, code = excluded.code,
+    document = excluded.document, status = excluded.status;
+
+-- name: archive_row
+insert into archive_instances select * from instances where id = ?;
+
+-- name: archive_history
+insert into archive_history select * from history where instance_id = ?;
+
+-- name: archive_signals
+insert into archive_signals select * from signals where instance_id = ?;
+
+-- name: delete_instance
+delete from instances where id = ?;
+
+-- name: delete_history
+delete from history where instance_id = ?;
+
+-- name: delete_signals
+delete from signals where instance_id = ?;
+
+-- name: delete_archived_instance
+delete from archive_instances where id = ?;
+
+-- name: delete_archived_history
+delete from archive_history where instance_id = ?;
+
+-- name: delete_archived_signals
+delete from archive_signals where instance_id = ?;
+
+-- name: delete_key
+delete from start_keys where instance_id = ? and tenant = ? and definition = ? and key = ?;

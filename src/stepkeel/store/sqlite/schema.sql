@@ -1,0 +1,159 @@
+-- The schema of a Stepkeel database on SQLite, as of version 1 (PRAGMA user_version; application_id 'STPK').
+-- Migrations build exactly this; a test holds them to it.
+--
+-- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
+-- that run at the same time stay close together in every tree. No triggers, no foreign keys, no rules: those are the
+-- program's. What stands here as CHECK is the law that nothing is ever stranded, as far as one row can tell it.
+
+-- What code registered: enough to explain and draw an instance without that code.
+create table definitions (
+    tenant text not null,                  -- '*': for all tenants
+    name text not null,
+    version integer not null,
+    shape text not null,                   -- digest of states, nodes, names, policies
+    code text not null,                    -- digest of guards and mappings; '' unknown
+    document blob not null,                -- the outline, JSON
+    status text not null,
+    primary key (tenant, name, version)
+) without rowid;
+
+-- One row is one instance, with all that is needed to claim, run and park it.
+create table instances (
+    id text primary key not null,
+    tenant text not null,
+    definition text not null,
+    version integer not null,
+    key text,                              -- of its start
+    status text not null check (status in
+        ('created', 'running', 'waiting', 'paused', 'completed', 'failed', 'cancelled', 'terminated')),
+    state text not null,                   -- the author's place
+    label text not null,
+    revision integer not null,             -- of the last history entry; every commit is fenced by it
+    snapshot blob not null,                -- JSON
+    attributes blob not null,              -- JSON, for searching
+    wake_at integer,                       -- when somebody has to look at it; null: owned, ended, or waiting for its inbox
+    owner text,                            -- the worker that holds it
+    epoch integer not null,                -- grows with every claim, give-back, takeover: names one residency
+    takeovers integer not null,            -- since its last commit
+    inbox integer not null,                -- rows ever put into its inbox
+    seen integer not null,                 -- inbox as of the last decision that took account of it
+    fault text,                            -- why it was set aside
+    priority integer not null,             -- 0 first, 4 last
+    correlation_id text,
+    created_at integer not null,
+    updated_at integer not null,
+    completed_at integer,
+    check (owner is null or wake_at is null),
+    check (status not in ('completed', 'failed', 'cancelled', 'terminated') or (owner is null and wake_at is null))
+) without rowid;
+
+-- All work is in this index: a start, a due timer, a retry, a signal, a recovered row are "wake_at has come".
+create index instances_wake on instances (definition, version, priority, wake_at)
+    where wake_at is not null and owner is null;
+create index instances_owner on instances (owner) where owner is not null;
+create index instances_status on instances (tenant, definition, status, state);
+create index instances_correlation on instances (correlation_id) where correlation_id is not null;
+
+-- Append-only: one entry a decision. Folded from the start, the changes give the snapshot of any revision.
+create table history (
+    instance_id text not null,
+    revision integer not null,
+    at integer not null,
+    actor text not null,
+    worker text not null,
+    events blob not null,
+    changes blob not null,
+    primary key (instance_id, revision)
+) without rowid;
+
+-- The inbox: signals and control requests, in order of arrival. A row is never deleted while its instance is kept.
+create table signals (
+    instance_id text not null,
+    seq integer not null,
+    kind text not null check (kind in ('signal', 'control')),
+    tenant text not null,
+    name text not null,
+    payload blob not null,
+    key text not null,                     -- the same kind, name and key is the same row
+    stamp integer not null,                -- the instance's revision when it was accepted
+    actor text not null,
+    status text not null check (status in ('pending', 'processed', 'ignored', 'rejected', 'failed')),
+    reason text not null,
+    received_at integer not null,
+    processed_at integer,
+    primary key (instance_id, seq)
+) without rowid;
+create unique index signals_key on signals (instance_id, kind, name, key);
+
+-- Start keys: inserted with their instance, kept as long as it is, archive included.
+create table start_keys (
+    tenant text not null,
+    definition text not null,
+    key text not null,
+    instance_id text not null,
+    primary key (tenant, definition, key)
+) without rowid;
+
+-- Live workers. Deleting a row is how a worker dies; whoever finds it expired does it.
+create table workers (
+    id text primary key not null,
+    name text not null,
+    capabilities text not null,
+    started_at integer not null,
+    expires_at integer not null
+) without rowid;
+
+-- Ended instances taken out of the lists. Readable; only purge changes them.
+create table archive_instances (
+    id text primary key not null,
+    tenant text not null,
+    definition text not null,
+    version integer not null,
+    key text,
+    status text not null,
+    state text not null,
+    label text not null,
+    revision integer not null,
+    snapshot blob not null,
+    attributes blob not null,
+    wake_at integer,
+    owner text,
+    epoch integer not null,
+    takeovers integer not null,
+    inbox integer not null,
+    seen integer not null,
+    fault text,
+    priority integer not null,
+    correlation_id text,
+    created_at integer not null,
+    updated_at integer not null,
+    completed_at integer
+) without rowid;
+
+create table archive_history (
+    instance_id text not null,
+    revision integer not null,
+    at integer not null,
+    actor text not null,
+    worker text not null,
+    events blob not null,
+    changes blob not null,
+    primary key (instance_id, revision)
+) without rowid;
+
+create table archive_signals (
+    instance_id text not null,
+    seq integer not null,
+    kind text not null,
+    tenant text not null,
+    name text not null,
+    payload blob not null,
+    key text not null,
+    stamp integer not null,
+    actor text not null,
+    status text not null,
+    reason text not null,
+    received_at integer not null,
+    processed_at integer,
+    primary key (instance_id, seq)
+) without rowid;

@@ -1,0 +1,274 @@
+"""The store on one SQLite file.
+
+A small batch is made durable on the event loop's own thread: handing it to another costs more than the flush. A large
+one, a slow disk or a file that another process is writing goes to the writer thread, so that the loop never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from stepkeel.clock import Clock, SystemClock
+from stepkeel.errors import Unavailable
+from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row
+from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Wanted, WorkerRow
+from stepkeel.store.share import PRIORITIES, shares
+from stepkeel.store.sqlite.connection import Connection, prepare
+from stepkeel.store.sqlite.query import list_statement, statements
+from stepkeel.store.sqlite.write import Writer
+
+__all__ = ["SqliteStore"]
+
+T = TypeVar("T")
+INLINE_ROWS = 16
+INLINE_SECONDS = 0.002
+
+
+class SqliteStore:
+    def __init__(self, path: str, url: str = "", clock: Clock | None = None) -> None:
+        self.url = url or f"sqlite:///{path}"
+        self._path = path
+        self._clock = clock or SystemClock()
+        self._sql = statements()
+        self._flush = 0.0  # seconds a small commit takes, as lately seen
+        self._version = -1
+        self._write_to: Connection
+        self._read_from: Connection
+        self._scan_from: Connection
+        self._writer: Writer
+        self._threads: ThreadPoolExecutor
+        self._scanners: ThreadPoolExecutor
+
+    async def open(self) -> None:
+        folder = Path(self._path).resolve().parent
+        if not folder.is_dir():
+            raise Unavailable(f"{self.url}: the folder {folder} does not exist", remedy="make it, or name another")
+        self._write_to = Connection(self._path, self.url)
+        try:
+            prepare(self._write_to, self._path)
+        except BaseException:
+            self._write_to.close()
+            raise
+        self._read_from = Connection(self._path, self.url)
+        self._scan_from = Connection(self._path, self.url)
+        self._writer = Writer(self._write_to.db, self._sql, self.now)
+        self._threads = ThreadPoolExecutor(1, "stepkeel-writer")
+        self._scanners = ThreadPoolExecutor(1, "stepkeel-reader")
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan_from.close)
+        self._threads.shutdown(wait=True)
+        self._scanners.shutdown(wait=True)
+        self._read_from.close()
+        self._write_to.close()
+
+    def now(self) -> int:
+        return self._clock.now()
+
+    def pulse(self) -> SqlitePulse:
+        return SqlitePulse(self._path, self.url, self._sql["renew"])
+
+    def changed(self) -> bool:
+        if self._write_to.busy:
+            return False
+        version = int(self._write_to.db.pragma("data_version"))
+        changed, self._version = version != self._version, version
+        return changed
+
+    async def _write(self, work: Callable[[], T], rows: int = 1) -> T:
+        if rows <= INLINE_ROWS and self._flush < INLINE_SECONDS and not self._write_to.busy:
+            began = time.perf_counter()
+            try:
+                result = self._write_to.write(work, patient=False)
+            except Unavailable:
+                pass  # busy: wait for it elsewhere
+            else:
+                self._flush += 0.1 * (time.perf_counter() - began - self._flush)
+                return result
+        self._flush *= 0.99  # so that one slow spell does not keep small batches off the loop for ever
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._write_to.write, work)
+
+    async def _scan(self, sql: str, values: Any = ()) -> list[Any]:
+        """A read that may be long, off the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan_from.all, sql, values)
+
+    # -- workers
+
+    async def add_worker(self, worker: WorkerRow) -> None:
+        row = (worker.id, worker.name, worker.capabilities, worker.started_at, worker.expires_at)
+        await self._write(lambda: self._write_to.db.execute(self._sql["add_worker"], row))
+
+    async def remove_worker(self, worker: str) -> None:
+        await self._write(lambda: self._write_to.db.execute(self._sql["remove_worker"], (worker,)))
+
+    async def workers(self) -> list[WorkerRow]:
+        return [WorkerRow(*r) for r in self._read_from.all(self._sql["workers"])]
+
+    async def bury(self) -> list[str]:
+        now = self.now()
+        if not any(w.expires_at < now for w in await self.workers()):
+            return []
+        return await self._write(lambda: [r[0] for r in self._write_to.db.execute(self._sql["bury"], (now,)).fetchall()])
+
+    async def take_over(self, limit: int) -> list[str]:
+        dead = [r[0] for r in self._read_from.all(self._sql["dead_owners"])]
+        if not dead:
+            return []
+
+        def work() -> list[str]:
+            taken: list[str] = []
+            for owner in [r[0] for r in self._write_to.db.execute(self._sql["dead_owners"]).fetchall()]:
+                values = {"dead": owner, "now": self.now(), "limit": limit - len(taken)}
+                taken += [r[0] for r in self._write_to.db.execute(self._sql["take_over"], values).fetchall()]
+                if len(taken) >= limit:
+                    break
+            return taken
+
+        return await self._write(work)
+
+    # -- claims
+
+    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int) -> Claims:
+        now = self.now()
+        found: dict[int, list[tuple[int, str]]] = {}
+        soonest: list[int] = []
+        for want in wanted:
+            for priority in range(PRIORITIES):
+                place = (want.definition, want.version, priority, now)
+                due = self._read_from.all(self._sql["due"], (*place, max(limit, 1)))
+                if due:
+                    found.setdefault(priority, []).extend((at, i) for i, at in due)
+                else:
+                    ahead = self._read_from.all(self._sql["next_wake"], place)[0][0]
+                    if ahead is not None:
+                        soonest.append(ahead)
+        if not found:
+            return Claims(now, (), min(soonest, default=None))
+        room = shares({p: len(r) for p, r in found.items()}, limit)
+        picked = [pair for p, n in room.items() for pair in sorted(found[p])[:n]]
+        rows = await self._write(lambda: self._take(worker, picked), len(picked)) if picked else []
+        if len(picked) < sum(len(r) for r in found.values()) or not picked:
+            soonest.append(now)
+        return Claims(now, tuple(rows), min(soonest, default=None))
+
+    def _take(self, worker: str, picked: list[tuple[int, str]]) -> list[Row]:
+        db = self._write_to.db
+        rows: list[Row] = []
+        for due_at, instance_id in picked:
+            db.execute(self._sql["claim"], {"worker": worker, "id": instance_id})
+            if db.changes():
+                columns = list(db.execute(self._sql["row"], (instance_id,)).fetchone())
+                columns[11] = due_at  # decisions are never made before the row was due
+                rows.append(Row(*columns))
+        return rows
+
+    async def claim_one(self, instance_id: str, owner: str) -> Row | None:
+        def work() -> Row | None:
+            db = self._write_to.db
+            before = db.execute(self._sql["row"], (instance_id,)).fetchone()
+            db.execute(self._sql["claim_one"], {"id": instance_id, "owner": owner})
+            if not db.changes() or before is None:
+                return None
+            columns = list(db.execute(self._sql["row"], (instance_id,)).fetchone())
+            columns[11] = before[11]
+            return Row(*columns)
+
+        return await self._write(work)
+
+    async def owned(self, worker: str) -> dict[str, int]:
+        return dict(self._read_from.all(self._sql["owned"], (worker,)))
+
+    async def news(self, worker: str) -> dict[str, int]:
+        return dict(self._read_from.all(self._sql["news"], (worker,)))
+
+    async def give_back(self, worker: str, rows: Mapping[str, int]) -> int:
+        def work() -> int:
+            before = self._write_to.db.total_changes()
+            for instance_id, epoch in rows.items():
+                values = {"now": self.now(), "id": instance_id, "worker": worker, "epoch": epoch}
+                self._write_to.db.execute(self._sql["give_back"], values)
+            return self._write_to.db.total_changes() - before
+
+        return await self._write(work, len(rows))
+
+    # -- the one write verb
+
+    async def commit(self, batch: Batch) -> Answer:
+        return await self._write(lambda: self._writer.apply(batch), len(batch))
+
+    async def fences(self, ids: Sequence[str]) -> dict[str, Fence]:
+        return {i: Fence(*r[0]) for i in ids if (r := self._read_from.all(self._sql["fence"], (i,)))}
+
+    # -- reading
+
+    async def inbox(self, instance_id: str, after: int = 0, limit: int = 100) -> tuple[int, list[InboxRow]]:
+        count = self._read_from.all(self._sql["inbox_count"], (instance_id,))
+        if not count:
+            return 0, []
+        rows = self._read_from.all(self._sql["inbox"], (instance_id, after, limit))
+        return count[0][0], [InboxRow(*r) for r in rows]
+
+    async def signals(self, instance_id: str) -> list[InboxRow]:
+        return [InboxRow(*r) for r in self._read_from.all(self._sql["signals"], {"id": instance_id})]
+
+    async def load(self, ids: Sequence[str]) -> dict[str, Row]:
+        found: dict[str, Row] = {}
+        for instance_id in ids:
+            rows = self._read_from.all(self._sql["row"], (instance_id,))
+            rows = rows or self._read_from.all(self._sql["archived_row"], (instance_id,))
+            if rows:
+                found[instance_id] = Row(*rows[0])
+        return found
+
+    async def list(self, query: Query) -> list[Row]:
+        sql, values = list_statement(query)
+        return [Row(*r[:23], archived=bool(r[23])) for r in await self._scan(sql, values)]
+
+    async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]:
+        values = {"id": instance_id, "after": after, "limit": limit}
+        return [HistoryRow(*r) for r in self._read_from.all(self._sql["history"], values)]
+
+    async def find_key(self, tenant: str, definition: str, key: str) -> str | None:
+        rows = self._read_from.all(self._sql["find_key"], (tenant, definition, key))
+        return rows[0][0] if rows else None
+
+    async def metrics(self, tenant: str | None) -> list[MetricRow]:
+        return [MetricRow(*r) for r in await self._scan(self._sql["metrics"], {"tenant": tenant})]
+
+    # -- definitions, retention
+
+    async def definitions(self) -> list[DefinitionRow]:
+        return [DefinitionRow(*r) for r in self._read_from.all(self._sql["definitions"])]
+
+    async def put_definition(self, row: DefinitionRow) -> None:
+        values = (row.tenant, row.name, row.version, row.shape, row.code, row.document, row.status)
+        await self._write(lambda: self._write_to.db.execute(self._sql["put_definition"], values))
+
+    async def purge(self, query: Query) -> int:
+        sql, values = list_statement(query)
+        return await self._write(lambda: self._writer.purge(sql, values, archived=query.archived), query.limit)
+
+
+class SqlitePulse:
+    """The heartbeat's own connection."""
+
+    def __init__(self, path: str, url: str, sql: str) -> None:
+        self._connection = Connection(path, url)
+        self._sql = sql
+
+    def renew(self, worker: str, expires_at: int) -> bool:
+        db = self._connection.db
+
+        def work() -> bool:
+            db.execute(self._sql, (expires_at, worker))
+            return db.changes() == 1
+
+        return self._connection.write(work)
+
+    def close(self) -> None:
+        self._connection.close()
