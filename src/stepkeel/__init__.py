@@ -1,8 +1,58 @@
 """Durable workflows for Python: a workflow is data, a decision is a pure function, a durable step is one commit."""
+
 from stepkeel.authoring.activity import activity
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.machine import State, Workflow, any_of
 from stepkeel.authoring.node import delay, log, transform, until, wait
 from stepkeel.authoring.signal import Signal
+from stepkeel.engine.instance import Instance
+from stepkeel.engine.result import Receipt, Result
+from stepkeel.errors import (
+    ExternalServiceError,
+    PermanentError,
+    ResourceExhausted,
+    StepkeelError,
+    TransientError,
+)
+from stepkeel.facade import Engine
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
 from stepkeel.model.policy import Retry
+from stepkeel.runtime.behaviour import Chaos, Invocation
+from stepkeel.runtime.binding import scoped
+from stepkeel.runtime.settings import Settings
+
+__all__ = [
+    "Break",
+    "Cancel",
+    "Chaos",
+    "Complete",
+    "Context",
+    "Continue",
+    "Engine",
+    "ExternalServiceError",
+    "Fail",
+    "Instance",
+    "Invocation",
+    "PermanentError",
+    "Receipt",
+    "ResourceExhausted",
+    "Result",
+    "Retry",
+    "Settings",
+    "Signal",
+    "State",
+    "StepkeelError",
+    "Terminate",
+    "TransientError",
+    "TryAgain",
+    "Wait",
+    "Workflow",
+    "activity",
+    "any_of",
+    "delay",
+    "log",
+    "scoped",
+    "transform",
+    "until",
+    "wait",
+]

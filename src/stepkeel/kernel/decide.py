@@ -15,12 +15,13 @@ from stepkeel.kernel.node import activity
 from stepkeel.kernel.path import container, is_reaction
 from stepkeel.kernel.settle import settle
 from stepkeel.model import input as inputs
+from stepkeel.model.codec import Codec
 from stepkeel.model.decision import Decision
-from stepkeel.model.definition import Definition
+from stepkeel.model.definition import Definition, Fingerprint
 from stepkeel.model.effect import Effect, RunAttempt
 from stepkeel.model.snapshot import Failure, Frame, Pause, Snapshot
 
-__all__ = ["decide", "outstanding", "start"]
+__all__ = ["apply_only", "decide", "outstanding", "start"]
 
 _REFUSAL = {"E": "instance_ended", "I": "invalid_transition"}
 
@@ -62,6 +63,30 @@ def decide(
     return draft.decision()
 
 
+def apply_only(snapshot: Snapshot, input: inputs.Control, now: int, seed: int, definition: Definition | None) -> Decision:
+    """Gate and apply of a control request, from the snapshot alone; the next claim settles what follows from it.
+
+    A redrive `from_state` needs the definition; without it the request is refused.
+    """
+    kind = type(input)
+    verdict_ = verdict(snapshot, kind)
+    if verdict_ in _REFUSAL:
+        asked = kind.__name__.lower()
+        return Decision(snapshot, refused=_REFUSAL[verdict_], message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}")
+    if definition is None and isinstance(input, inputs.Redrive) and input.from_state:
+        text = f"{snapshot.definition} version {snapshot.version} is not known here: redrive from a state needs it"
+        return Decision(snapshot, refused="invalid_transition", message=text)
+    draft = Draft(definition or _UNKNOWN, snapshot, now, seed, ())
+    refused = _APPLY[kind](draft, input)
+    if refused:
+        return Decision(snapshot, refused="invalid_transition", message=refused)
+    if draft.pause is not None:
+        draft.status = "paused"
+    elif draft.ending is not None and ending.needs_nobody(draft):
+        ending.close(draft)
+    return draft.decision()
+
+
 def _doing(snapshot: Snapshot) -> str:
     return f"ending ({snapshot.ending.status})" if snapshot.ending else snapshot.status
 
@@ -77,6 +102,10 @@ def _note_code(draft: Draft) -> None:
 def outstanding(snapshot: Snapshot) -> tuple[Effect, ...]:
     """Effects not yet done, from the snapshot alone: what a takeover has to perform."""
     return tuple(RunAttempt(path, frame.attempt) for path, frame in snapshot.open.items() if frame.run == "flying")
+
+
+# Stands in where a control request is applied without the code: nothing of it is asked then.
+_UNKNOWN = Definition("", 0, Codec(Any), "", {}, {}, Fingerprint("", ""))
 
 
 # -- apply: one function per input; a text refuses it
@@ -166,7 +195,7 @@ def _redrive(draft: Draft, input: inputs.Redrive) -> str | None:
             draft.put(path, frame)
         elif container(path):  # else a state that failed as a whole: its rules are simply tried again
             draft.put(path, Frame(run="ready", steps=frame.steps))
-    if draft.state:
+    if draft.state in draft.definition.states:
         for reaction in machine.current(draft).timeouts:
             machine.arm(draft, machine.root_path(draft), reaction)
     return None

@@ -18,7 +18,7 @@ from stepkeel.kernel.draft import Draft
 from stepkeel.model.effect import End, StopAttempt
 from stepkeel.model.snapshot import EndingStage, Failure
 
-__all__ = ["advance", "begin"]
+__all__ = ["advance", "begin", "close", "needs_nobody"]
 
 
 def begin(draft: Draft, status: str, reason: str = "", failure: Failure | None = None, *, compensate: bool = True) -> None:
@@ -41,13 +41,20 @@ def advance(draft: Draft) -> bool:
         if ending.compensate and draft.undo:
             draft.ending = replace(ending, stage="undoing")
             return True
-        _close(draft)
+        close(draft)
         return True
     if any(path.startswith("undo/") for path in draft.open):
         return False
     if not compensation.open_next(draft):
-        _close(draft)
+        close(draft)
     return True
+
+
+def needs_nobody(draft: Draft) -> bool:
+    """True when the ending has nothing to stop and nothing to undo: it can be closed without the definition."""
+    assert draft.ending is not None
+    flying = any(frame.run in ("flying", "stopping") for frame in draft.open.values())
+    return not flying and not (draft.ending.compensate and draft.undo)
 
 
 def _settle(draft: Draft) -> bool:
@@ -69,7 +76,7 @@ def _settle(draft: Draft) -> bool:
     return not waiting
 
 
-def _close(draft: Draft) -> None:
+def close(draft: Draft) -> None:
     ending = draft.ending
     assert ending is not None
     status: Any = ending.status

@@ -27,6 +27,7 @@ __all__ = [
     "StepRecorded",
     "Terminate",
     "Tick",
+    "read_control",
 ]
 
 
@@ -159,3 +160,8 @@ CONTROLS: dict[str, type[Any]] = {
     "redrive": Redrive,
     "archive": Archive,
 }
+
+
+def read_control(name: str, payload: bytes) -> Control:
+    """A control request from its inbox row. Raises KeyError, msgspec.MsgspecError on one this release does not know."""
+    return msgspec.json.decode(payload, type=CONTROLS[name])

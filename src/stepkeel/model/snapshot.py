@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-__all__ = ["ACTIVE", "TERMINAL", "EndingStage", "Failure", "Frame", "Pause", "Snapshot", "Status", "Undo", "flatten"]
+__all__ = ["ACTIVE", "TERMINAL", "EndingStage", "Failure", "Frame", "Pause", "Snapshot", "Status", "Undo", "flatten", "read_snapshot"]
 
 Status = Literal["created", "running", "waiting", "paused", "completed", "failed", "cancelled", "terminated"]
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -130,3 +130,12 @@ def flatten(snapshot: Snapshot) -> dict[str, Any]:
     for entry in snapshot.undo:
         flat[f"undo.{entry.n}"] = entry
     return flat
+
+
+_decoder = msgspec.json.Decoder(Snapshot)
+
+
+def read_snapshot(raw: bytes, revision: int) -> Snapshot:
+    """The snapshot of a row; its revision is the row's. Raises msgspec.MsgspecError on bytes that are none."""
+    snapshot = _decoder.decode(raw)
+    return snapshot if snapshot.revision == revision else msgspec.structs.replace(snapshot, revision=revision)

@@ -182,7 +182,8 @@ class MemoryStore:
             return False
         step = commit.step
         changed = self._put(
-            row, status=step.status, state=step.state, label=step.label, revision=step.revision, updated_at=step.at,
+            row, status=step.status, state=row.state if step.fault else step.state,
+            label=row.label if step.fault else step.label, revision=step.revision, updated_at=step.at,
             snapshot=row.snapshot if step.snapshot is None else step.snapshot, seen=max(row.seen, step.seen),
             takeovers=0, fault=step.fault,
         )  # fmt: skip

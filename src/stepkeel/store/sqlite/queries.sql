@@ -93,14 +93,16 @@ where id = ? and owner is ? and epoch = ? and revision = ?;
 
 -- name: move
 update instances set revision = :revision, snapshot = coalesce(:snapshot, snapshot), seen = max(seen, :seen), updated_at = :at,
-    takeovers = 0, fault = :fault, status = :status, state = :state, label = :label,
+    takeovers = 0, fault = :fault, status = :status,
+    state = case when :fault is null then :state else state end, label = case when :fault is null then :label else label end,
     completed_at = case when :ended then coalesce(completed_at, :at) end
 where id = :id and owner is :owner and epoch = :epoch and revision = :expected;
 
 -- name: release
 -- The inbox is compared on the row itself: what came since the decision wakes the instance at once.
 update instances set revision = :revision, snapshot = coalesce(:snapshot, snapshot), seen = max(seen, :seen), updated_at = :at,
-    takeovers = 0, fault = :fault, status = :status, state = :state, label = :label,
+    takeovers = 0, fault = :fault, status = :status,
+    state = case when :fault is null then :state else state end, label = case when :fault is null then :label else label end,
     completed_at = case when :ended then coalesce(completed_at, :at) end,
     owner = null, epoch = epoch + 1,
     wake_at = case when :ended then null when inbox > :seen then :now else :wake_at end

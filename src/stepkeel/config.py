@@ -1,0 +1,47 @@
+"""What a database URL means, and where settings come from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from stepkeel.errors import BadRequest
+
+__all__ = ["Database", "database_url", "parse_url"]
+
+ENVIRONMENT = "STEPKEEL_DATABASE"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """`kind` is memory or sqlite; `place` a name or a path."""
+
+    kind: str
+    place: str
+    url: str
+
+
+def parse_url(url: str) -> Database:
+    """Raises BadRequest; a password in the URL is never part of the message."""
+    if not isinstance(url, str) or "://" not in url:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequest("that is no database URL", remedy="sqlite:///orders.db, sqlite:////abs/path.db or memory://")
+    parts = urlsplit(url)
+    if parts.scheme == "memory":
+        return Database("memory", parts.netloc + parts.path, url)
+    if parts.scheme == "sqlite":
+        path = url[len("sqlite://") :]
+        if not path.startswith("/") or len(path) < 2:
+            raise BadRequest(f"{url} names no file", remedy="three slashes, then the path: sqlite:///orders.db")
+        if path == "/:memory:":
+            raise BadRequest("a SQLite database in memory cannot be shared by connections", remedy="memory://")
+        return Database("sqlite", path[1:], url)
+    raise BadRequest(f"there is no store for {parts.scheme}://", remedy="memory:// or sqlite:///file.db")
+
+
+def database_url(given: str | None) -> str:
+    """The URL given, else STEPKEEL_DATABASE. Raises BadRequest when there is neither."""
+    url = given or os.environ.get(ENVIRONMENT, "")
+    if not url:
+        raise BadRequest("which database?", remedy=f"--database sqlite:///orders.db, or set {ENVIRONMENT}")
+    return url

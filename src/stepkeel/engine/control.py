@@ -1,0 +1,151 @@
+"""Control: pause, resume, cancel, terminate, redrive, archive. Each is one commit, and history with actor and reason.
+
+| the row is | then |
+|---|---|
+| unowned | the caller claims it, decides, commits and gives it back |
+| owned | the request goes into its inbox; the owner takes it before all signals; the call waits for the receipt |
+| ended | one commit fenced by `owner is null`, epoch and revision (redrive, archive) |
+| set aside | only resume: the fault is cleared, the next claim tries again; cancel and terminate if the snapshot can be read |
+
+Deciding such a request needs the snapshot alone. Where the definition is at hand it is settled at once; else it is
+committed with `wake_at = now` and the next claim settles it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from stepkeel.engine.core import Core
+from stepkeel.engine.result import Receipt, receipt_of, snapshot_of
+from stepkeel.engine.signal import raise_refused, wait_for_receipt
+from stepkeel.errors import InstanceEnded, InvalidTransition, Unavailable
+from stepkeel.kernel.decide import apply_only
+from stepkeel.kernel.history import encode, history_row
+from stepkeel.model import input as inputs
+from stepkeel.model.commit import Batch, Commit, Delivery, HistoryRow, Row, Step
+from stepkeel.model.decision import Decision
+from stepkeel.model.definition import Definition
+from stepkeel.model.event import Event
+from stepkeel.model.snapshot import TERMINAL
+
+__all__ = ["control"]
+
+TRIES = 50
+
+
+async def control(core: Core, instance_id: str, request: inputs.Control, wait: float) -> Receipt:
+    """Raises NotFound, InvalidTransition, InstanceEnded (nothing is stored), Unavailable."""
+    name = type(request).__name__.lower()
+    for _ in range(TRIES):
+        row = await core.row(instance_id)
+        if row.archived:
+            raise InstanceEnded(f"{instance_id} is archived, {name} does not reach it", remedy="archived instances only read")
+        if row.status in TERMINAL:
+            answer = await _on_ended(core, row, request, name)
+        elif row.owner is None:
+            answer = await _on_unowned(core, row, request, name)
+        else:
+            answer = await _through_inbox(core, row, request, name, wait)
+        if answer is not None:
+            return answer
+        await asyncio.sleep(0.002)
+    raise Unavailable(f"{name}: {instance_id} changes hands too fast", remedy="try again")
+
+
+def _raise(decision: Decision) -> None:
+    if decision.refused == "instance_ended":
+        raise InstanceEnded(decision.message, remedy="an ended instance can be archived; a failed one redriven")
+    if decision.refused:
+        raise InvalidTransition(decision.message, remedy="explain says what would move it")
+
+
+def _definition(core: Core, row: Row) -> Definition | None:
+    return core.definitions.get((row.definition, row.version))
+
+
+async def _on_ended(core: Core, row: Row, request: inputs.Control, name: str) -> Receipt | None:
+    definition = _definition(core, row)
+    snapshot = snapshot_of(row)
+    now = max(core.store.now(), row.updated_at + 1)
+    decision = apply_only(snapshot, request, now, core.ids.seed(), definition)
+    _raise(decision)
+    archive = isinstance(request, inputs.Archive)
+    s = decision.snapshot
+    step = Step(
+        s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
+        release=not archive, wake_at=None if archive else now, ended=archive, archive=archive,
+    )  # fmt: skip
+    answer = await core.store.commit(Batch(commits=(Commit(row.id, None, row.epoch, row.revision, step),)))
+    return _done(core, row, name) if answer.commits[0] else None
+
+
+def _done(core: Core, row: Row, name: str) -> Receipt:
+    if core.host is not None:
+        core.host.hint(row.id, None)
+    return Receipt(row.id, name, "", "processed")
+
+
+async def _on_unowned(core: Core, row: Row, request: inputs.Control, name: str) -> Receipt | None:
+    """Claim the row, decide, commit, give it back: the effects are the next claim's."""
+    if row.fault is None:
+        # Known before anything is written: a refusal claims nothing.
+        _raise(apply_only(snapshot_of(row), request, core.store.now(), 0, _definition(core, row)))
+    owner = core.ids.id(core.store.now())
+    claimed = await core.store.claim_one(row.id, owner)
+    if claimed is None:
+        return None
+    try:
+        step = _resume_fault(core, claimed, request) or _step(core, claimed, request)
+    except BaseException:
+        await core.store.give_back(owner, {row.id: claimed.epoch})
+        raise
+    answer = await core.store.commit(Batch(commits=(Commit(row.id, owner, claimed.epoch, claimed.revision, step),)))
+    return _done(core, row, name) if answer.commits[0] else None
+
+
+def _resume_fault(core: Core, row: Row, request: inputs.Control) -> Step | None:
+    """Resume of a row that was set aside: clear the fault, leave the bytes, let the next claim try again."""
+    if row.fault is None or not isinstance(request, inputs.Resume):
+        return None
+    try:
+        status = snapshot_of(row).status
+    except Exception:
+        status = "running"
+    now = max(core.store.now(), row.updated_at + 1)
+    detail = {"reason": request.reason} if request.reason else {}
+    entry = HistoryRow(row.revision + 1, now, request.actor, "", encode((Event("resumed", "", detail),)), b"{}")
+    wake = None if status == "paused" else now
+    return Step(status, row.state, row.label, row.revision + 1, None, now, row.seen, (entry,), release=True, wake_at=wake)
+
+
+def _step(core: Core, row: Row, request: inputs.Control) -> Step:
+    now = max(core.store.now(), row.updated_at + 1, row.wake_at or 0)
+    snapshot = snapshot_of(row)
+    decision = apply_only(snapshot, request, now, core.ids.seed(), _definition(core, row))
+    _raise(decision)
+    s = decision.snapshot
+    # What is wanted next is the next claim's business: it settles, runs, undoes. A pause rests.
+    wake = None if s.status == "paused" else now
+    return Step(
+        s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
+        release=True, wake_at=wake, ended=s.ended,
+    )  # fmt: skip
+
+
+async def _through_inbox(core: Core, row: Row, request: inputs.Control, name: str, wait: float) -> Receipt | None:
+    """The owner takes it; if it parks meanwhile, whoever claims the row next does."""
+    # What is plainly impossible is told at once; the owner judges again when it takes the request.
+    _raise(apply_only(snapshot_of(row), request, core.store.now(), 0, _definition(core, row)))
+    now = core.store.now()
+    delivery = Delivery(row.id, "control", name, msgspec.json.encode(request), core.ids.id(now), request.actor, now)
+    stored = (await core.store.commit(Batch(deliveries=(delivery,)))).deliveries[0]
+    raise_refused(row.id, stored, name)
+    if core.host is not None:
+        core.host.hint(row.id, stored.owner)
+    stored = await wait_for_receipt(core, row.id, stored, wait)
+    if stored.status == "rejected":
+        ended = stored.reason == "the instance ended"
+        raise (InstanceEnded if ended else InvalidTransition)(f"{name}: {stored.reason}", remedy="explain says what would move it")
+    return receipt_of(row.id, name, stored)

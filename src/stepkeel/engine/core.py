@@ -1,0 +1,119 @@
+"""What every verb works with: the store, the registered definitions, the group commit, and a local worker if there is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from stepkeel.authoring.machine import Workflow
+from stepkeel.clock import Clock
+from stepkeel.errors import BadRequest, NotFound, UnknownWorkflow
+from stepkeel.ids import IdMaker
+from stepkeel.model.commit import Delivery, Receipt, Row, Start
+from stepkeel.model.decision import Decision
+from stepkeel.model.definition import Definition
+from stepkeel.model.snapshot import Snapshot
+from stepkeel.store.port import Store
+
+__all__ = ["Committing", "Core", "Host", "Hub"]
+
+
+class Committing(Protocol):
+    """The group commit, as far as verbs need it."""
+
+    async def start(self, start: Start) -> str: ...
+    async def deliver(self, delivery: Delivery) -> Receipt: ...
+
+
+class Host(Protocol):
+    """The local worker, as far as verbs need it."""
+
+    @property
+    def owner(self) -> str: ...
+    def reserve(self, instance_id: str, *, inline: bool = False) -> bool: ...
+    def launched(self, definition: Definition, row: Row, decision: Decision | None) -> None: ...
+    def hint(self, instance_id: str, owner: str | None) -> None: ...
+
+
+class Hub:
+    """Tells those who wait in this process that an instance has moved. A hint: they read the store then."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self.resting: dict[str, asyncio.Future[Snapshot]] = {}
+
+    def __call__(self, snapshot: Snapshot, *, at_rest: bool) -> None:
+        if at_rest and self.resting:
+            rest = self.resting.pop(snapshot.id, None)
+            if rest is not None and not rest.done():
+                rest.set_result(snapshot)
+        if self._waiting:
+            for future in self._waiting.pop(snapshot.id, ()):
+                if not future.done():
+                    future.set_result(None)
+
+    async def moved(self, instance_id: str, seconds: float) -> None:
+        """Until the instance moves here, or the time is over (it may move elsewhere)."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(instance_id, []).append(future)
+        try:
+            await asyncio.wait({future}, timeout=seconds)
+        finally:
+            waiting = self._waiting.get(instance_id)
+            if waiting and future in waiting:
+                waiting.remove(future)
+                if not waiting:
+                    del self._waiting[instance_id]
+
+
+@dataclass(slots=True)
+class Core:
+    store: Store
+    committer: Committing
+    clock: Clock
+    ids: IdMaker
+    tenant: str
+    patience: float
+    inbox_limit: int
+    definitions: dict[tuple[str, int], Definition]
+    hub: Hub = field(default_factory=Hub)
+    host: Host | None = None
+    outlines: dict[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict[tuple[str, int], Mapping[str, Any]])
+
+    def definition_of(self, workflow: type[Workflow[Any]] | Definition | str, version: int | None = None) -> Definition:
+        """The registered definition that is meant: the highest version unless said. Raises UnknownWorkflow."""
+        if isinstance(workflow, str):
+            name = workflow
+            versions = [v for n, v in self.definitions if n == name]
+            wanted = version if version is not None else max(versions, default=0)
+        else:
+            definition = workflow if isinstance(workflow, Definition) else workflow.definition
+            name = definition.name
+            versions = [v for n, v in self.definitions if n == name]
+            wanted = version if version is not None else definition.version
+        found = self.definitions.get((name, wanted))
+        if found is None:
+            known = ", ".join(sorted(f"{n} version {v}" for n, v in self.definitions)) or "none"
+            text = f"{name} version {wanted}" if wanted else name
+            raise UnknownWorkflow(f"{text} was not given to this engine", remedy=f"Engine(..., workflows=[...]); given: {known}")
+        return found
+
+    async def row(self, instance_id: str) -> Row:
+        """The instance's row. Raises NotFound."""
+        if not isinstance(instance_id, str) or not instance_id:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadRequest(f"{instance_id!r} is no instance id", remedy="a text as `start` returned it")
+        row = (await self.store.load([instance_id])).get(instance_id)
+        if row is None or row.tenant != self.tenant:
+            raise NotFound(f"there is no instance {instance_id}", remedy="was it purged, or is it in another database?")
+        return row
+
+    async def outline(self, definition: str, version: int) -> Mapping[str, Any] | None:
+        """The stored outline of a definition, for what has to be known of it without its code."""
+        import msgspec
+
+        if (definition, version) not in self.outlines:
+            for row in await self.store.definitions():
+                self.outlines[row.name, row.version] = msgspec.json.decode(row.document)
+        return self.outlines.get((definition, version))

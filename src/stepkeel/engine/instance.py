@@ -1,0 +1,125 @@
+"""A handle on one instance: its verbs, typed by its workflow's data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from stepkeel.authoring.machine import State
+from stepkeel.engine import control, query, signal, wait
+from stepkeel.engine.core import Core
+from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
+from stepkeel.errors import BadRequest
+from stepkeel.kernel.explain import Explanation
+from stepkeel.model import input as inputs
+from stepkeel.model.definition import Definition
+from stepkeel.model.instant import to_span
+
+__all__ = ["Instance"]
+
+D = TypeVar("D")
+CONTROL_WAIT = 10.0
+
+
+class Instance(Generic[D]):
+    """Made by `Engine.start` and `Engine.instance`; making one asks nothing.
+
+    id        of the instance
+    created   True if the start that returned this handle made it; False: the key had one already, or it was looked up
+    Every verb may raise NotFound, and Unavailable when the database does not answer.
+    """
+
+    def __init__(self, core: Callable[[], Core], instance_id: str, definition: Definition | None, *, created: bool = False, since: int = 0):
+        self.id = instance_id
+        self.created = created
+        self._core = core
+        self._definition = definition
+        self._since = since
+
+    def __repr__(self) -> str:
+        name = self._definition.name if self._definition else "?"
+        return f"<Instance {self.id} of {name}>"
+
+    async def signal(
+        self, what: Any, payload: Any = None, *, key: str | None = None, actor: str = "", wait: float | None = None
+    ) -> Receipt:
+        """Send a signal: a value of its type, or its name and a mapping. Durable when this returns.
+
+        The same `key` again (with the same name) is the same signal: the first payload wins, the first receipt returns.
+        `wait` in seconds waits for what becomes of it. Raises UnknownSignal, DataInvalid, InstanceEnded, InboxFull.
+        """
+        return await signal.signal(self._core(), self.id, self._definition, what, payload, key=key, actor=actor, wait=wait)
+
+    async def wait(
+        self, timeout: float | None = None, *, state: State[Any] | str | None = None, outcome: str | None = None
+    ) -> Result[D]:
+        """Wait until it has ended, or is in (or has entered since this handle was made) a state or label, or until an
+
+        attempt has ended as `outcome` (completed, failed, skipped, waiting, retried). `timeout` in seconds; when it is
+        over the result says `timed_out`: no exception.
+        """
+        if timeout is not None:
+            timeout = to_span(timeout) / 1e6
+        name = None if state is None else str(state)
+        return await wait.wait(self._core(), self.id, self._definition, self._since, name, outcome, timeout)
+
+    async def get(self) -> Info:
+        """Its row as it is now."""
+        return await query.get(self._core(), self.id)
+
+    async def pause(self, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT) -> Receipt:
+        """Nothing further opens; attempts in flight end and are recorded. Raises InvalidTransition, InstanceEnded."""
+        return await self._control(inputs.Pause(actor, reason), wait)
+
+    async def resume(self, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT) -> Receipt:
+        """Go on at once; what became due fires right away. Also after it was set aside. Raises InvalidTransition."""
+        return await self._control(inputs.Resume(actor, reason), wait)
+
+    async def cancel(
+        self, *, compensate: bool = False, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+    ) -> Receipt:
+        """End it as cancelled; what was done is undone only if `compensate`. Raises InvalidTransition, InstanceEnded."""
+        return await self._control(inputs.Cancel(actor, reason, compensate), wait)
+
+    async def terminate(
+        self, *, compensate: bool = False, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+    ) -> Receipt:
+        """End it as terminated, also in the midst of another ending. Raises InstanceEnded."""
+        return await self._control(inputs.Terminate(actor, reason, compensate), wait)
+
+    async def redrive(
+        self, *, from_state: State[Any] | str = "", actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+    ) -> Receipt:
+        """Continue a failed instance from its failed node, attempts counted anew; or by entering a state again.
+
+        Raises InvalidTransition if it has not failed, or if something was undone since and no state is named.
+        """
+        return await self._control(inputs.Redrive(actor, reason, str(from_state) if from_state else ""), wait)
+
+    async def archive(self, *, actor: str = "", reason: str = "") -> Receipt:
+        """Take an ended instance out of the lists. Raises InvalidTransition if it has not ended."""
+        return await self._control(inputs.Archive(actor, reason), CONTROL_WAIT)
+
+    async def _control(self, request: inputs.Control, wait: float) -> Receipt:
+        for name in ("actor", "reason"):
+            if not isinstance(getattr(request, name), str):
+                raise BadRequest(f"{name}={getattr(request, name)!r}", remedy="a text")
+        return await control.control(self._core(), self.id, request, wait)
+
+    async def history(self) -> list[Entry]:
+        return await query.history(self._core(), self.id)
+
+    async def signals(self) -> list[InboxEntry]:
+        """Its inbox: every signal and request with its fate."""
+        return await query.signals(self._core(), self.id)
+
+    async def timers(self) -> list[Timer]:
+        return await query.timers(self._core(), self.id)
+
+    async def data(self, revision: int | None = None) -> dict[str, Any]:
+        """Its data as a plain mapping, as of a revision if one is given (history is folded up to there)."""
+        return await query.data(self._core(), self.id, revision)
+
+    async def explain(self) -> Explanation:
+        """Why it rests, and what would move it."""
+        return await query.explanation(self._core(), self.id)

@@ -1,0 +1,139 @@
+"""Reading: one instance, lists, history, inbox, timers, metrics, explanations."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, get_args
+
+import msgspec
+
+from stepkeel.engine.core import Core
+from stepkeel.engine.result import Entry, InboxEntry, Info, Timer, entry_of, inbox_entry_of, info_of, snapshot_of
+from stepkeel.errors import BadRequest, InstanceFault
+from stepkeel.kernel.explain import Explanation, explain
+from stepkeel.kernel.replay import data_at
+from stepkeel.model.instant import from_micros, to_micros
+from stepkeel.model.snapshot import Status
+from stepkeel.store.port import MetricRow, Query
+
+__all__ = ["Page", "data", "explanation", "get", "history", "list_instances", "make_query", "metrics", "signals", "timers"]
+
+_TIMES = ("created_from", "created_to", "updated_from", "updated_to", "completed_from", "completed_to")
+_PLAIN = ("definition", "version", "state", "correlation_id", "key", "fault")
+FILTERS = (*_PLAIN, "status", "attributes", *_TIMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list; `cursor` gives the next one, None at the end."""
+
+    items: tuple[Info, ...]
+    cursor: str | None
+
+
+def make_query(core: Core, filters: Mapping[str, Any]) -> Query:
+    """A query from keyword filters. Raises BadRequest on unknown names and values that make no sense."""
+    values: dict[str, Any] = {"tenant": core.tenant}
+    for name, value in filters.items():
+        if name not in FILTERS:
+            near = difflib.get_close_matches(name, FILTERS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(FILTERS)}"
+            raise BadRequest(f"there is no filter {name}", remedy=hint)
+        if value is None:
+            continue
+        if name == "status":
+            values[name] = _statuses(value)
+        elif name in _TIMES:
+            if not isinstance(value, datetime):
+                raise BadRequest(f"{name}={value!r}", remedy="a datetime with a zone")
+            values[name] = to_micros(value)
+        else:
+            values[name] = value
+    return Query(**values)
+
+
+def _statuses(value: Any) -> tuple[str, ...]:
+    wanted = (value,) if isinstance(value, str) else tuple(value)
+    for status in wanted:
+        if status not in get_args(Status):
+            raise BadRequest(f"there is no status {status!r}", remedy=", ".join(get_args(Status)))
+    return wanted
+
+
+async def get(core: Core, instance_id: str) -> Info:
+    row = await core.row(instance_id)
+    return info_of(row, core.definitions.get((row.definition, row.version)))
+
+
+async def list_instances(
+    core: Core, filters: Mapping[str, Any], sort: str, descending: bool, limit: int, cursor: str | None, archived: bool
+) -> Page:
+    if sort not in ("created", "updated"):
+        raise BadRequest(f"sort={sort!r}", remedy="created or updated")
+    if not 1 <= limit <= 1_000:
+        raise BadRequest(f"limit={limit}", remedy="1 to 1000")
+    query = make_query(core, filters)
+    after = _read_cursor(cursor, sort) if cursor else None
+    query = replace(query, sort="created" if sort == "created" else "updated", descending=descending, limit=limit + 1, after=after, archived=archived)
+    rows = await core.store.list(query)
+    more, rows = len(rows) > limit, rows[:limit]
+    last = rows[-1] if rows and more else None
+    items = tuple(info_of(r, core.definitions.get((r.definition, r.version))) for r in rows)
+    if last is None:
+        return Page(items, None)
+    at = last.created_at if sort == "created" else last.updated_at
+    return Page(items, base64.urlsafe_b64encode(msgspec.json.encode([sort, at, last.id])).decode())
+
+
+def _read_cursor(cursor: str, sort: str) -> tuple[int, str]:
+    try:
+        kind, at, last = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[str, int, str])
+    except (msgspec.MsgspecError, ValueError):
+        raise BadRequest("the cursor is none of ours", remedy="give back the one of the page before") from None
+    if kind != sort:
+        raise BadRequest(f"the cursor belongs to sort={kind}", remedy="keep the sort while paging")
+    return at, last
+
+
+async def history(core: Core, instance_id: str) -> list[Entry]:
+    await core.row(instance_id)
+    return [entry_of(r) for r in await core.store.history(instance_id)]
+
+
+async def signals(core: Core, instance_id: str) -> list[InboxEntry]:
+    row = await core.row(instance_id)
+    return [inbox_entry_of(r) for r in await core.store.signals(row.id)]
+
+
+async def timers(core: Core, instance_id: str) -> list[Timer]:
+    snapshot = snapshot_of(await core.row(instance_id))
+    found = [(at, path, purpose) for path, purposes in snapshot.timers.items() for purpose, at in purposes.items()]
+    return [Timer(path, purpose, from_micros(at)) for at, path, purpose in sorted(found)]
+
+
+async def data(core: Core, instance_id: str, revision: int | None) -> dict[str, Any]:
+    """The data, as it was at a revision if one is given: history folded up to there."""
+    row = await core.row(instance_id)
+    if revision is None:
+        return msgspec.json.decode(snapshot_of(row).data)
+    if not 1 <= revision <= row.revision:
+        raise BadRequest(f"revision={revision}", remedy=f"1 to {row.revision}")
+    return data_at(await core.store.history(instance_id), revision)
+
+
+async def metrics(core: Core) -> Sequence[MetricRow]:
+    return await core.store.metrics(core.tenant)
+
+
+async def explanation(core: Core, instance_id: str) -> Explanation:
+    row = await core.row(instance_id)
+    _, inbox = await core.store.inbox(instance_id)
+    try:
+        snapshot = snapshot_of(row)
+    except InstanceFault:
+        snapshot = None
+    return explain(row, snapshot, core.definitions.get((row.definition, row.version)), inbox)

@@ -1,0 +1,109 @@
+"""Starting: same definition and key = same instance, whatever became of it, as long as it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stepkeel.engine.core import Core
+from stepkeel.errors import BadRequest
+from stepkeel.kernel.decide import start as decide_start
+from stepkeel.kernel.history import encode, history_row
+from stepkeel.model.codec import to_json
+from stepkeel.model.commit import Row, Start, StartRow, Step
+from stepkeel.model.decision import Decision
+from stepkeel.model.definition import Definition
+from stepkeel.model.effect import End, Park
+from stepkeel.model.input import Started
+from stepkeel.model.snapshot import Snapshot
+
+__all__ = ["Options", "StartAnswer", "start"]
+
+MAX_TEXT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a start may say besides definition and data; checked when made. Raises BadRequest."""
+
+    key: str | None = None
+    correlation_id: str | None = None
+    priority: int = 2
+    attributes: Mapping[str, Any] | None = None
+    actor: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("key", "correlation_id"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value or len(value) > MAX_TEXT):
+                raise BadRequest(f"{name}={value!r}", remedy=f"a text of 1 to {MAX_TEXT} characters, or None")
+        if type(self.priority) is not int or not 0 <= self.priority <= 4:
+            raise BadRequest(f"priority={self.priority!r}", remedy="0 (first) to 4 (last)")
+        for name, value in (self.attributes or {}).items():
+            if not isinstance(name, str) or '"' in name or not isinstance(value, str | int | float | bool | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise BadRequest(f"attributes[{name!r}]={value!r}", remedy="texts, numbers and booleans by name")
+
+
+@dataclass(frozen=True, slots=True)
+class StartAnswer:
+    id: str
+    created: bool
+
+
+async def start(
+    core: Core, definition: Definition, data: Any, options: Options, *, inline: bool = False, resting: asyncio.Future[Snapshot] | None = None
+) -> StartAnswer:
+    """`inline` always runs here; `resting` is told when it is first given back.
+
+    Raises DataInvalid (nothing stored), Unavailable (nothing known: repeating with a key is safe)."""
+    raw = definition.data.from_input(data)
+    now = core.store.now()
+    instance_id = core.ids.id(now)
+    host = core.host
+    if resting is not None:
+        core.hub.resting[instance_id] = resting
+    claimed = host is not None and host.reserve(instance_id, inline=inline)
+    row = StartRow(
+        core.tenant, definition.name, definition.version, options.key, options.correlation_id, options.priority,
+        to_json(options.attributes) if options.attributes else b"{}",
+    )  # fmt: skip
+    owner = host.owner if host is not None and claimed else None
+    decision: Decision | None = None
+    held = ""
+    try:
+        decision = decide_start(definition, Started(instance_id, core.tenant, raw, claimed), now, core.ids.seed())
+        step = _step(decision, options.actor, owner or "", now if not claimed else None)
+        held = await core.committer.start(Start(instance_id, row, step, owner))
+    finally:
+        if claimed and host is not None:
+            won = decision is not None and held == instance_id
+            if not won:
+                core.hub.resting.pop(instance_id, None)
+            host.launched(definition, _row(instance_id, row, decision, owner), decision if won else None)
+    if held == instance_id and host is not None and not claimed:
+        host.hint(instance_id, None)
+    return StartAnswer(held, held == instance_id)
+
+
+def _step(decision: Decision, actor: str, worker: str, wake_at: int | None) -> Step:
+    s = decision.snapshot
+    parked = next((e for e in decision.effects if isinstance(e, Park | End)), None)
+    wake = parked.wake_at if isinstance(parked, Park) else wake_at
+    entry = history_row(decision, actor, worker)
+    return Step(
+        s.status, s.state, s.label, s.revision, encode(s), s.at, 0, (entry,),
+        release=parked is not None or not worker, wake_at=wake, ended=s.ended,
+    )  # fmt: skip
+
+
+def _row(instance_id: str, start: StartRow, decision: Decision | None, owner: str | None) -> Row:
+    """The row as the start has made it, for the worker that holds it."""
+    s = decision.snapshot if decision else None
+    parked = decision is not None and any(isinstance(e, Park | End) for e in decision.effects)
+    return Row(
+        instance_id, start.tenant, start.definition, start.version, start.key, s.status if s else "created",
+        s.state if s else "", s.label if s else "", s.revision if s else 0, b"", start.attributes, None,
+        None if parked else owner, 1, 0, 0, 0, None, start.priority, start.correlation_id, s.at if s else 0, s.at if s else 0, None,
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""Waiting from outside: judged by status, state and history, so that what passes quickly is not missed.
+
+A worker of this process tells of every step (a hint); else the store is asked, with a pause that grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from stepkeel.engine.core import Core
+from stepkeel.engine.result import Result, snapshot_of
+from stepkeel.errors import BadRequest
+from stepkeel.kernel.path import address
+from stepkeel.kernel.replay import read_events
+from stepkeel.model.commit import Row
+from stepkeel.model.definition import Definition
+from stepkeel.model.snapshot import TERMINAL
+
+__all__ = ["result_of", "wait"]
+
+PAUSE_MIN, PAUSE_MAX = 0.01, 0.5
+_OUTCOMES = {
+    "completed": "activity_completed",
+    "failed": "activity_failed",
+    "skipped": "activity_skipped",
+    "waiting": "activity_waiting",
+    "retried": "activity_retried",
+}
+
+
+async def wait(
+    core: Core, instance_id: str, definition: Definition | None, since: int, state: str | None, outcome: str | None, seconds: float | None
+) -> Result[Any]:
+    """Until it has ended; or is in, or has entered since revision `since`, the state (or label); or an attempt has ended so."""
+    if outcome is not None and outcome not in _OUTCOMES:
+        raise BadRequest(f"outcome={outcome!r}", remedy=", ".join(_OUTCOMES))
+    if state is not None and definition is not None:
+        _check_state(definition, state)
+    loop = asyncio.get_running_loop()
+    end = None if seconds is None else loop.time() + seconds
+    pause = PAUSE_MIN
+    while True:
+        row = await core.row(instance_id)
+        known = definition or core.definitions.get((row.definition, row.version))
+        if row.status in TERMINAL or await _reached(core, row, definition, since, state, outcome):
+            return result_of(row, known)
+        left = PAUSE_MAX if end is None else end - loop.time()
+        if left <= 0:
+            return replace(result_of(row, known), timed_out=True)
+        await core.hub.moved(instance_id, min(left, pause))
+        pause = min(pause * 1.5, PAUSE_MAX)
+
+
+def _check_state(definition: Definition, state: str) -> None:
+    names = {*definition.states, *(s.label for s in definition.states.values() if s.label)}
+    if state not in names:
+        raise BadRequest(f"{definition.name} has no state {state!r}", remedy=f"known: {', '.join(definition.states)}")
+
+
+async def _reached(core: Core, row: Row, definition: Definition | None, since: int, state: str | None, outcome: str | None) -> bool:
+    if state is None and outcome is None:
+        return False
+    if state is not None and state in (row.state, row.label):
+        return True
+    names = {state}
+    if state is not None and definition is not None:
+        names |= {s.name for s in definition.states.values() if s.label == state}
+    event = _OUTCOMES.get(outcome or "")
+    for entry in await core.store.history(row.id, since):
+        for e in read_events(entry.events):
+            if state is not None and e.type == "state_entered" and address(e.path) in names:
+                return True
+            if event is not None and e.type == event:
+                return True
+    return False
+
+
+def result_of(row: Row, definition: Definition | None) -> Result[Any]:
+    snapshot = snapshot_of(row)
+    data = definition.data.decode(snapshot.data) if definition else msgspec.json.decode(snapshot.data)
+    return Result(row.id, row.status, row.state, data, snapshot.reason, snapshot.failure)

@@ -1,0 +1,322 @@
+"""class Engine: a line a method, and the composition root: the only place that names a concrete store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, overload
+
+from stepkeel.authoring.machine import Workflow
+from stepkeel.clock import Clock, SystemClock
+from stepkeel.config import parse_url
+from stepkeel.engine import query, repair
+from stepkeel.engine.core import Core
+from stepkeel.engine.deploy import OnChange, deploy
+from stepkeel.engine.instance import Instance
+from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
+from stepkeel.engine.start import Options, start
+from stepkeel.engine.wait import result_of
+from stepkeel.errors import BadRequest, NotFinished
+from stepkeel.ids import IdMaker
+from stepkeel.kernel.explain import Explanation
+from stepkeel.model.definition import Definition
+from stepkeel.model.snapshot import TERMINAL, Snapshot
+from stepkeel.runtime.behaviour import Behaviour
+from stepkeel.runtime.process import Process, bind_all
+from stepkeel.runtime.settings import Settings
+from stepkeel.store.memory import MemoryStore
+from stepkeel.store.port import MetricRow, Store
+
+__all__ = ["Engine", "open_store"]
+
+D = TypeVar("D")
+_shared: dict[str, MemoryStore] = {}
+
+
+def open_store(url: str, clock: Clock) -> Store:
+    """The store that a URL names, not yet opened. Raises BadRequest."""
+    database = parse_url(url)
+    if database.kind == "memory":
+        if not database.place:
+            return MemoryStore(url, clock)
+        return _shared.setdefault(database.place, MemoryStore(url, clock))
+    from stepkeel.store.sqlite.store import SqliteStore
+
+    return SqliteStore(database.place, url, clock)
+
+
+class Engine:
+    """Starts, runs, signals and reads workflows on one database. Use it as `async with Engine(...) as engine:`.
+
+    url          memory://, memory://name (shared in this process), sqlite:///file.db
+    workflows    classes or definitions; several versions of one name may stand side by side
+    services     by type: what activities ask for; `scoped(factory)` makes one for each attempt
+    behaviours   wrappers around every attempt, the first outermost
+    worker       False: a client that starts, signals and reads, and leaves the work to others
+    concurrency  instances held at a time; default 1,000
+    tenant       whose instances are started and seen; default "default"
+    on_change    a definition whose shape differs from the one stored while instances live on it: "refuse" or "replace"
+    strict       refuse changed guards and mappings too
+    settings     the rest of a worker's settings
+    Opening raises Unavailable, DatabaseInvalid, SchemaTooNew, DefinitionChanged, ServiceMissing.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        workflows: Iterable[type[Workflow[Any]] | Definition] = (),
+        services: Mapping[Any, Any] | None = None,
+        *,
+        behaviours: Sequence[Behaviour] = (),
+        worker: bool = True,
+        concurrency: int | None = None,
+        tenant: str = "default",
+        on_change: OnChange = "refuse",
+        strict: bool = False,
+        settings: Settings | None = None,
+        name: str = "",
+        clock: Clock | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self.url = url
+        self._clock: Clock = clock or SystemClock()
+        self._store = store or open_store(url, self._clock)
+        self._definitions = _registry(workflows)
+        self._bindings = bind_all(self._definitions, services or {})
+        settings = settings or Settings()
+        self._settings = settings if concurrency is None else replace(settings, concurrency=concurrency)
+        self._behaviours = tuple(behaviours)
+        self._polls = worker
+        self._tenant = tenant
+        self._on_change: OnChange = on_change
+        self._strict = strict
+        self._name = name
+        self._core_: Core | None = None
+        self._process: Process | None = None
+
+    # -- life
+
+    async def open(self) -> Engine:
+        """What entering the context does: connect, register definitions, start the worker."""
+        await self._store.open()
+        try:
+            ids = IdMaker()
+            core = Core(
+                self._store, None, self._clock, ids, self._tenant, self._settings.patience,  # pyright: ignore[reportArgumentType]
+                self._settings.inbox_limit, self._definitions,
+            )  # fmt: skip
+            await deploy(core, list(self._definitions.values()), self._on_change, strict=self._strict)
+            process = Process(
+                self._store, self._definitions, self._bindings, self._behaviours, self._settings, self._clock, ids, core.hub,
+                name=self._name,
+            )  # fmt: skip
+            core.committer = process.committer
+            if self._polls:
+                await process.register()
+                core.host = process.worker
+                if self._settings.heartbeat:
+                    process.poll()
+        except BaseException:
+            await self._store.close()
+            raise
+        self._core_, self._process = core, process
+        return self
+
+    async def close(self) -> None:
+        """Finish or hand back what the worker holds, within its grace time; then disconnect."""
+        process, self._process, self._core_ = self._process, None, None
+        if process is not None:
+            await process.stop()
+            await self._store.close()
+
+    async def __aenter__(self) -> Engine:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _core(self) -> Core:
+        if self._core_ is None:
+            raise BadRequest("the engine is not open", remedy="async with Engine(...) as engine:")
+        return self._core_
+
+    @property
+    def process(self) -> Process:
+        """The worker's parts, for harnesses and benchmarks."""
+        self._core()
+        assert self._process is not None
+        return self._process
+
+    @property
+    def store(self) -> Store:
+        return self._store
+
+    # -- starting
+
+    async def start(
+        self,
+        workflow: type[Workflow[D]] | Definition | str,
+        data: D | Mapping[str, Any],
+        *,
+        key: str | None = None,
+        version: int | None = None,
+        correlation_id: str | None = None,
+        priority: int = 2,
+        attributes: Mapping[str, Any] | None = None,
+        actor: str = "",
+    ) -> Instance[D]:
+        """Start an instance; durable when this returns. The same `key` again returns the first, `created` False.
+
+        data            a value of the workflow's type, or a mapping of its fields
+        priority        0 first to 4 last
+        attributes      texts, numbers, booleans to search by
+        Raises DataInvalid, UnknownWorkflow, BadRequest (nothing stored), Unavailable.
+        """
+        core = self._core()
+        definition = core.definition_of(workflow, version)
+        options = Options(key, correlation_id, priority, attributes, actor)
+        answer = await start(core, definition, data, options)
+        return Instance(self._core, answer.id, definition, created=answer.created)
+
+    async def start_many(
+        self,
+        workflow: type[Workflow[D]] | Definition | str,
+        data: Iterable[D | Mapping[str, Any]] | Mapping[str, D | Mapping[str, Any]],
+        *,
+        version: int | None = None,
+        priority: int = 2,
+        correlation_id: str | None = None,
+    ) -> list[Instance[D]]:
+        """Start many at once: one group commit. A mapping gives each its key. The first error is raised, after all are sent."""
+        core = self._core()
+        definition = core.definition_of(workflow, version)
+        pairs: list[tuple[str | None, Any]] = list(data.items()) if isinstance(data, Mapping) else [(None, d) for d in data]
+        for _, each in pairs:
+            definition.data.from_input(each)
+        wanted = [start(core, definition, d, Options(k, correlation_id, priority)) for k, d in pairs]
+        answers = await asyncio.gather(*wanted, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [Instance(self._core, a.id, definition, created=a.created) for a in answers if not isinstance(a, BaseException)]
+
+    async def run(
+        self, workflow: type[Workflow[D]] | Definition | str, data: D | Mapping[str, Any], *, version: int | None = None, **options: Any
+    ) -> Result[D]:
+        """Start and execute here, until it ends. Raises NotFinished if it has to wait; it goes on all the same."""
+        core, process = self._core(), self.process
+        definition = core.definition_of(workflow, version)
+        if not process.registered:
+            process.worker.claiming = False
+            await process.register()
+            core.host = process.worker
+        resting: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
+        answer = await start(core, definition, data, Options(**options), inline=True, resting=resting)
+        if answer.created:
+            await resting
+        row = await core.row(answer.id)
+        if row.status not in TERMINAL:
+            raise NotFinished(
+                f"{answer.id} waits in {row.state or row.status}", instance_id=answer.id, remedy="it goes on when what it waits for comes"
+            )
+        return result_of(row, definition)
+
+    # -- one instance
+
+    @overload
+    def instance(self, instance_id: str, workflow: type[Workflow[D]]) -> Instance[D]: ...
+    @overload
+    def instance(self, instance_id: str, workflow: None = None) -> Instance[Any]: ...
+    def instance(self, instance_id: str, workflow: Any = None) -> Instance[Any]:
+        """A handle on an instance. With its workflow it is typed; nothing is asked yet."""
+        definition = None if workflow is None else self._core().definition_of(workflow)
+        return Instance(self._core, instance_id, definition)
+
+    async def get(self, instance_id: str) -> Info:
+        return await query.get(self._core(), instance_id)
+
+    async def signal(self, instance_id: str, what: Any, payload: Any = None, **options: Any) -> Receipt:
+        return await self.instance(instance_id).signal(what, payload, **options)
+
+    async def wait(self, instance_id: str, timeout: float | None = None, **options: Any) -> Result[Any]:
+        return await self.instance(instance_id).wait(timeout, **options)
+
+    async def pause(self, instance_id: str, **options: Any) -> Receipt:
+        return await self.instance(instance_id).pause(**options)
+
+    async def resume(self, instance_id: str, **options: Any) -> Receipt:
+        return await self.instance(instance_id).resume(**options)
+
+    async def cancel(self, instance_id: str, **options: Any) -> Receipt:
+        return await self.instance(instance_id).cancel(**options)
+
+    async def terminate(self, instance_id: str, **options: Any) -> Receipt:
+        return await self.instance(instance_id).terminate(**options)
+
+    async def redrive(self, instance_id: str, **options: Any) -> Receipt:
+        return await self.instance(instance_id).redrive(**options)
+
+    async def archive(self, instance_id: str, **options: Any) -> Receipt:
+        return await self.instance(instance_id).archive(**options)
+
+    async def history(self, instance_id: str) -> list[Entry]:
+        return await query.history(self._core(), instance_id)
+
+    async def signals(self, instance_id: str) -> list[InboxEntry]:
+        return await query.signals(self._core(), instance_id)
+
+    async def timers(self, instance_id: str) -> list[Timer]:
+        return await query.timers(self._core(), instance_id)
+
+    async def data(self, instance_id: str, revision: int | None = None) -> dict[str, Any]:
+        return await query.data(self._core(), instance_id, revision)
+
+    async def explain(self, instance_id: str) -> Explanation:
+        return await query.explanation(self._core(), instance_id)
+
+    # -- many
+
+    async def list(
+        self,
+        *,
+        sort: str = "created",
+        descending: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
+        archived: bool = False,
+        **filters: Any,
+    ) -> query.Page:
+        """A page of instances. Filters: definition, version, status (one or several), state (name or label), key,
+
+        correlation_id, attributes, fault, created_from / _to, updated_from / _to, completed_from / _to (datetimes,
+        half-open). `cursor` is the page's before. Raises BadRequest.
+        """
+        return await query.list_instances(self._core(), filters, sort, descending, limit, cursor, archived)
+
+    async def metrics(self) -> Sequence[MetricRow]:
+        """How many instances are in which status and state, by definition and version. Facts of the database."""
+        return await query.metrics(self._core())
+
+    async def purge(self, *, archived: bool = False, **filters: Any) -> int:
+        """Delete ended instances for good, with history, inbox and start key; how many. Never a live one.
+
+        Raises BadRequest without a filter (the same as for `list`), or for a status that is not an ended one.
+        """
+        return await repair.purge(self._core(), filters, archived=archived)
+
+    async def doctor(self, *, histories: bool = True) -> repair.Report:
+        """Ask every invariant of every instance. `histories=False` leaves the folds out."""
+        return await repair.doctor(self._core(), histories=histories)
+
+
+def _registry(workflows: Iterable[type[Workflow[Any]] | Definition]) -> dict[tuple[str, int], Definition]:
+    found: dict[tuple[str, int], Definition] = {}
+    for workflow in workflows:
+        definition = workflow if isinstance(workflow, Definition) else workflow.definition
+        place = (definition.name, definition.version)
+        if found.get(place, definition) is not definition:
+            raise BadRequest(f"two workflows are {definition.name} version {definition.version}", remedy="give one of them version=")
+        found[place] = definition
+    return found
+

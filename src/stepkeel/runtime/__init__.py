@@ -1,0 +1,1 @@
+"""Doing: attempts, commits, claims, leases. Nothing here decides what happens to an instance."""

@@ -1,0 +1,262 @@
+"""One attempt, from the effect that wants it to the input that reports it.
+
+| step | does |
+|---|---|
+| prepare | its own copy of the data, its input, services, context |
+| call | async on the loop, sync in a thread; within the behaviours, scoped services around all |
+| bound | attempt timeout and what is left of the deadline: told to stop, awaited for at most the grace time |
+| read | result or error becomes an input (result.py) |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from stepkeel.authoring.context import Context
+from stepkeel.kernel.path import address, reaction_of
+from stepkeel.model.input import AttemptDeferred, AttemptEnded, Heartbeat, StepRecorded
+from stepkeel.model.node import Activity
+from stepkeel.model.snapshot import Frame
+from stepkeel.runtime.behaviour import Behaviour, Invocation, chain
+from stepkeel.runtime.binding import Binding
+from stepkeel.runtime.result import AttemptTimeout, of_error, of_result
+
+if TYPE_CHECKING:
+    from stepkeel.runtime.resident import Resident
+
+__all__ = ["Attempt", "Executor"]
+
+_log = logging.getLogger("stepkeel.workflow")
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+Report = AttemptEnded | AttemptDeferred
+Limit = tuple[float, Literal["timeout", "deadline"]]
+
+
+class Executor:
+    """Shared by all residents of a worker: bindings, behaviours, the threads of sync activities."""
+
+    def __init__(
+        self,
+        bindings: Mapping[tuple[str, int, str], Binding],
+        behaviours: tuple[Behaviour, ...],
+        grace: float,
+        threads: int = 32,
+    ) -> None:
+        self._bindings = bindings
+        self.behaviours = behaviours
+        self.grace = grace
+        self.threads = ThreadPoolExecutor(threads, "stepkeel-activity")
+
+    def binding(self, resident: Resident, activity: Activity) -> Binding:
+        return self._bindings[resident.definition.name, resident.definition.version, activity.name]
+
+    def close(self) -> None:
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Attempt:
+    """A running attempt; also the host of its Context. `stopping`: it was told to stop."""
+
+    __slots__ = ("_executor", "_frame", "_loop", "_steps", "attempt", "deferring", "path", "resident", "stopping", "task")
+
+    def __init__(self, executor: Executor, resident: Resident, path: str, attempt: int) -> None:
+        self._executor = executor
+        self.resident = resident
+        self.path = path
+        self.attempt = attempt
+        self._frame: Frame = resident.snapshot.open[path]
+        self._steps: Mapping[str, msgspec.Raw] = self._frame.steps
+        self.stopping = False
+        self.deferring = False
+        self._loop = resident.loop
+        self.task = self._loop.create_task(self._run())
+
+    def stop(self, *, defer: bool = False) -> None:
+        """Tell it to stop; `defer`: it is put back rather than stopped (shutdown)."""
+        if not self.stopping:
+            self.stopping = True
+            self.deferring = defer
+            self.task.cancel()
+            self._loop.call_later(self._executor.grace, self._overdue)
+
+    def _overdue(self) -> None:
+        """Its grace time is over: it counts as ended, whatever still runs in its thread."""
+        self.resident.attempt_over(self, self._stopped(), None)
+
+    def _stopped(self) -> Report:
+        if self.deferring:
+            return AttemptDeferred(self.path, self.attempt, "the worker shuts down")
+        return AttemptEnded(self.path, self.attempt, "stopped")
+
+    async def _run(self) -> None:
+        resident = self.resident
+        definition = resident.definition
+        before = resident.snapshot.data
+        fresh = None
+        try:
+            activity, kind = self._activity()
+            binding = self._executor.binding(resident, activity)
+            data = resident.copy_of_data()
+            context = self._context(data, kind)
+            limit = self._limit(activity)
+            if limit is None:
+                result = await self._call(binding, context, kind)
+            else:
+                result = await self._bounded(self._call(binding, context, kind), limit)
+            report, fresh = of_result(self.path, self.attempt, result, data, before, definition.data)
+        except asyncio.CancelledError:
+            report = self._stopped()
+        except BaseException as error:
+            report = of_error(self.path, self.attempt, error)
+            if not isinstance(error, Exception):
+                resident.attempt_over(self, report, None)
+                raise
+        resident.attempt_over(self, report, fresh)
+
+    # -- prepare
+
+    def _activity(self) -> tuple[Activity, Any]:
+        """The activity at this path, and what kind of call it is."""
+        definition = self.resident.definition
+        if self.path.startswith("undo/"):
+            n = int(self.path.rpartition("/")[2])
+            entry = next(u for u in self.resident.snapshot.undo if u.n == n)
+            node: Any = definition.places[address(entry.path)].node
+            return node.activity.compensate, "compensation"
+        node = definition.places[address(self.path)].node
+        activity = node.activity.fallback if self._frame.fell_back else node.activity
+        return activity, "handler" if "!" in self.path else "activity"
+
+    def _context(self, data: Any, kind: str) -> Context[Any, Any]:
+        resident = self.resident
+        key = f"{resident.id}/{self.path}"
+        done: dict[str, Any] | None = None
+        if kind == "compensation":
+            n = int(self.path.rpartition("/")[2])
+            entry = next(u for u in resident.snapshot.undo if u.n == n)
+            done = {k: msgspec.json.decode(v) for k, v in entry.changed.items()}
+        return Context(
+            data,
+            self._input(),
+            self,
+            instance_id=resident.id,
+            node=self.path,
+            idempotency_key=f"{key}!fallback" if self._frame.fell_back else key,
+            attempt=self.attempt,
+            definition=resident.definition.name,
+            version=resident.definition.version,
+            correlation_id=resident.correlation_id,
+            attributes=resident.attributes,
+            now=resident.snapshot.at,
+            done=done,
+        )
+
+    def _input(self) -> Any:
+        """The signal or failure that the reaction around this node was given."""
+        outer = reaction_of(self.path)
+        frame = self.resident.snapshot.open.get(outer) if outer else None
+        if frame is None:
+            return None
+        if frame.input is not None:
+            kind = self.resident.definition.signals.get(frame.reason)
+            return kind.codec.decode(frame.input) if kind else None
+        return frame.error
+
+    def _limit(self, activity: Activity) -> Limit | None:
+        """Seconds this attempt may take, and the code of the failure if it takes longer."""
+        if activity.timeout is None and activity.deadline is None:
+            return None
+        limits: list[Limit] = []
+        if activity.timeout is not None:
+            limits.append((activity.timeout / 1e6, "timeout"))
+        if activity.deadline is not None and self._frame.first_at:
+            left = self._frame.first_at + activity.deadline - self.resident.worker.now()
+            limits.append((max(0.0, left / 1e6), "deadline"))
+        return min(limits)
+
+    # -- call
+
+    async def _call(self, binding: Binding, context: Context[Any, Any], kind: Any) -> Any:
+        behaviours = self._executor.behaviours
+        if not behaviours:
+            return await self._invoke(binding, context)
+        resident = self.resident
+        invocation = Invocation(
+            resident.definition.name, resident.definition.version, resident.id, resident.snapshot.state,
+            self.path, binding.activity.name, kind, self.attempt,
+        )  # fmt: skip
+        return await chain(behaviours, invocation, lambda: self._invoke(binding, context))()
+
+    async def _invoke(self, binding: Binding, context: Context[Any, Any]) -> Any:
+        if not binding.needs_scope:
+            target, arguments = binding.target(), binding.arguments
+            if binding.is_async:
+                return await target(context, *arguments)
+            return await self._in_thread(target, context, arguments)
+        async with contextlib.AsyncExitStack() as stack:
+            target, arguments = await binding.enter(stack)
+            if binding.is_async:
+                return await target(context, *arguments)
+            return await self._in_thread(target, context, arguments)
+
+    async def _in_thread(self, target: Callable[..., Any], context: Any, arguments: tuple[Any, ...]) -> Any:
+        """A thread cannot be stopped: told to stop, the attempt ends when the thread does, or its grace is over."""
+        call = functools.partial(contextvars.copy_context().run, target, context, *arguments)
+        future = self._loop.run_in_executor(self._executor.threads, call)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait({future}, timeout=self._executor.grace)
+            if future.done() and not future.cancelled() and future.exception() is None:
+                return future.result()  # it succeeded after all: the kernel decides what that is worth
+            raise
+
+    async def _bounded(self, call: Any, limit: Limit) -> Any:
+        seconds, code = limit
+        inner = self._loop.create_task(call)
+        try:
+            await asyncio.wait({inner}, timeout=seconds)
+            if not inner.done():
+                inner.cancel()
+                await asyncio.wait({inner}, timeout=self._executor.grace)
+                raise AttemptTimeout(code, seconds)
+            return inner.result()
+        except asyncio.CancelledError:
+            if not inner.done():
+                inner.cancel()
+                await asyncio.wait({inner}, timeout=self._executor.grace)
+            if inner.done() and not inner.cancelled() and inner.exception() is None:
+                return inner.result()
+            raise
+        finally:
+            if inner.done() and not inner.cancelled():
+                inner.exception()  # a late error is nobody's: it was answered for
+
+    # -- host of the context
+
+    def steps(self) -> Mapping[str, msgspec.Raw]:
+        return self._steps
+
+    async def record_step(self, name: str, result: bytes) -> None:
+        raw = msgspec.Raw(result)
+        await self.resident.feed_durably(StepRecorded(self.path, self.attempt, name, raw))
+        self._steps = {**self._steps, name: raw}
+
+    def record_step_blocking(self, name: str, result: bytes) -> None:
+        asyncio.run_coroutine_threadsafe(self.record_step(name, result), self._loop).result()
+
+    def heartbeat(self, progress: bytes) -> None:
+        self._loop.call_soon_threadsafe(self.resident.feed, Heartbeat(self.path, self.attempt, msgspec.Raw(progress)))
+
+    def log(self, level: str, text: str) -> None:
+        extra = {"instance_id": self.resident.id, "node": self.path}
+        _log.log(_LEVELS.get(level, logging.INFO), "%s", text, extra=extra)

@@ -1,0 +1,95 @@
+"""Worker, committer, executor and services of one process, started and stopped together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from stepkeel.clock import Clock
+from stepkeel.errors import EngineError
+from stepkeel.ids import IdMaker
+from stepkeel.model.definition import Definition
+from stepkeel.runtime.behaviour import Behaviour
+from stepkeel.runtime.binding import Binding, bind
+from stepkeel.runtime.committer import Committer
+from stepkeel.runtime.executor import Executor
+from stepkeel.runtime.services.heartbeat import Heartbeat
+from stepkeel.runtime.services.takeover import Takeover
+from stepkeel.runtime.settings import Settings
+from stepkeel.runtime.worker import Watcher, Worker
+from stepkeel.store.port import Store
+
+__all__ = ["Process", "bind_all"]
+
+_log = logging.getLogger("stepkeel.worker")
+
+
+def bind_all(definitions: Mapping[tuple[str, int], Definition], services: Mapping[Any, Any]) -> dict[tuple[str, int, str], Binding]:
+    """Every activity of every definition with its services. Raises ServiceMissing for the first that lacks one."""
+    return {
+        (name, version, activity.name): bind(activity, services)
+        for (name, version), definition in definitions.items()
+        for activity in definition.activities.values()
+    }
+
+
+class Process:
+    """`polling` False: it claims nothing by itself (a client, or a harness that looks when it is told to)."""
+
+    def __init__(
+        self,
+        store: Store,
+        definitions: Mapping[tuple[str, int], Definition],
+        bindings: Mapping[tuple[str, int, str], Binding],
+        behaviours: tuple[Behaviour, ...],
+        settings: Settings,
+        clock: Clock,
+        ids: IdMaker,
+        watch: Watcher,
+        *,
+        name: str = "",
+    ) -> None:
+        self.settings = settings
+        self.executor = Executor(bindings, behaviours, settings.grace)
+        self.committer = Committer(store, settings.patience, self._trusted)
+        self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name)
+        self._heartbeat: Heartbeat | None = None
+        self._takeover: Takeover | None = None
+        self._polling = False
+        self._registered = False
+
+    def _trusted(self) -> bool:
+        return not self._registered or self.worker.trusted()
+
+    @property
+    def registered(self) -> bool:
+        return self._registered
+
+    async def register(self) -> None:
+        """Announce the worker and keep its lease alive; it claims nothing yet."""
+        await self.worker.register()
+        self._registered = True
+        if self.settings.heartbeat:
+            self._heartbeat = Heartbeat(self.worker)
+            self._heartbeat.start()
+
+    def poll(self) -> None:
+        """Begin to claim, and to take over what dead workers left."""
+        self._polling = True
+        self.worker.start()
+        self._takeover = Takeover(self.worker)
+        self._takeover.start()
+
+    async def stop(self) -> None:
+        if self._takeover is not None:
+            await self._takeover.stop()
+        if self._registered:
+            try:
+                await self.worker.stop()
+            except EngineError as error:
+                _log.warning("shutdown without the database: %s; others take over when the lease is over", error)
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
+        await self.committer.drain()
+        self.executor.close()

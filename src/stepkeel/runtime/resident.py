@@ -1,0 +1,294 @@
+"""An instance in a worker's memory, driven step by step.
+
+Inputs come in (attempt over, timer, signals, control), each is decided at once on the snapshot of the last decision.
+At most one commit is on its way; what is decided meanwhile is folded into the next. Effects wait until the commit that
+decided them is durable. A commit that gives the lease back ends the residency: what comes later finds the row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from stepkeel.kernel.decide import decide
+from stepkeel.kernel.history import encode, history_row
+from stepkeel.model import input as inputs
+from stepkeel.model.commit import Commit, HistoryRow, InboxRow, Row, Settled, Step
+from stepkeel.model.decision import Decision
+from stepkeel.model.definition import Definition
+from stepkeel.model.effect import Effect, End, Log, Park, RunAttempt, SettleSignal, StopAttempt
+from stepkeel.model.snapshot import TERMINAL, Snapshot
+from stepkeel.runtime.executor import Attempt
+
+if TYPE_CHECKING:
+    from stepkeel.runtime.result import Fresh
+    from stepkeel.runtime.worker import Worker
+
+__all__ = ["Resident", "signal_of"]
+
+_log = logging.getLogger("stepkeel.worker")
+_flow = logging.getLogger("stepkeel.workflow")
+MAX_SIGNALS = 100
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def signal_of(row: InboxRow) -> inputs.Signal:
+    return inputs.Signal(row.seq, row.name, msgspec.Raw(row.payload), row.stamp, row.received_at, row.actor)
+
+
+class _Group:
+    """What goes into one commit, and what is to be done once it is durable."""
+
+    __slots__ = ("effects", "futures", "history", "moved", "revision", "settled")
+
+    def __init__(self) -> None:
+        self.history: list[HistoryRow] = []
+        self.settled: list[Settled] = []
+        self.effects: list[RunAttempt | StopAttempt | Log] = []
+        self.futures: list[asyncio.Future[None]] = []
+        self.moved = False
+        self.revision = 0
+
+
+class Resident:
+    __slots__ = (
+        "_attempts", "_fault", "_fresh", "_loaded", "_next", "_parked", "_sent", "attributes", "correlation_id", "definition",
+        "dropped", "epoch", "floor", "id", "loop", "releasing", "revision", "seen", "signals", "snapshot", "worker",
+    )  # fmt: skip
+
+    def __init__(self, worker: Worker, definition: Definition, snapshot: Snapshot, row: Row) -> None:
+        self.worker = worker
+        self.loop = worker.loop
+        self.id = snapshot.id
+        self.definition = definition
+        self.snapshot = snapshot
+        self.correlation_id = row.correlation_id
+        self.attributes: dict[str, Any] = msgspec.json.decode(row.attributes) if row.attributes != b"{}" else {}
+        self.epoch = row.epoch
+        self.revision = row.revision  # of the last durable commit
+        self.floor = row.wake_at or 0
+        self.seen = row.seen
+        self.signals: tuple[inputs.Signal, ...] = ()
+        self.releasing = False
+        self.dropped = False
+        self._loaded = 0  # seq of the last inbox row read
+        self._attempts: dict[str, Attempt] = {}
+        self._next = _Group()
+        self._sent: _Group | None = None
+        self._parked: Park | End | None = None
+        self._fault = ""
+        self._fresh: Fresh | None = None
+
+    def begin(self, effects: tuple[Effect, ...]) -> None:
+        """The start that made it is durable: do what it wanted."""
+        for effect in effects:
+            if isinstance(effect, RunAttempt | StopAttempt | Log):
+                self._next.effects.append(effect)
+        self._send()
+
+    # -- inputs
+
+    def feed(self, input: inputs.Input, actor: str = "", request: int = 0) -> Decision | None:
+        """Decide on an input; None when this worker has nothing to say about the instance any more.
+
+        `request` is the seq of the control request the input comes from: it is settled by the same commit.
+        """
+        if self.releasing or self.dropped or self._fault:
+            return None
+        worker = self.worker
+        now = max(worker.now(), self.floor)
+        signals = self.signals if len(self.signals) <= MAX_SIGNALS else self.signals[:MAX_SIGNALS]
+        try:
+            decision = decide(self.definition, self.snapshot, input, now, worker.ids.seed(), signals)
+            self._take(decision, actor, request)
+        except Exception as error:
+            _log.exception("instance %s cannot be decided", self.id)
+            self.set_aside(f"{type(error).__name__}: {error}")
+            return None
+        if self._sent is None:
+            self._send()
+        return decision
+
+    def _take(self, decision: Decision, actor: str, request: int) -> None:
+        was, snapshot, group = self.snapshot, decision.snapshot, self._next
+        if snapshot is not was:
+            group.history.append(history_row(decision, actor, self.worker.id))
+            if snapshot.status != was.status or snapshot.state != was.state or snapshot.label != was.label:
+                group.moved = True
+            self.snapshot = snapshot
+        if request:
+            status: Any = "rejected" if decision.refused else "processed"
+            group.settled.append(Settled(request, status, decision.message, snapshot.at))
+        if not decision.refused:
+            self._parked = None
+        for effect in decision.effects:
+            if isinstance(effect, SettleSignal):
+                group.settled.append(Settled(effect.seq, effect.status, effect.reason, snapshot.at))
+                self.signals = tuple(s for s in self.signals if s.seq != effect.seq)
+            elif isinstance(effect, Park | End):
+                self._parked = effect
+            else:
+                group.effects.append(effect)
+        if isinstance(self._parked, Park) and len(self.signals) > MAX_SIGNALS:
+            self._parked = None  # more signals are at hand than one decision is given
+            self.loop.call_soon(self.feed, inputs.SignalArrived())
+
+    async def feed_durably(self, input: inputs.Input) -> None:
+        """Decide, and wait until that is durable. Raises CancelledError when the instance is no longer ours."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        self._next.futures.append(future)
+        if self.feed(input) is None:
+            raise asyncio.CancelledError
+        await future
+
+    def arrived(self, inbox: int, rows: list[InboxRow]) -> None:
+        """Pending rows of the inbox; `inbox` is its counter, read before them. Control requests are taken at once."""
+        fresh = [r for r in rows if r.seq > self._loaded]
+        if fresh:
+            self._loaded = fresh[-1].seq
+        self.seen = max(self.seen, inbox)
+        self.signals += tuple(signal_of(r) for r in fresh if r.kind == "signal")
+        for row in fresh:
+            if row.kind == "control":
+                self._control(row)
+
+    @property
+    def loaded(self) -> int:
+        return self._loaded
+
+    def _control(self, row: InboxRow) -> None:
+        try:
+            request = inputs.read_control(row.name, row.payload)
+        except (msgspec.MsgspecError, KeyError) as error:
+            text = f"not understood: {error}"
+            self._next.settled.append(Settled(row.seq, "rejected", text, self.snapshot.at))
+            return
+        self.feed(request, row.actor, row.seq)
+
+    # -- attempts
+
+    def copy_of_data(self) -> Any:
+        """The attempt's own copy; the one that checked the last commit's bytes, if it is still nobody's."""
+        fresh, self._fresh = self._fresh, None
+        if fresh is not None and self.snapshot.data == fresh[0]:
+            return fresh[1]
+        return self.definition.data.decode(self.snapshot.data)
+
+    def attempt_over(self, attempt: Attempt, report: inputs.AttemptEnded | inputs.AttemptDeferred, fresh: Fresh | None) -> None:
+        if self._attempts.get(attempt.path) is not attempt:
+            return
+        del self._attempts[attempt.path]
+        self._fresh = fresh
+        self.feed(report)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        return list(self._attempts.values())
+
+    # -- the commit
+
+    def _send(self) -> None:
+        """Send what was decided since the last commit, if anything; else do at once what was wanted."""
+        group, parked, snapshot = self._next, self._parked, self.snapshot
+        if not group.history and not group.settled and parked is None:
+            if group.effects or group.futures:
+                self._next = _Group()
+                self._perform(group)
+            return
+        raw = encode(snapshot) if group.history else None
+        if raw is not None and len(raw) > self.worker.settings.max_snapshot:
+            self.set_aside(f"its snapshot would be {len(raw)} bytes, the bound is {self.worker.settings.max_snapshot}")
+            return
+        step = Step(
+            snapshot.status, snapshot.state, snapshot.label, snapshot.revision, raw, snapshot.at, self.seen,
+            tuple(group.history), tuple(group.settled), parked is not None, parked.wake_at if isinstance(parked, Park) else None,
+            snapshot.status in TERMINAL, None, group.moved or raw is None,
+        )  # fmt: skip
+        group.revision = snapshot.revision
+        self._sent, self._next, self._parked = group, _Group(), None
+        self.releasing = step.release
+        commit = Commit(self.id, self.worker.id, self.epoch, self.revision, step)
+        self.worker.committer.commit(commit, self._committed)
+
+    def _committed(self, answer: Any) -> None:
+        """The commit was answered: True applied, False no longer ours, an error: refused for its content."""
+        group, self._sent = self._sent, None
+        if self.dropped or group is None:
+            return
+        if isinstance(answer, BaseException):
+            self.releasing = False
+            self.set_aside(f"the database refused it: {answer}")
+        elif not answer:
+            _log.warning("instance %s is no longer ours: its commit was refused", self.id)
+            self.worker.drop(self)
+        else:
+            self.revision = group.revision
+            self._perform(group)
+            if self.releasing:
+                self.worker.released(self)
+                return
+            self.worker.watch(self.snapshot, at_rest=False)
+            if self._fault:
+                self.set_aside(self._fault)
+            elif self._sent is None:
+                self._send()
+
+    def _perform(self, group: _Group) -> None:
+        """Durable: do what was wanted."""
+        for future in group.futures:
+            if not future.done():
+                future.set_result(None)
+        for effect in group.effects:
+            if isinstance(effect, RunAttempt):
+                self._run(effect)
+            elif isinstance(effect, StopAttempt):
+                self._stop(effect)
+            else:
+                _flow.log(_LEVELS.get(effect.level, logging.INFO), "%s", effect.text, extra={"instance_id": self.id})
+
+    def _run(self, effect: RunAttempt) -> None:
+        frame = self.snapshot.open.get(effect.path)
+        if frame is None or frame.attempt != effect.attempt or frame.run not in ("flying", "stopping"):
+            return  # decided otherwise since
+        self.worker.attempts_started += 1
+        self._attempts[effect.path] = Attempt(self.worker.executor, self, effect.path, effect.attempt)
+
+    def _stop(self, effect: StopAttempt) -> None:
+        running = self._attempts.get(effect.path)
+        if running is not None:
+            running.stop()
+        else:
+            self.loop.call_soon(self.feed, inputs.AttemptEnded(effect.path, effect.attempt, "stopped"))
+
+    # -- leaving
+
+    def set_aside(self, fault: str) -> None:
+        """Stop here: paused with a fault, the snapshot's bytes as they are. Nobody else of the batch is harmed."""
+        self._fault = fault
+        if self._sent is not None:
+            return  # once its answer is here: the fence has to be known
+        self._stop_attempts()
+        self.releasing = True
+        self.worker.set_aside(self.id, self.epoch, self.revision, fault, self.seen, lambda _: self.worker.released(self))
+
+    def drop(self) -> None:
+        """Forget it: it is another's, or nobody's. Attempts are stopped, their results are worth nothing."""
+        self.dropped = True
+        self._stop_attempts()
+
+    def _stop_attempts(self) -> None:
+        for attempt in list(self._attempts.values()):
+            attempt.task.cancel()
+        self._attempts.clear()
+        for future in (*self._next.futures, *(self._sent.futures if self._sent else ())):
+            if not future.done():
+                future.cancel()
+
+    def timer(self) -> int | None:
+        """When a timer of a resident that keeps running is due."""
+        if self.releasing or self.dropped or not self.snapshot.timers:
+            return None
+        return min(at for purposes in self.snapshot.timers.values() for at in purposes.values())

@@ -1,0 +1,1 @@
+"""Small loops around a worker: one file each."""

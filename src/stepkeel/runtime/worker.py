@@ -1,0 +1,380 @@
+"""A worker: claims instances, holds them while they run, gives them back.
+
+It looks at the database when somebody tells it to (a hint: losing one costs a poll interval), when a timer it knows of
+is due, and in any case with a pause that grows from `poll_min` to `poll_max` while nothing comes.
+
+| each look | does |
+|---|---|
+| ticks | timers of residents that are due |
+| news | inbox rows for residents, written by others |
+| claim | due rows, as many as there is room for |
+| reconcile (every third of a lease) | gives back rows that name this worker and that it does not know of |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from stepkeel.clock import Clock
+from stepkeel.errors import Unavailable
+from stepkeel.ids import IdMaker
+from stepkeel.kernel.history import encode
+from stepkeel.model import input as inputs
+from stepkeel.model.commit import Commit, HistoryRow, Row, Step
+from stepkeel.model.decision import Decision
+from stepkeel.model.definition import Definition
+from stepkeel.model.event import Event
+from stepkeel.model.snapshot import Snapshot, read_snapshot
+from stepkeel.runtime.committer import Committer
+from stepkeel.runtime.executor import Executor
+from stepkeel.runtime.resident import Resident
+from stepkeel.runtime.settings import Settings
+from stepkeel.store.port import Store, Wanted, WorkerRow
+
+__all__ = ["Worker"]
+
+_log = logging.getLogger("stepkeel.worker")
+PAGE = 100
+
+
+class Watcher(Protocol):
+    """Told of every durable step of this worker; `at_rest`: the instance was given back (parked or ended)."""
+
+    def __call__(self, snapshot: Snapshot, *, at_rest: bool) -> None: ...
+
+
+
+def _end_nap(nap: asyncio.Future[None]) -> None:
+    if not nap.done():
+        nap.set_result(None)
+
+
+class Worker:
+    """`definitions` are those it serves; `watch` is told of every durable step."""
+
+    def __init__(
+        self,
+        store: Store,
+        definitions: Mapping[tuple[str, int], Definition],
+        executor: Executor,
+        committer: Committer,
+        settings: Settings,
+        clock: Clock,
+        ids: IdMaker,
+        watch: Watcher,
+        name: str = "",
+    ) -> None:
+        self.store = store
+        self.definitions = definitions
+        self.executor = executor
+        self.committer = committer
+        self.settings = settings
+        self.clock = clock
+        self.ids = ids
+        self.loop = asyncio.get_running_loop()
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.id = ""
+        self.residents: dict[str, Resident] = {}
+        self.attempts_started = 0
+        self.claiming = True
+        self.watch = watch
+        self._wanted: Sequence[Wanted] = tuple(Wanted(n, v) for n, v in definitions)
+        self._anchor = (0, 0)
+        self._starting: set[str] = set()
+        self._stray: dict[str, int] = {}
+        self._next_wake: int | None = None
+        self._reconcile_at = 0
+        self._woken = False
+        self._napping: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._hinted: set[str] = set()
+        self._trusted_until = 0
+        self._pause = settings.poll_min
+
+    # -- life
+
+    async def register(self) -> None:
+        """Announce this worker under a new id."""
+        now = self.store.now()
+        self._anchor = (now, self.clock.monotonic())
+        self.id = self.ids.id(now)
+        lease = round(self.settings.lease * 1e6)
+        sent = self.clock.monotonic()
+        capabilities = json.dumps([f"{w.definition}@{w.version}" for w in self._wanted])
+        await self.store.add_worker(WorkerRow(self.id, self.name, capabilities, now, now + lease))
+        self.renewed(sent)
+
+    def start(self) -> None:
+        self._task = self.loop.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Finish or hand back: claims stop, attempts may end within `grace`, the rest is put back, the row goes last."""
+        self.claiming = False
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        deadline = self.loop.time() + self.settings.grace
+        for resident in list(self.residents.values()):
+            for attempt in resident.attempts:
+                attempt.stop(defer=True)
+        while self.residents and self.loop.time() < deadline:
+            await asyncio.sleep(0.005)
+        await self.committer.drain()
+        left = {r.id: r.epoch for r in self.residents.values()}
+        for resident in list(self.residents.values()):
+            self.drop(resident)
+        if left:
+            await self.store.give_back(self.id, left)
+        await self.store.remove_worker(self.id)
+
+    # -- trust
+
+    def now(self) -> int:
+        """The database's time as last read, moved on by a clock that never steps back."""
+        at, then = self._anchor
+        return at + self.clock.monotonic() - then
+
+    def renewed(self, sent: int) -> None:
+        """A renewal that was sent at this monotonic time has succeeded."""
+        window = round((self.settings.lease - self.settings.margin) * 1e6)
+        self._trusted_until = sent + window
+
+    def trusted(self) -> bool:
+        return not self.settings.heartbeat or self.clock.monotonic() < self._trusted_until
+
+    async def died(self) -> None:
+        """Our row is gone: others may have all we held. Drop it and begin again under a new id."""
+        _log.error("worker %s was declared dead: dropping %d instances", self.id, len(self.residents))
+        self.committer.drop_commits()
+        for resident in list(self.residents.values()):
+            self.drop(resident)
+        await self.register()
+        self.wake()
+
+    # -- hints
+
+    def wake(self) -> None:
+        """Look at the database soon."""
+        self._pause = self.settings.poll_min
+        self._woken = True
+        if self._napping is not None:
+            _end_nap(self._napping)
+
+    def hint(self, instance_id: str, owner: str | None) -> None:
+        """Something was put into this instance's inbox."""
+        if owner == self.id and instance_id in self.residents:
+            self._hinted.add(instance_id)
+            self.wake()
+        elif owner is None:
+            self.wake()
+
+    @property
+    def room(self) -> int:
+        return self.settings.concurrency - len(self.residents) - len(self._starting) if self.claiming else 0
+
+    # -- looking
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                busy = await self.look()
+            except Unavailable as error:
+                _log.warning("the database does not answer: %s", error)
+                busy = False
+            self._pause = self.settings.poll_min if busy else min(self._pause * 1.5, self.settings.poll_max)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until a hint, a timer, another process's commit, or the end of the pause."""
+        due = [at for at in (self._next_wake if self.room > 0 else None, self._soonest_timer()) if at is not None]
+        span = self._pause
+        if due:
+            # At least a moment: a row that somebody else is about to claim would be looked at without end.
+            span = min(span, max(0.001, (min(due) - self.now()) / 1e6))
+        end = self.loop.time() + span
+        while (left := end - self.loop.time()) > 0 and not self._woken:
+            await self._nap(min(left, self.settings.poll_min))
+            if not self._woken and self.store.changed():
+                break
+        self._woken = False
+
+    async def _nap(self, seconds: float) -> None:
+        nap = self._napping = self.loop.create_future()
+        timer = self.loop.call_later(seconds, _end_nap, nap)
+        try:
+            await nap
+        finally:
+            timer.cancel()
+            self._napping = None
+
+    async def look(self) -> bool:
+        """One look at the database; True when it found something to do."""
+        ticked = self.tick()
+        if not self.trusted():
+            return False
+        news = await self._news()
+        claimed = await self._claim()
+        if self.clock.monotonic() >= self._reconcile_at:
+            self._reconcile_at = self.clock.monotonic() + round(self.settings.lease / 3 * 1e6)
+            await self._reconcile()
+        return ticked or news or claimed
+
+    def _soonest_timer(self) -> int | None:
+        timed = [at for r in self.residents.values() if (at := r.timer()) is not None]
+        return min(timed, default=None)
+
+    def tick(self) -> bool:
+        """Tell residents whose timer is due."""
+        now = self.now()
+        due = [r for r in self.residents.values() if (at := r.timer()) is not None and at <= now and not self._answered(r, at)]
+        for resident in due:
+            resident.feed(inputs.Tick())
+        return bool(due)
+
+    def _answered(self, resident: Resident, at: int) -> bool:
+        """A due timer that the instance cannot fire yet (it does not rest) is looked at again when it does."""
+        return bool(resident.attempts) and resident.snapshot.at >= at
+
+    async def _news(self) -> bool:
+        hinted, self._hinted = self._hinted, set()
+        for instance_id in hinted:
+            await self._read_inbox(instance_id)
+        others = await self.store.news(self.id) if self.residents else {}
+        found = bool(hinted)
+        for instance_id, inbox in others.items():
+            resident = self.residents.get(instance_id)
+            if resident is not None and inbox > resident.seen:
+                found = True
+                await self._read_inbox(instance_id)
+        return found
+
+    async def _read_inbox(self, instance_id: str) -> None:
+        resident = self.residents.get(instance_id)
+        if resident is None or resident.releasing:
+            return
+        await self._load_inbox(resident)
+        resident.feed(inputs.SignalArrived())
+
+    async def _load_inbox(self, resident: Resident) -> None:
+        while True:
+            inbox, rows = await self.store.inbox(resident.id, resident.loaded, PAGE)
+            # Only when everything up to the counter has been read does the decision take account of it.
+            resident.arrived(inbox if len(rows) < PAGE else 0, rows)
+            if len(rows) < PAGE:
+                return
+
+    # -- claiming
+
+    async def _claim(self) -> bool:
+        if not self._wanted:
+            return False
+        claims = await self.store.claim(self.id, self._wanted, max(self.room, 0))
+        self._anchor = (claims.now, self.clock.monotonic())
+        self._next_wake = claims.next_wake
+        for row in claims.rows:
+            await self.adopt(row)
+        return bool(claims.rows)
+
+    async def adopt(self, row: Row) -> None:
+        """Take a claimed row into memory and go on with it."""
+        definition = self.definitions.get((row.definition, row.version))
+        if row.takeovers > self.settings.max_takeovers:
+            fault = f"{row.takeovers} workers died or were lost with it before any commit"
+            self._set_row_aside(row, fault)
+            return
+        try:
+            snapshot = read_snapshot(row.snapshot, row.revision)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            self._set_row_aside(row, f"its snapshot does not decode: {error}")
+            return
+        if definition is None:
+            self._set_row_aside(row, f"{row.definition} version {row.version} is not served here")
+            return
+        resident = Resident(self, definition, snapshot, row)
+        self.residents[row.id] = resident
+        if row.inbox:
+            await self._load_inbox(resident)
+        resident.feed(inputs.Claimed())
+
+    def _set_row_aside(self, row: Row, fault: str) -> None:
+        _log.error("instance %s is set aside: %s", row.id, fault)
+        self.set_aside(row.id, row.epoch, row.revision, fault, row.seen, lambda _: None)
+
+    def set_aside(self, instance_id: str, epoch: int, revision: int, fault: str, seen: int, told: Callable[[Any], None]) -> None:
+        """Commit the fault: status paused, snapshot as it is."""
+        now = self.now()
+        event = encode((Event("set_aside", "", {"fault": fault}),))
+        entry = HistoryRow(revision + 1, now, "", self.id, event, b"{}")
+        step = Step("paused", "", "", revision + 1, None, now, seen, (entry,), (), True, None, False, fault)
+        self.committer.commit(Commit(instance_id, self.id, epoch, revision, step), told)
+
+    async def _reconcile(self) -> None:
+        """Give back rows that name us, that we held at neither of two looks, and that no request of ours is about."""
+        owned = await self.store.owned(self.id)
+        known = self.residents.keys() | self._starting
+        stray = {i: e for i, e in owned.items() if i not in known}
+        twice = {i: e for i, e in stray.items() if self._stray.get(i) == e}
+        self._stray = stray
+        if twice:
+            _log.warning("giving back %d rows whose claim or start was never answered", len(twice))
+            await self.store.give_back(self.id, twice)
+
+    # -- starts
+
+    def reserve(self, instance_id: str, *, inline: bool = False) -> bool:
+        """Room for a start made here: it is inserted already owned. `inline` starts are waited for and always get room."""
+        if (self.room <= 0 and not inline) or not self.id or not self.trusted():
+            return False
+        self._starting.add(instance_id)
+        return True
+
+    def launched(self, definition: Definition, row: Row, decision: Decision | None) -> None:
+        """The reserved start was answered; without a decision it is not ours after all."""
+        self._starting.discard(row.id)
+        if decision is None:
+            return
+        if row.owner is None:
+            self.watch(decision.snapshot, at_rest=True)
+            return
+        resident = Resident(self, definition, decision.snapshot, row)
+        self.residents[row.id] = resident
+        resident.begin(decision.effects)
+
+    @property
+    def owner(self) -> str:
+        return self.id
+
+    # -- leaving
+
+    def released(self, resident: Resident) -> None:
+        """Its commit gave the lease back."""
+        self.residents.pop(resident.id, None)
+        resident.drop()
+        self.watch(resident.snapshot, at_rest=True)
+        due = min((at for p in resident.snapshot.timers.values() for at in p.values()), default=None)
+        if due is not None and (self._next_wake is None or due < self._next_wake):
+            self._next_wake = due
+            if due <= self.now() + self.settings.poll_max * 1e6:
+                self.wake()
+        if resident.id in self._hinted or self.room == 1:
+            self._hinted.discard(resident.id)
+            self.wake()
+
+    def drop(self, resident: Resident) -> None:
+        self.residents.pop(resident.id, None)
+        resident.drop()
+        self.watch(resident.snapshot, at_rest=True)
+
+    @property
+    def idle(self) -> bool:
+        return not self.residents and not self._starting
