@@ -21,7 +21,7 @@ from stepkeel.errors import BadRequest, NotFinished
 from stepkeel.ids import IdMaker
 from stepkeel.kernel.explain import Explanation
 from stepkeel.model.definition import Definition
-from stepkeel.model.snapshot import TERMINAL, Snapshot
+from stepkeel.model.snapshot import TERMINAL
 from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.process import Process, bind_all
 from stepkeel.runtime.settings import Settings
@@ -211,10 +211,9 @@ class Engine:
             process.worker.claiming = False
             await process.register()
             core.host = process.worker
-        resting: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        answer = await start(core, definition, data, Options(**options), inline=True, resting=resting)
-        if answer.created:
-            await resting
+        answer = await start(core, definition, data, Options(**options), inline=True)
+        if answer.rest is not None:
+            await answer.rest
         row = await core.row(answer.id)
         if row.status not in TERMINAL:
             raise NotFinished(

@@ -8,10 +8,23 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 
 __all__ = ["IdMaker", "fraction"]
 
 _MASK64 = (1 << 64) - 1
+
+
+_makers: weakref.WeakSet[IdMaker] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for maker in _makers:
+        maker.reseed()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class IdMaker:
@@ -20,15 +33,12 @@ class IdMaker:
     def __init__(self, entropy: int | None = None) -> None:
         self._lock = threading.Lock()
         self._last = 0
-        self._pid = 0
-        self._chance = entropy
-        self._state = 0
+        self._state = int.from_bytes(os.urandom(8), "big") if entropy is None else entropy
+        if entropy is None:
+            _makers.add(self)
 
     def _draw(self) -> int:
-        """64 bits of chance: SplitMix64 (Steele, Lea, Flood 2014) over a state seeded from the system, anew after a fork."""
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._state = int.from_bytes(os.urandom(8), "big") if self._chance is None else self._chance
+        """64 bits of chance: SplitMix64 (Steele, Lea, Flood 2014) over a state seeded from the system."""
         self._state = (self._state + 0x9E3779B97F4A7C15) & _MASK64
         return _mix(self._state)
 
@@ -45,6 +55,10 @@ class IdMaker:
         """63 bits of chance for one decision."""
         with self._lock:
             return self._draw() >> 1
+
+    def reseed(self) -> None:
+        """Forget the state shared with a parent process, or two workers would make the same ids."""
+        self._state = int.from_bytes(os.urandom(8), "big")
 
 
 def _mix(value: int) -> int:

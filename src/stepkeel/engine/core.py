@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,7 +14,6 @@ from stepkeel.ids import IdMaker
 from stepkeel.model.commit import Delivery, Receipt, Row, Start
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.snapshot import Snapshot
 from stepkeel.store.port import Store
 
 __all__ = ["Committing", "Core", "Host", "Hub"]
@@ -35,37 +34,50 @@ class Host(Protocol):
     def reserve(self, instance_id: str, *, inline: bool = False) -> bool: ...
     def launched(self, definition: Definition, row: Row, decision: Decision | None) -> None: ...
     def hint(self, instance_id: str, owner: str | None) -> None: ...
+    def holds(self, instance_id: str) -> bool: ...
 
 
 class Hub:
     """Tells those who wait in this process that an instance has moved. A hint: they read the store then."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
-        self.resting: dict[str, asyncio.Future[Snapshot]] = {}
+        self._steps: dict[str, list[asyncio.Future[None]]] = {}
+        self._rests: dict[str, list[asyncio.Future[None]]] = {}
 
-    def __call__(self, snapshot: Snapshot, *, at_rest: bool) -> None:
-        if at_rest and self.resting:
-            rest = self.resting.pop(snapshot.id, None)
-            if rest is not None and not rest.done():
-                rest.set_result(snapshot)
-        if self._waiting:
-            for future in self._waiting.pop(snapshot.id, ()):
-                if not future.done():
-                    future.set_result(None)
+    def __call__(self, instance_id: str, *, at_rest: bool) -> None:
+        if at_rest and self._rests:
+            _tell(self._rests.pop(instance_id, ()))
+        if self._steps:
+            _tell(self._steps.pop(instance_id, ()))
 
-    async def moved(self, instance_id: str, seconds: float) -> None:
-        """Until the instance moves here, or the time is over (it may move elsewhere)."""
+    def rest(self, instance_id: str) -> asyncio.Future[None]:
+        """Done when this process next gives the instance back (parked or ended)."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(instance_id, []).append(future)
+        self._rests.setdefault(instance_id, []).append(future)
+        return future
+
+    async def moved(self, instance_id: str, seconds: float, *, any_step: bool) -> None:
+        """Until the instance moves here (any step, or only when it is given back), or the time is over."""
+        loop = asyncio.get_running_loop()
+        waiting = self._steps if any_step else self._rests
+        future: asyncio.Future[None] = loop.create_future()
+        waiting.setdefault(instance_id, []).append(future)
+        timer = loop.call_later(seconds, _tell, (future,))
         try:
-            await asyncio.wait({future}, timeout=seconds)
+            await future
         finally:
-            waiting = self._waiting.get(instance_id)
-            if waiting and future in waiting:
-                waiting.remove(future)
-                if not waiting:
-                    del self._waiting[instance_id]
+            timer.cancel()
+            others = waiting.get(instance_id)
+            if others and future in others:
+                others.remove(future)
+                if not others:
+                    del waiting[instance_id]
+
+
+def _tell(futures: Iterable[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
 
 
 @dataclass(slots=True)

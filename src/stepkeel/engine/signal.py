@@ -76,7 +76,7 @@ async def wait_for_receipt(core: Core, instance_id: str, stored: StoredReceipt, 
         left = end - loop.time()
         if left <= 0:
             return stored
-        await core.hub.moved(instance_id, min(left, pause))
+        await core.hub.moved(instance_id, min(left, pause), any_step=True)
         pause = min(pause * 2, 0.25)
 
 

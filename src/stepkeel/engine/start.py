@@ -17,7 +17,6 @@ from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import End, Park
 from stepkeel.model.input import Started
-from stepkeel.model.snapshot import Snapshot
 
 __all__ = ["Options", "StartAnswer", "start"]
 
@@ -50,20 +49,20 @@ class Options:
 class StartAnswer:
     id: str
     created: bool
+    rest: asyncio.Future[None] | None = None
 
 
 async def start(
-    core: Core, definition: Definition, data: Any, options: Options, *, inline: bool = False, resting: asyncio.Future[Snapshot] | None = None
+    core: Core, definition: Definition, data: Any, options: Options, *, inline: bool = False
 ) -> StartAnswer:
-    """`inline` always runs here; `resting` is told when it is first given back.
+    """`inline`: it always runs here, and `rest` of the answer is done when it is first given back.
 
     Raises DataInvalid (nothing stored), Unavailable (nothing known: repeating with a key is safe)."""
     raw = definition.data.from_input(data)
     now = core.store.now()
     instance_id = core.ids.id(now)
     host = core.host
-    if resting is not None:
-        core.hub.resting[instance_id] = resting
+    rest = core.hub.rest(instance_id) if inline else None
     claimed = host is not None and host.reserve(instance_id, inline=inline)
     row = StartRow(
         core.tenant, definition.name, definition.version, options.key, options.correlation_id, options.priority,
@@ -79,12 +78,12 @@ async def start(
     finally:
         if claimed and host is not None:
             won = decision is not None and held == instance_id
-            if not won:
-                core.hub.resting.pop(instance_id, None)
+            if rest is not None and not won:
+                core.hub(instance_id, at_rest=True)
             host.launched(definition, _row(instance_id, row, decision, owner), decision if won else None)
     if held == instance_id and host is not None and not claimed:
         host.hint(instance_id, None)
-    return StartAnswer(held, held == instance_id)
+    return StartAnswer(held, held == instance_id, rest)
 
 
 def _step(decision: Decision, actor: str, worker: str, wake_at: int | None) -> Step:

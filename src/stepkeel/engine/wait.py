@@ -43,6 +43,10 @@ async def wait(
     loop = asyncio.get_running_loop()
     end = None if seconds is None else loop.time() + seconds
     pause = PAUSE_MIN
+    if state is None and outcome is None and core.host is not None and core.host.holds(instance_id):
+        # It runs here and has not ended: the news of its rest comes before any reading could tell more.
+        left = PAUSE_MAX if end is None else min(PAUSE_MAX, end - loop.time())
+        await core.hub.moved(instance_id, left, any_step=False)
     while True:
         row = await core.row(instance_id)
         known = definition or core.definitions.get((row.definition, row.version))
@@ -51,7 +55,8 @@ async def wait(
         left = PAUSE_MAX if end is None else end - loop.time()
         if left <= 0:
             return replace(result_of(row, known), timed_out=True)
-        await core.hub.moved(instance_id, min(left, pause))
+        held = core.host is not None and core.host.holds(instance_id)
+        await core.hub.moved(instance_id, min(left, PAUSE_MAX if held else pause), any_step=bool(state or outcome))
         pause = min(pause * 1.5, PAUSE_MAX)
 
 

@@ -77,12 +77,18 @@ def arm(draft: Draft, path: str, reaction: Reaction) -> None:
 
 def rests(draft: Draft) -> bool:
     """Nothing of the machine is in flight and no reaction of it is at work."""
-    return not any(frame.run in _BUSY or is_reaction(path) for path, frame in draft.open.items())
+    for path, frame in draft.open.items():
+        if frame.run in _BUSY or is_reaction(path):
+            return False
+    return True
 
 
 def body_done(draft: Draft) -> bool:
     prefix = root_path(draft) + "/"
-    return not any(path.startswith(prefix) for path in draft.open)
+    for path in draft.open:
+        if path.startswith(prefix):
+            return False
+    return True
 
 
 def way_out(draft: Draft) -> str:

@@ -72,8 +72,13 @@ def _run(draft: Draft, path: str, reaction: Reaction) -> None:
 
 def proceed_held(draft: Draft) -> bool:
     """Let the interrupting reaction go on once every attempt it stopped has ended."""
-    held = next((p for p, f in draft.open.items() if f.run == "held"), None)
-    if held is None or any(f.run in ("flying", "stopping") for f in draft.open.values()):
+    held = ""
+    for path, frame in draft.open.items():
+        if frame.run in ("flying", "stopping"):
+            return False
+        if frame.run == "held":
+            held = path
+    if not held:
         return False
     draft.put(held, replace(draft.open[held], run="waiting"))
     _run(draft, held, reaction_at(draft, held))

@@ -185,7 +185,10 @@ def settle(draft: Draft) -> None:
 
 
 def _in_flight(draft: Draft) -> bool:
-    return any(frame.run in ("flying", "stopping") for frame in draft.open.values())
+    for frame in draft.open.values():
+        if frame.run == "flying" or frame.run == "stopping":
+            return True
+    return False
 
 
 def _free(draft: Draft) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 __all__ = ["Answer", "Batch", "Commit", "Delivery", "HistoryRow", "InboxRow", "Receipt", "Row", "Settled", "Start", "Step", "StartRow"]
 
 
-class HistoryRow(msgspec.Struct, frozen=True):
+class HistoryRow(msgspec.Struct, frozen=True, gc=False):
     """One decision as history keeps it; `events` and `changes` are encoded JSON."""
 
     revision: int
@@ -20,7 +20,7 @@ class HistoryRow(msgspec.Struct, frozen=True):
     changes: bytes
 
 
-class Settled(msgspec.Struct, frozen=True):
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """The fate of an inbox row."""
 
     seq: int
@@ -29,7 +29,7 @@ class Settled(msgspec.Struct, frozen=True):
     at: int
 
 
-class StartRow(msgspec.Struct, frozen=True):
+class StartRow(msgspec.Struct, frozen=True, gc=False):
     """What a start says about its instance and no step changes."""
 
     tenant: str
@@ -41,7 +41,7 @@ class StartRow(msgspec.Struct, frozen=True):
     attributes: bytes = b"{}"
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """What a step writes into the row.
 
     release    owner goes, epoch grows, `wake_at` is set (to now if `inbox > seen`)
@@ -67,7 +67,7 @@ class Step(msgspec.Struct, frozen=True):
     archive: bool = False
 
 
-class Start(msgspec.Struct, frozen=True):
+class Start(msgspec.Struct, frozen=True, gc=False):
     """A new instance; `owner` is the starter if it has room for it."""
 
     id: str
@@ -76,7 +76,7 @@ class Start(msgspec.Struct, frozen=True):
     owner: str | None = None
 
 
-class Commit(msgspec.Struct, frozen=True):
+class Commit(msgspec.Struct, frozen=True, gc=False):
     """A step of one instance, fenced by who owns it and by the revision it was decided on."""
 
     id: str
@@ -86,7 +86,7 @@ class Commit(msgspec.Struct, frozen=True):
     step: Step
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A row for another's inbox. `key` is never empty: the caller makes one before it first sends."""
 
     instance_id: str
@@ -99,7 +99,7 @@ class Delivery(msgspec.Struct, frozen=True):
     limit: int = 10_000
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True, gc=False):
     starts: tuple[Start, ...] = ()
     commits: tuple[Commit, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
@@ -108,7 +108,7 @@ class Batch(msgspec.Struct, frozen=True):
         return len(self.starts) + len(self.commits) + len(self.deliveries)
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What became of a delivery: `pending, processed, ignored, rejected, failed`; `refused` is a code (nothing stored)."""
 
     seq: int = 0
@@ -120,7 +120,7 @@ class Receipt(msgspec.Struct, frozen=True):
     owner: str | None = None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """In the order of the batch. A start answers with the id that holds its key, its own when it was created.
 
     A commit answers True when its row matched.
@@ -131,7 +131,7 @@ class Answer(msgspec.Struct, frozen=True):
     deliveries: tuple[Receipt, ...] = ()
 
 
-class InboxRow(msgspec.Struct, frozen=True):
+class InboxRow(msgspec.Struct, frozen=True, gc=False):
     instance_id: str
     seq: int
     kind: str
@@ -146,7 +146,7 @@ class InboxRow(msgspec.Struct, frozen=True):
     processed_at: int | None
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A row of `instances`."""
 
     id: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,15 +13,14 @@ from stepkeel.model.snapshot import Snapshot
 __all__ = ["Changes", "Decision"]
 
 
-class Changes(msgspec.Struct, frozen=True, omit_defaults=True):
+class Changes(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`set` and `unset` of flat snapshot keys; folded from the start they give the snapshot of any revision."""
 
     set: dict[str, Any] = {}
     unset: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Next snapshot, events, changes and effects. `refused` is the code of an error: nothing was decided.
 
     Without events nothing happened that is worth an entry in history (a stale result, a spurious wake-up).

@@ -5,46 +5,41 @@ SettleSignal, Park and End are part of the commit itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 __all__ = ["Effect", "End", "Log", "Park", "RunAttempt", "SettleSignal", "StopAttempt"]
 
 
-@dataclass(frozen=True, slots=True)
-class RunAttempt:
+class RunAttempt(msgspec.Struct, frozen=True, gc=False):
     path: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class StopAttempt:
+class StopAttempt(msgspec.Struct, frozen=True, gc=False):
     path: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(msgspec.Struct, frozen=True, gc=False):
     level: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class SettleSignal:
+class SettleSignal(msgspec.Struct, frozen=True, gc=False):
     seq: int
     status: Literal["processed", "ignored", "rejected", "failed"]
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Park:
+class Park(msgspec.Struct, frozen=True, gc=False):
     """Give the lease back and rest until `wake_at` (None: until something comes)."""
 
     wake_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True, gc=False):
     """The instance has ended: give the lease back for good."""
 
 

@@ -58,7 +58,7 @@ EVENTS: dict[str, str] = {
 }
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     type: str
     path: str = ""
     detail: dict[str, Any] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -31,8 +30,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True, gc=False):
     """Makes the snapshot. `claimed`: the starter owns the row at once and enters the initial state in the same commit."""
 
     id: str
@@ -41,13 +39,11 @@ class Started:
     claimed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True, gc=False):
     """A worker took the row. Attempts in flight were lost with the last owner."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
+class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     """An attempt is over. `data` is the whole changed record, None if unchanged; `failure` for errors and TryAgain."""
 
     path: str
@@ -60,8 +56,7 @@ class AttemptEnded:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptDeferred:
+class AttemptDeferred(msgspec.Struct, frozen=True, gc=False):
     """The attempt was put back and burns none: resource exhausted (`delay`), or the worker shuts down (no delay)."""
 
     path: str
@@ -70,8 +65,7 @@ class AttemptDeferred:
     delay: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecorded:
+class StepRecorded(msgspec.Struct, frozen=True, gc=False):
     """A checkpoint inside one activity."""
 
     path: str
@@ -80,15 +74,13 @@ class StepRecorded:
     result: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(msgspec.Struct, frozen=True, gc=False):
     path: str
     attempt: int
     progress: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(msgspec.Struct, frozen=True, gc=False):
     """A pending signal as it lies in the inbox. `stamp` is the instance's revision when it was accepted."""
 
     seq: int
@@ -99,44 +91,37 @@ class Signal:
     actor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SignalArrived:
+class SignalArrived(msgspec.Struct, frozen=True, gc=False):
     """Signals are at hand (they come with the decision, oldest first)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True, gc=False):
     """Time has come for some timer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True, gc=False):
     actor: str = ""
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(msgspec.Struct, frozen=True, gc=False):
     actor: str = ""
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(msgspec.Struct, frozen=True, gc=False):
     actor: str = ""
     reason: str = ""
     compensate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Terminate:
+class Terminate(msgspec.Struct, frozen=True, gc=False):
     actor: str = ""
     reason: str = ""
     compensate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Redrive:
+class Redrive(msgspec.Struct, frozen=True, gc=False):
     """From the failed node; or from a state (`from_state`), which is entered anew."""
 
     actor: str = ""
@@ -144,8 +129,7 @@ class Redrive:
     from_state: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(msgspec.Struct, frozen=True, gc=False):
     actor: str = ""
     reason: str = ""
 

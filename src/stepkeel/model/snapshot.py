@@ -19,7 +19,7 @@ ACTIVE = frozenset({"running", "waiting"})
 Run = Literal["flying", "ready", "held", "backing_off", "waiting", "deferred", "failed", "stopping"]
 
 
-class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Why something failed. `types` are the names of the exception's classes, most derived first."""
 
     code: str
@@ -35,7 +35,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     open: dict[str, Frame] = {}
 
 
-class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What one open node remembers; defaults are not written, so an activity at its first attempt is `{}`."""
 
     attempt: int = 1
@@ -52,13 +52,13 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     input: msgspec.Raw | None = None
 
 
-class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
+class Pause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     actor: str = ""
     reason: str = ""
     at: int = 0
 
 
-class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A registered compensation: the node it undoes, the fields as that left them."""
 
     n: int
@@ -66,7 +66,7 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     changed: dict[str, msgspec.Raw] = {}
 
 
-class EndingStage(msgspec.Struct, frozen=True, omit_defaults=True):
+class EndingStage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An ending under way: what status is wanted, why, and how far it is."""
 
     status: str
@@ -76,7 +76,7 @@ class EndingStage(msgspec.Struct, frozen=True, omit_defaults=True):
     compensate: bool = True
 
 
-class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`revision` is the row's (a fault may have moved it on); `at` is the time of the last history entry."""
 
     id: str

@@ -25,7 +25,6 @@ from stepkeel.store.port import Store
 __all__ = ["Committer", "CommitterStats"]
 
 _log = logging.getLogger("stepkeel.committer")
-MAX_ROWS = 1_000
 MAX_BYTES = 8 * 1_048_576
 Told = Callable[[Any], None]
 
@@ -116,6 +115,8 @@ class Committer:
                 batch = self._take()
                 if batch:
                     await self._send(batch)
+                    if self._queue:
+                        await asyncio.sleep(0)  # what this batch set free goes on while the next one is sent
                 else:
                     await asyncio.sleep(0.02)  # only commits wait, and for the lease to be renewed or lost
         finally:
@@ -129,10 +130,10 @@ class Committer:
         if not self._trusted():
             held = [e for e in queue if isinstance(e.row, Commit)]
             queue = [e for e in queue if not isinstance(e.row, Commit)]
-        size = 0
+        size, most = 0, self._store.batch_rows
         for n, entry in enumerate(queue):
             size += entry.size
-            if n and (n >= MAX_ROWS or size > MAX_BYTES):
+            if n and (n >= most or size > MAX_BYTES):
                 self._queue = held + queue[n:]
                 return queue[:n]
         self._queue = held

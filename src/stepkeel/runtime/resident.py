@@ -230,7 +230,7 @@ class Resident:
             if self.releasing:
                 self.worker.released(self)
                 return
-            self.worker.watch(self.snapshot, at_rest=False)
+            self.worker.watch(self.id, at_rest=False)
             if self._fault:
                 self.set_aside(self._fault)
             elif self._sent is None:

@@ -33,7 +33,7 @@ from stepkeel.model.commit import Commit, HistoryRow, Row, Step
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.event import Event
-from stepkeel.model.snapshot import Snapshot, read_snapshot
+from stepkeel.model.snapshot import read_snapshot
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
 from stepkeel.runtime.resident import Resident
@@ -49,7 +49,7 @@ PAGE = 100
 class Watcher(Protocol):
     """Told of every durable step of this worker; `at_rest`: the instance was given back (parked or ended)."""
 
-    def __call__(self, snapshot: Snapshot, *, at_rest: bool) -> None: ...
+    def __call__(self, instance_id: str, *, at_rest: bool) -> None: ...
 
 
 
@@ -93,6 +93,8 @@ class Worker:
         self._stray: dict[str, int] = {}
         self._next_wake: int | None = None
         self._reconcile_at = 0
+        self._news_at = 0
+        self._foreign = False  # another process has written since the inboxes were last looked through
         self._woken = False
         self._napping: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -178,6 +180,10 @@ class Worker:
         elif owner is None:
             self.wake()
 
+    def holds(self, instance_id: str) -> bool:
+        """True for an instance in this worker's memory: its steps are told of."""
+        return instance_id in self.residents
+
     @property
     def room(self) -> int:
         return self.settings.concurrency - len(self.residents) - len(self._starting) if self.claiming else 0
@@ -205,6 +211,7 @@ class Worker:
         while (left := end - self.loop.time()) > 0 and not self._woken:
             await self._nap(min(left, self.settings.poll_min))
             if not self._woken and self.store.changed():
+                self._foreign = True
                 break
         self._woken = False
 
@@ -249,8 +256,12 @@ class Worker:
         hinted, self._hinted = self._hinted, set()
         for instance_id in hinted:
             await self._read_inbox(instance_id)
-        others = await self.store.news(self.id) if self.residents else {}
         found = bool(hinted)
+        if not self.residents or not (self._foreign or self.store.changed() or self.clock.monotonic() >= self._news_at):
+            return found
+        self._foreign = False
+        self._news_at = self.clock.monotonic() + round(self.settings.poll_max * 1e6)
+        others = await self.store.news(self.id)
         for instance_id, inbox in others.items():
             resident = self.residents.get(instance_id)
             if resident is not None and inbox > resident.seen:
@@ -344,7 +355,7 @@ class Worker:
         if decision is None:
             return
         if row.owner is None:
-            self.watch(decision.snapshot, at_rest=True)
+            self.watch(row.id, at_rest=True)
             return
         resident = Resident(self, definition, decision.snapshot, row)
         self.residents[row.id] = resident
@@ -360,20 +371,20 @@ class Worker:
         """Its commit gave the lease back."""
         self.residents.pop(resident.id, None)
         resident.drop()
-        self.watch(resident.snapshot, at_rest=True)
+        self.watch(resident.id, at_rest=True)
         due = min((at for p in resident.snapshot.timers.values() for at in p.values()), default=None)
         if due is not None and (self._next_wake is None or due < self._next_wake):
             self._next_wake = due
             if due <= self.now() + self.settings.poll_max * 1e6:
                 self.wake()
-        if resident.id in self._hinted or self.room == 1:
+        if resident.id in self._hinted or (self.room == 1 and self._next_wake is not None and self._next_wake <= self.now()):
             self._hinted.discard(resident.id)
             self.wake()
 
     def drop(self, resident: Resident) -> None:
         self.residents.pop(resident.id, None)
         resident.drop()
-        self.watch(resident.snapshot, at_rest=True)
+        self.watch(resident.id, at_rest=True)
 
     @property
     def idle(self) -> bool:

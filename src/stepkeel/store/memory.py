@@ -32,6 +32,8 @@ __all__ = ["MemoryStore"]
 class MemoryStore:
     """One lock around plain dicts: each method is one transaction."""
 
+    batch_rows = 1_000
+
     def __init__(self, url: str = "memory://", clock: Clock | None = None) -> None:
         self.url = url
         self._clock = clock or SystemClock()

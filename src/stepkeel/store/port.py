@@ -113,7 +113,10 @@ class Pulse(Protocol):
 
 
 class Store(Protocol):
+    """`batch_rows`: the size of a batch beyond which this store gains nothing."""
+
     url: str
+    batch_rows: int
 
     async def open(self) -> None:
         """Connect; make the tables in an empty database.

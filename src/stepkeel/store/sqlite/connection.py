@@ -51,7 +51,7 @@ class Connection:
         self._since = 0.0
         self._lock = threading.Lock()
         try:
-            self.db = apsw.Connection(path)
+            self.db: Any = apsw.Connection(path)
             self.db.set_busy_handler(self._wait)
             self.db.pragma("journal_mode", "wal")
             self.db.pragma("synchronous", "full")

@@ -1,7 +1,7 @@
 """The store on one SQLite file.
 
-A small batch is made durable on the event loop's own thread: handing it to another costs more than the flush. A large
-one, a slow disk or a file that another process is writing goes to the writer thread, so that the loop never waits.
+A batch is made durable on the event loop's own thread: handing it to another costs more than the flush does. A slow
+disk, or a file that another process is writing, sends it to the writer thread, so that the loop does not wait for them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from stepkeel.store.sqlite.write import Writer
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
-INLINE_ROWS = 16
-INLINE_SECONDS = 0.002
+INLINE_ROWS = 128
+INLINE_SECONDS = 0.008
 
 
 class SqliteStore:
+    batch_rows = INLINE_ROWS
+
     def __init__(self, path: str, url: str = "", clock: Clock | None = None) -> None:
         self.url = url or f"sqlite:///{path}"
         self._path = path

@@ -22,7 +22,7 @@ class _Mismatch(Exception):
 
 
 class Writer:
-    def __init__(self, db: apsw.Connection, sql: Mapping[str, str], now: Callable[[], int]) -> None:
+    def __init__(self, db: Any, sql: Mapping[str, str], now: Callable[[], int]) -> None:
         self._db = db
         self._sql = sql
         self._now = now
