@@ -2,9 +2,10 @@
 
 from stepkeel.authoring.activity import activity
 from stepkeel.authoring.context import Context
-from stepkeel.authoring.machine import State, Workflow, any_of
+from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.node import delay, log, transform, until, wait
 from stepkeel.authoring.signal import Signal
+from stepkeel.authoring.state import State, any_of
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Receipt, Result
 from stepkeel.errors import (

@@ -1,30 +1,30 @@
 """Every error Stepkeel raises, as one tree. The base class says whose fault it is, the code is stable.
 
-    StepkeelError
-    ├── CallerError           the call is wrong: change it, do not repeat it
-    │   ├── DefinitionError     definition_invalid    the workflow class has problems; all are listed
-    │   ├── DataInvalid         data_invalid          data or payload does not fit its declared type
-    │   ├── UnknownSignal       unknown_signal        the definition has no signal of that name
-    │   ├── UnknownWorkflow     unknown_workflow      the engine was not given that definition or version
-    │   ├── ServiceMissing      service_missing       a parameter of an activity has no service
-    │   ├── BadRequest          bad_request           an argument makes no sense (filter, URL, name)
-    │   └── NotFound            not_found             there is no such instance
-    ├── ConflictError         the call was right, the instance is not in a condition for it
-    │   ├── InvalidTransition   invalid_transition    not possible in this status
-    │   ├── InstanceEnded       instance_ended        the instance has ended, nothing reaches it
-    │   ├── InboxFull           inbox_full            too many unread signals
-    │   ├── DefinitionChanged   definition_changed    same version, other shape, and instances live on it
-    │   └── NotFinished         not_finished          run inline, but the workflow has to wait
-    ├── EngineError           neither: the surroundings are at fault, repeating may help
-    │   ├── Unavailable         unavailable           the database does not answer
-    │   ├── DatabaseInvalid     database_invalid      the URL leads to no Stepkeel database
-    │   ├── SchemaTooNew        schema_too_new        the database was made by a newer release
-    │   └── InstanceFault       instance_fault        this instance cannot be decided; it was set aside
-    └── what authors raise in activities
-        ├── TransientError      transient             try again
-        ├── PermanentError      permanent             never try again
-        ├── ResourceExhausted   resource_exhausted    put back, later; burns no attempt
-        └── ExternalServiceError external_service     a named service is at fault; tried again like a transient error
+StepkeelError
+├── CallerError           the call is wrong: change it, do not repeat it
+│   ├── DefinitionError     definition_invalid    the workflow class has problems; all are listed
+│   ├── DataInvalid         data_invalid          data or payload does not fit its declared type
+│   ├── UnknownSignal       unknown_signal        the definition has no signal of that name
+│   ├── UnknownWorkflow     unknown_workflow      the engine was not given that definition or version
+│   ├── ServiceMissing      service_missing       a parameter of an activity has no service
+│   ├── BadRequest          bad_request           an argument makes no sense (filter, URL, name)
+│   └── NotFound            not_found             there is no such instance
+├── ConflictError         the call was right, the instance is not in a condition for it
+│   ├── InvalidTransition   invalid_transition    not possible in this status
+│   ├── InstanceEnded       instance_ended        the instance has ended, nothing reaches it
+│   ├── InboxFull           inbox_full            too many unread signals
+│   ├── DefinitionChanged   definition_changed    same version, other shape, and instances live on it
+│   └── NotFinished         not_finished          run inline, but the workflow has to wait
+├── EngineError           neither: the surroundings are at fault, repeating may help
+│   ├── Unavailable         unavailable           the database does not answer
+│   ├── DatabaseInvalid     database_invalid      the URL leads to no Stepkeel database
+│   ├── SchemaTooNew        schema_too_new        the database was made by a newer release
+│   └── InstanceFault       instance_fault        this instance cannot be decided; it was set aside
+└── what authors raise in activities
+    ├── TransientError      transient             try again
+    ├── PermanentError      permanent             never try again
+    ├── ResourceExhausted   resource_exhausted    put back, later; burns no attempt
+    └── ExternalServiceError external_service     a named service is at fault; tried again like a transient error
 """
 
 from __future__ import annotations

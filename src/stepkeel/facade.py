@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from stepkeel.authoring.machine import Workflow
 from stepkeel.clock import Clock, SystemClock
@@ -83,7 +83,8 @@ class Engine:
         self._clock: Clock = clock or SystemClock()
         self._store = store or open_store(url, self._clock)
         self._definitions = _registry(workflows)
-        self._bindings = bind_all(self._definitions, services or {})
+        self._services: Mapping[Any, Any] = services if services is not None else {}
+        self._bindings = bind_all(self._definitions, self._services)
         settings = settings or Settings()
         self._settings = settings if concurrency is None else replace(settings, concurrency=concurrency)
         self._behaviours = tuple(behaviours)
@@ -92,7 +93,7 @@ class Engine:
         self._on_change: OnChange = on_change
         self._strict = strict
         self._name = name
-        self._core_: Core | None = None
+        self._core: Core | None = None
         self._process: Process | None = None
 
     # -- life
@@ -120,12 +121,12 @@ class Engine:
         except BaseException:
             await self._store.close()
             raise
-        self._core_, self._process = core, process
+        self._core, self._process = core, process
         return self
 
     async def close(self) -> None:
         """Finish or hand back what the worker holds, within its grace time; then disconnect."""
-        process, self._process, self._core_ = self._process, None, None
+        process, self._process, self._core = self._process, None, None
         if process is not None:
             await process.stop()
             await self._store.close()
@@ -136,15 +137,26 @@ class Engine:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _core(self) -> Core:
-        if self._core_ is None:
+    def core(self) -> Core:
+        """What the verbs work with; for harnesses. Raises BadRequest while the engine is not open."""
+        if self._core is None:
             raise BadRequest("the engine is not open", remedy="async with Engine(...) as engine:")
-        return self._core_
+        return self._core
+
+    async def register(self, *workflows: type[Workflow[Any]] | Definition) -> None:
+        """Add workflows to an open engine. Raises DefinitionChanged, ServiceMissing, BadRequest: none is added then."""
+        core = self.core()
+        new = {p: d for p, d in _registry(workflows).items() if self._definitions.get(p) is not d}
+        bindings = bind_all(new, self._services)
+        await deploy(core, list(new.values()), self._on_change, strict=self._strict)
+        self._definitions.update(new)
+        self._bindings.update(bindings)
+        await self.process.worker.serve(new)
 
     @property
     def process(self) -> Process:
         """The worker's parts, for harnesses and benchmarks."""
-        self._core()
+        self.core()
         assert self._process is not None
         return self._process
 
@@ -173,11 +185,11 @@ class Engine:
         attributes      texts, numbers, booleans to search by
         Raises DataInvalid, UnknownWorkflow, BadRequest (nothing stored), Unavailable.
         """
-        core = self._core()
+        core = self.core()
         definition = core.definition_of(workflow, version)
         options = Options(key, correlation_id, priority, attributes, actor)
         answer = await start(core, definition, data, options)
-        return Instance(self._core, answer.id, definition, created=answer.created)
+        return Instance(self.core, answer.id, definition, created=answer.created)
 
     async def start_many(
         self,
@@ -189,9 +201,9 @@ class Engine:
         correlation_id: str | None = None,
     ) -> list[Instance[D]]:
         """Start many at once: one group commit. A mapping gives each its key. The first error is raised, after all are sent."""
-        core = self._core()
+        core = self.core()
         definition = core.definition_of(workflow, version)
-        pairs: list[tuple[str | None, Any]] = list(data.items()) if isinstance(data, Mapping) else [(None, d) for d in data]
+        pairs = _pairs(data)
         for _, each in pairs:
             definition.data.from_input(each)
         wanted = [start(core, definition, d, Options(k, correlation_id, priority)) for k, d in pairs]
@@ -199,13 +211,18 @@ class Engine:
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-        return [Instance(self._core, a.id, definition, created=a.created) for a in answers if not isinstance(a, BaseException)]
+        return [Instance(self.core, a.id, definition, created=a.created) for a in answers if not isinstance(a, BaseException)]
 
     async def run(
-        self, workflow: type[Workflow[D]] | Definition | str, data: D | Mapping[str, Any], *, version: int | None = None, **options: Any
+        self,
+        workflow: type[Workflow[D]] | Definition | str,
+        data: D | Mapping[str, Any],
+        *,
+        version: int | None = None,
+        **options: Any,
     ) -> Result[D]:
         """Start and execute here, until it ends. Raises NotFinished if it has to wait; it goes on all the same."""
-        core, process = self._core(), self.process
+        core, process = self.core(), self.process
         definition = core.definition_of(workflow, version)
         if not process.registered:
             process.worker.claiming = False
@@ -217,7 +234,9 @@ class Engine:
         row = await core.row(answer.id)
         if row.status not in TERMINAL:
             raise NotFinished(
-                f"{answer.id} waits in {row.state or row.status}", instance_id=answer.id, remedy="it goes on when what it waits for comes"
+                f"{answer.id} waits in {row.state or row.status}",
+                instance_id=answer.id,
+                remedy="it goes on when what it waits for comes",
             )
         return result_of(row, definition)
 
@@ -229,11 +248,11 @@ class Engine:
     def instance(self, instance_id: str, workflow: None = None) -> Instance[Any]: ...
     def instance(self, instance_id: str, workflow: Any = None) -> Instance[Any]:
         """A handle on an instance. With its workflow it is typed; nothing is asked yet."""
-        definition = None if workflow is None else self._core().definition_of(workflow)
-        return Instance(self._core, instance_id, definition)
+        definition = None if workflow is None else self.core().definition_of(workflow)
+        return Instance(self.core, instance_id, definition)
 
     async def get(self, instance_id: str) -> Info:
-        return await query.get(self._core(), instance_id)
+        return await query.get(self.core(), instance_id)
 
     async def signal(self, instance_id: str, what: Any, payload: Any = None, **options: Any) -> Receipt:
         return await self.instance(instance_id).signal(what, payload, **options)
@@ -260,19 +279,19 @@ class Engine:
         return await self.instance(instance_id).archive(**options)
 
     async def history(self, instance_id: str) -> list[Entry]:
-        return await query.history(self._core(), instance_id)
+        return await query.history(self.core(), instance_id)
 
     async def signals(self, instance_id: str) -> list[InboxEntry]:
-        return await query.signals(self._core(), instance_id)
+        return await query.signals(self.core(), instance_id)
 
     async def timers(self, instance_id: str) -> list[Timer]:
-        return await query.timers(self._core(), instance_id)
+        return await query.timers(self.core(), instance_id)
 
     async def data(self, instance_id: str, revision: int | None = None) -> dict[str, Any]:
-        return await query.data(self._core(), instance_id, revision)
+        return await query.data(self.core(), instance_id, revision)
 
     async def explain(self, instance_id: str) -> Explanation:
-        return await query.explanation(self._core(), instance_id)
+        return await query.explanation(self.core(), instance_id)
 
     # -- many
 
@@ -291,22 +310,26 @@ class Engine:
         correlation_id, attributes, fault, created_from / _to, updated_from / _to, completed_from / _to (datetimes,
         half-open). `cursor` is the page's before. Raises BadRequest.
         """
-        return await query.list_instances(self._core(), filters, sort, descending, limit, cursor, archived)
+        return await query.list_instances(self.core(), filters, sort, descending, limit, cursor, archived)
 
     async def metrics(self) -> Sequence[MetricRow]:
         """How many instances are in which status and state, by definition and version. Facts of the database."""
-        return await query.metrics(self._core())
+        return await query.metrics(self.core())
 
     async def purge(self, *, archived: bool = False, **filters: Any) -> int:
         """Delete ended instances for good, with history, inbox and start key; how many. Never a live one.
 
         Raises BadRequest without a filter (the same as for `list`), or for a status that is not an ended one.
         """
-        return await repair.purge(self._core(), filters, archived=archived)
+        return await repair.purge(self.core(), filters, archived=archived)
 
     async def doctor(self, *, histories: bool = True) -> repair.Report:
         """Ask every invariant of every instance. `histories=False` leaves the folds out."""
-        return await repair.doctor(self._core(), histories=histories)
+        return await repair.doctor(self.core(), histories=histories)
+
+
+def _pairs(data: Any) -> Iterable[tuple[str | None, Any]]:
+    return list(cast("Mapping[Any, Any]", data).items()) if isinstance(data, Mapping) else [(None, each) for each in data]
 
 
 def _registry(workflows: Iterable[type[Workflow[Any]] | Definition]) -> dict[tuple[str, int], Definition]:
@@ -315,7 +338,8 @@ def _registry(workflows: Iterable[type[Workflow[Any]] | Definition]) -> dict[tup
         definition = workflow if isinstance(workflow, Definition) else workflow.definition
         place = (definition.name, definition.version)
         if found.get(place, definition) is not definition:
-            raise BadRequest(f"two workflows are {definition.name} version {definition.version}", remedy="give one of them version=")
+            raise BadRequest(
+                f"two workflows are {definition.name} version {definition.version}", remedy="give one of them version="
+            )
         found[place] = definition
     return found
-

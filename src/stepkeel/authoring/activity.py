@@ -126,7 +126,8 @@ def read_call(target: Callable[..., Any]) -> Call:
         parameters = parameters[1:]
     if not parameters:
         raise DefinitionError(
-            f"{_name_of(target)} takes no Context", remedy="its first parameter is Context[Data], or Context[Data, Input]"
+            f"{_name_of(target)} takes no Context",
+            remedy="its first parameter is Context[Data], or Context[Data, Input]",
         )
     first, rest = parameters[0], parameters[1:]
     args = get_args(first[1]) if get_origin(first[1]) is Context else ()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, get_args, get_origin
+from typing import Any, cast
 
 from stepkeel.authoring.activity import activity_of
 from stepkeel.authoring.check import Problems, check_activity, check_definition, check_into
-from stepkeel.authoring.machine import State as Written
-from stepkeel.authoring.machine import Way, Workflow
 from stepkeel.authoring.node import BodyNode
 from stepkeel.authoring.outline import outline_of
 from stepkeel.authoring.signal import signal_name, signal_type
 from stepkeel.authoring.source import code_of, digest
+from stepkeel.authoring.state import State as StateObject
+from stepkeel.authoring.state import Way
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import DataInvalid
 from stepkeel.model.codec import Codec
@@ -29,18 +29,17 @@ _log = logging.getLogger("stepkeel.definition")
 
 
 class _Builder:
-    def __init__(self, cls: type, name: str, problems: Problems) -> None:
+    def __init__(self, cls: type, data: Any, name: str, problems: Problems) -> None:
         self.name = name
         self.problems = problems
         self.signals: dict[str, SignalType] = {}
         self.codes: list[tuple[str, str]] = []
-        self.data = self._data_codec(cls)
-        self.written = {n: s for n, s in vars(cls).items() if isinstance(s, Written)}
-        self.names = {id(s): s._name or n for n, s in self.written.items()}  # pyright: ignore[reportPrivateUsage]
+        self.data = self._data_codec(data)
+        members: dict[str, Any] = dict(vars(cls))
+        self.written: dict[str, StateObject[Any]] = {n: s for n, s in members.items() if isinstance(s, StateObject)}
+        self.names = {id(s): s.name or n for n, s in self.written.items()}
 
-    def _data_codec(self, cls: type) -> Codec:
-        bases = [b for b in getattr(cls, "__orig_bases__", ()) if get_origin(b) is Workflow]
-        kind = get_args(bases[0])[0] if bases else None
+    def _data_codec(self, kind: Any) -> Codec:
         if kind is None:
             self.problems.add("no_data_type", self.name, "the data type is missing", f"class {self.name}(Workflow[YourData])")
             return Codec(Any)
@@ -97,7 +96,7 @@ class _Builder:
 
     def _key(self, item: Any, place: str) -> str:
         if isinstance(item, BodyNode):
-            written: BodyNode[Any] = item
+            written: BodyNode[Any] = cast("BodyNode[Any]", item)
             if written.name:
                 return written.name
             change = written.options.get("change")
@@ -118,11 +117,13 @@ class _Builder:
             if found.compensate is not None:
                 check_activity(self.problems, self.data, found.compensate, place, None)
             return ActivityNode(key, found)
-        o = item.options  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        o = item.options
         if item.kind == "log":
             text: Any = o["text"]
-            function = self.function(text, place) if callable(text) else None
-            return PureNode(key, "log", function, "" if function else text, o["level"])
+            level: Any = o["level"]
+            if callable(text):
+                return PureNode(key, "log", self.function(text, place), "", level)
+            return PureNode(key, "log", None, str(text), level)
         if item.kind == "transform":
             return PureNode(key, "transform", self.function(o["change"], place))
         span: Any = o.get("delay")
@@ -139,14 +140,14 @@ class _Builder:
 
     # -- states
 
-    def state(self, name: str, written: Written[Any]) -> State:
+    def state(self, name: str, written: StateObject[Any]) -> State:
         place = f"{self.name}.{name}"
         signals: list[Reaction] = []
         timeouts: list[Reaction] = []
         failures: list[Reaction] = []
         transitions: list[Transition] = []
         used: dict[str, int] = {}
-        for way in written._ways:  # pyright: ignore[reportPrivateUsage]
+        for way in written.written.ways:
             to = self._target(way, place)
             if way.trigger == "automatic":
                 transitions.append(Transition(to, self.guard(way.options["when"], f"{name}->{to}")))
@@ -155,25 +156,27 @@ class _Builder:
             {"signal": signals, "timeout": timeouts, "failure": failures}[way.trigger].append(reaction)
         return State(
             name=name,
-            label=written._label or "",  # pyright: ignore[reportPrivateUsage]
-            body=self.body(written._body, name),  # pyright: ignore[reportPrivateUsage]
+            label=written.written.label,
+            body=self.body(written.written.body, name),
             signals=tuple(signals),
             timeouts=tuple(timeouts),
             failures=tuple(failures),
             transitions=tuple(transitions),
-            ending=written._ending,  # pyright: ignore[reportPrivateUsage]
-            line=written._line,  # pyright: ignore[reportPrivateUsage]
+            ending=written.written.ending,
+            line=written.written.line,
         )
 
     def _target(self, way: Way, place: str) -> str:
         if way.to is None:
             return ""
-        if not isinstance(way.to, Written):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(cast("Any", way.to), StateObject):
             self.problems.add("bad_target", place, f"to={way.to!r} is no state", "name a state of this class", way.line)
             return ""
         name = self.names.get(id(way.to))
         if name is None:
-            self.problems.add("foreign_state", place, f"{way.to!r} is no state of {self.name}", "name a state of this class", way.line)
+            self.problems.add(
+                "foreign_state", place, f"{way.to!r} is no state of {self.name}", "name a state of this class", way.line
+            )
             return ""
         return name
 
@@ -187,13 +190,13 @@ class _Builder:
         name = base if used[base] == 1 else f"{base}-{used[base]}"
         self.problems.good_key(name, place)
         do: Any = o.get("do")
-        items: list[Any] = [] if do is None else list(do) if isinstance(do, Sequence) else [do]
+        items: list[Any] = [] if do is None else list(cast("Sequence[Any]", do)) if isinstance(do, Sequence) else [do]
         span: Any = o.get("span")
         stay = "go_on" if way.trigger == "failure" else "stay"
         where = f"{state}!{name}"
         return Reaction(
             name=name,
-            trigger=way.trigger,  # pyright: ignore[reportArgumentType]
+            trigger=cast("Any", way.trigger),
             move=Move("to", to) if way.to is not None else Move(stay),
             signal=signal,
             delay=to_span(span) if span is not None and not callable(span) else None,
@@ -207,17 +210,17 @@ class _Builder:
 
 
 def build(
-    cls: type, name: str, version: int, unhandled: Unhandled, compensation: CompensationPolicy
+    cls: type, data: Any, name: str, version: int, unhandled: Unhandled, compensation: CompensationPolicy
 ) -> AuthoredDefinition:
     """Build the definition of a workflow class. Raises DefinitionError listing every problem."""
     problems = Problems()
-    builder = _Builder(cls, name, problems)
+    builder = _Builder(cls, data, name, problems)
     problems.policies(name, version, unhandled, compensation)
     problems.class_members(cls, name)
     states = {n: builder.state(n, s) for s in builder.written.values() for n in [builder.names[id(s)]]}
     if len(states) != len(builder.written):
         problems.add("state_name_twice", name, "two states have the same name", "give one of them another name=")
-    initials = [builder.names[id(s)] for s in builder.written.values() if s._initial]  # pyright: ignore[reportPrivateUsage]
+    initials = [builder.names[id(s)] for s in builder.written.values() if s.written.initial]
     if len(initials) > 1:
         problems.add("two_initial", name, f"{' and '.join(initials)} both say initial=True", "one of them")
     initial = initials[0] if initials else next(iter(states), "")
@@ -238,8 +241,9 @@ def build(
         outline=outline.document,
         **_indexes(states),
     )
-    for written in builder.written.values():
-        written._owner = name  # pyright: ignore[reportPrivateUsage]
+    by_name = {builder.names[id(s)]: s for s in builder.written.values()}
+    for written in by_name.values():
+        written.home = (definition, by_name)
     for problem in problems.found:
         _log.warning("%s", problem)
     return definition
@@ -271,4 +275,3 @@ def _indexes(states: dict[str, State]) -> Any:
             reactions[f"{name}!{reaction.name}"] = reaction
             add(f"{name}!{reaction.name}", reaction.do)
     return {"places": places, "reactions": reactions, "activities": activities}
-

@@ -16,11 +16,11 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from stepkeel.authoring.activity import read_call
-from stepkeel.authoring.machine import AnyOf
-from stepkeel.authoring.machine import State as Written
+from stepkeel.authoring.state import AnyOf
+from stepkeel.authoring.state import State as StateObject
 from stepkeel.errors import DefinitionError
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import Problem, State
@@ -47,7 +47,12 @@ class Problems:
     def good_key(self, key: str, place: str) -> bool:
         if _KEY.match(key):
             return True
-        self.add("bad_name", place, f"{key!r} cannot be a name", "names are part of paths: no spaces, none of / ~ # @ : ! [ ]")
+        self.add(
+            "bad_name",
+            place,
+            f"{key!r} cannot be a name",
+            "names are part of paths: no spaces, none of / ~ # @ : ! [ ]",
+        )
         return False
 
     def policies(self, name: str, version: Any, unhandled: str, compensation: str) -> None:
@@ -63,8 +68,13 @@ class Problems:
         if "definition" in vars(cls):
             self.add("reserved_name", name, "definition is the engine's attribute", "call yours otherwise")
         for base in cls.__mro__[1:]:
-            if any(isinstance(v, Written) for v in vars(base).values()):
-                self.add("inherited", name, f"it inherits from the workflow {base.__name__}", "write it out: workflows have no subclasses")
+            if any(isinstance(v, StateObject) for v in vars(base).values()):
+                self.add(
+                    "inherited",
+                    name,
+                    f"it inherits from the workflow {base.__name__}",
+                    "write it out: workflows have no subclasses",
+                )
         for key, value in vars(cls).items():
             if isinstance(value, AnyOf):
                 self.add("reserved_name", f"{name}.{key}", "any_of(...) is no state", "use it without assigning it")
@@ -88,7 +98,12 @@ def check_activity(problems: Problems, data: Codec, activity: Activity, place: s
         return
     if not _fits(data.type, call.data):
         expected = getattr(call.data, "__name__", call.data)
-        problems.add("other_data", place, f"{activity.name} expects {expected}, the workflow's data is {data.name}", "same data type")
+        problems.add(
+            "other_data",
+            place,
+            f"{activity.name} expects {expected}, the workflow's data is {data.name}",
+            "same data type",
+        )
     if given is not None and not _fits(given, call.input):
         expected = getattr(call.input, "__name__", call.input)
         problems.add("other_input", place, f"{activity.name} expects {expected}, it is given {given.__name__}", "same input type")
@@ -98,7 +113,11 @@ def _fits(have: Any, want: Any) -> bool:
     """Only what is surely wrong is reported; protocols, unions and variables are left to the type checker."""
     if want is Any or have is Any or not inspect.isclass(want) or not inspect.isclass(have):
         return True
-    if getattr(want, "_is_protocol", False) or want is object or (issubclass(have, dict) and hasattr(have, "__total__")):
+    if (
+        getattr(want, "_is_protocol", False)
+        or want is object
+        or (issubclass(have, dict) and "__total__" in vars(cast("Any", have)))
+    ):
         return True
     return issubclass(have, want)
 
@@ -127,7 +146,13 @@ def check_definition(problems: Problems, name: str, initial: str, states: dict[s
         if state.ending is not None and (state.reactions or state.transitions):
             kinds = [r for r in (*state.transitions, *state.signals, *state.timeouts) if r]
             if kinds:
-                problems.add("way_out_of_final", place, "a final state has ways out", "remove them, or make it an ordinary State", state.line)
+                problems.add(
+                    "way_out_of_final",
+                    place,
+                    "a final state has ways out",
+                    "remove them, or make it an ordinary State",
+                    state.line,
+                )
         _check_ways(problems, place, state)
     for lost in sorted(states.keys() - _reachable(initial, states)):
         problems.add("unreachable", f"{name}.{lost}", "no way leads to it", "remove it, or lead to it", warning=True)
@@ -137,7 +162,13 @@ def _check_ways(problems: Problems, place: str, state: State) -> None:
     for n, transition in enumerate(state.transitions[:-1]):
         if transition.when is None:
             later = state.transitions[n + 1].to
-            problems.add("never_taken", place, f"the way to {later} stands behind one that is always taken", "swap them", warning=True)
+            problems.add(
+                "never_taken",
+                place,
+                f"the way to {later} stands behind one that is always taken",
+                "swap them",
+                warning=True,
+            )
             break
     waits = any(isinstance(node, WaitNode) and node.signal for node in state.body)
     always = any(t.when is None for t in state.transitions)

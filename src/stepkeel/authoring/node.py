@@ -30,9 +30,7 @@ class BodyNode(Generic[D]):
 
 
 Item = (
-    Callable[Concatenate[Context[D, Any], ...], Any]
-    | Callable[..., Callable[Concatenate[Context[D, Any], ...], Any]]
-    | BodyNode[D]
+    Callable[Concatenate[Context[D, Any], ...], Any] | Callable[..., Callable[Concatenate[Context[D, Any], ...], Any]] | BodyNode[D]
 )
 
 

@@ -10,7 +10,7 @@ from stepkeel.model.codec import Codec
 from stepkeel.model.definition import SignalType
 from stepkeel.model.instant import to_span
 
-__all__ = ["Signal", "signal_name", "signal_type"]
+__all__ = ["Signal", "signal_name", "signal_name_of", "signal_type"]
 
 
 @dataclass_transform(frozen_default=True)
@@ -34,6 +34,11 @@ class Signal:
 
 def signal_name(kind: type[Any]) -> str:
     return getattr(kind, "__signal_name__", kind.__name__)
+
+
+def signal_name_of(value: object) -> str:
+    """The name of the signal that a value is."""
+    return signal_name(type(value))
 
 
 def signal_type(kind: type[Any]) -> SignalType:

@@ -22,9 +22,10 @@ from typing import Any
 
 from stepkeel.authoring.activity import activity
 from stepkeel.authoring.context import Context
-from stepkeel.authoring.machine import State, Workflow
+from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.node import delay
 from stepkeel.authoring.signal import Signal
+from stepkeel.authoring.state import State
 from stepkeel.engine.instance import Instance
 from stepkeel.errors import BadRequest, StepkeelError
 from stepkeel.facade import Engine
@@ -304,7 +305,9 @@ def run_bench(name: str, url: str, instances: int | None, concurrency: int | Non
             return await bench(engine, count, flying)
 
     results = [_run(once()) for _ in range(rounds)]
-    medians = {k: statistics.median(r[k] for r in results) if isinstance(results[0][k], int | float) else v for k, v in results[0].items()}
+    medians = {
+        k: statistics.median(r[k] for r in results) if isinstance(results[0][k], int | float) else v for k, v in results[0].items()
+    }
     machine = {"python": platform.python_version(), "machine": platform.machine(), "loop": loop_name()}
     return {"bench": name, "store": url.partition(":")[0], **medians, **machine}
 

@@ -48,7 +48,9 @@ async def deploy(core: Core, definitions: list[Definition], on_change: OnChange,
 
 def _row(definition: Definition) -> DefinitionRow:
     document = msgspec.json.encode(getattr(definition, "outline", {}), order="deterministic")
-    return DefinitionRow("*", definition.name, definition.version, definition.fingerprint.shape, definition.fingerprint.code, document)
+    return DefinitionRow(
+        "*", definition.name, definition.version, definition.fingerprint.shape, definition.fingerprint.code, document
+    )
 
 
 def _judge(old: DefinitionRow, new: DefinitionRow, *, strict: bool) -> None:
@@ -58,7 +60,8 @@ def _judge(old: DefinitionRow, new: DefinitionRow, *, strict: bool) -> None:
     if old.shape != new.shape:
         where = ", ".join(sorted(_differences(was, now))) or "policies"
         raise DefinitionChanged(
-            f"{new.name} version {new.version} has changed its shape ({where}) while instances live on it", remedy=remedy
+            f"{new.name} version {new.version} has changed its shape ({where}) while instances live on it",
+            remedy=remedy,
         )
     breaks = schema_breaks(was.get("data", {}), now.get("data", {}))
     for name, schema in cast("dict[str, Any]", now.get("signals", {})).items():

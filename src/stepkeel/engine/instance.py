@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from stepkeel.authoring.machine import State
+from stepkeel.authoring.state import State
 from stepkeel.engine import control, query, signal, wait
 from stepkeel.engine.core import Core
 from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
@@ -29,7 +29,15 @@ class Instance(Generic[D]):
     Every verb may raise NotFound, and Unavailable when the database does not answer.
     """
 
-    def __init__(self, core: Callable[[], Core], instance_id: str, definition: Definition | None, *, created: bool = False, since: int = 0):
+    def __init__(
+        self,
+        core: Callable[[], Core],
+        instance_id: str,
+        definition: Definition | None,
+        *,
+        created: bool = False,
+        since: int = 0,
+    ):
         self.id = instance_id
         self.created = created
         self._core = core
@@ -75,9 +83,7 @@ class Instance(Generic[D]):
         """Go on at once; what became due fires right away. Also after it was set aside. Raises InvalidTransition."""
         return await self._control(inputs.Resume(actor, reason), wait)
 
-    async def cancel(
-        self, *, compensate: bool = False, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
-    ) -> Receipt:
+    async def cancel(self, *, compensate: bool = False, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT) -> Receipt:
         """End it as cancelled; what was done is undone only if `compensate`. Raises InvalidTransition, InstanceEnded."""
         return await self._control(inputs.Cancel(actor, reason, compensate), wait)
 

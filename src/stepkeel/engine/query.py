@@ -20,7 +20,18 @@ from stepkeel.model.instant import from_micros, to_micros
 from stepkeel.model.snapshot import Status
 from stepkeel.store.port import MetricRow, Query
 
-__all__ = ["Page", "data", "explanation", "get", "history", "list_instances", "make_query", "metrics", "signals", "timers"]
+__all__ = [
+    "Page",
+    "data",
+    "explanation",
+    "get",
+    "history",
+    "list_instances",
+    "make_query",
+    "metrics",
+    "signals",
+    "timers",
+]
 
 _TIMES = ("created_from", "created_to", "updated_from", "updated_to", "completed_from", "completed_to")
 _PLAIN = ("definition", "version", "state", "correlation_id", "key", "fault")
@@ -78,7 +89,14 @@ async def list_instances(
         raise BadRequest(f"limit={limit}", remedy="1 to 1000")
     query = make_query(core, filters)
     after = _read_cursor(cursor, sort) if cursor else None
-    query = replace(query, sort="created" if sort == "created" else "updated", descending=descending, limit=limit + 1, after=after, archived=archived)
+    query = replace(
+        query,
+        sort="created" if sort == "created" else "updated",
+        descending=descending,
+        limit=limit + 1,
+        after=after,
+        archived=archived,
+    )
     rows = await core.store.list(query)
     more, rows = len(rows) > limit, rows[:limit]
     last = rows[-1] if rows and more else None

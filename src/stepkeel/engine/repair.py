@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stepkeel.engine.core import Core
-from stepkeel.engine.result import snapshot_of
 from stepkeel.engine.query import make_query
+from stepkeel.engine.result import snapshot_of
 from stepkeel.errors import BadRequest, InstanceFault
 from stepkeel.kernel.invariants import violations_of_history, violations_of_row
 from stepkeel.model.commit import Row

@@ -18,7 +18,7 @@ from stepkeel.model.event import Event
 from stepkeel.model.instant import from_micros
 from stepkeel.model.snapshot import Failure, Snapshot, read_snapshot
 
-__all__ = ["Entry", "Info", "InboxEntry", "Receipt", "Result", "Timer", "entry_of", "info_of", "snapshot_of"]
+__all__ = ["Entry", "InboxEntry", "Info", "Receipt", "Result", "Timer", "entry_of", "info_of", "snapshot_of"]
 
 D = TypeVar("D")
 

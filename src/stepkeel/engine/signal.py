@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from stepkeel.authoring.signal import signal_name
+from stepkeel.authoring.signal import signal_name, signal_name_of
 from stepkeel.engine.core import Core
 from stepkeel.engine.result import Receipt, receipt_of
 from stepkeel.errors import BadRequest, DataInvalid, InboxFull, InstanceEnded, NotFound, UnknownSignal
@@ -85,7 +85,7 @@ def _typed(definition: Definition, what: Any, payload: Any) -> tuple[str, bytes]
     if isinstance(what, str):
         name = what
     else:
-        name = signal_name(what if isinstance(what, type) else type(what))
+        name = signal_name(what) if isinstance(what, type) else signal_name_of(what)
     known = definition.signals.get(name)
     if known is None:
         raise _unknown(definition.name, name, list(definition.signals))
@@ -107,7 +107,7 @@ async def _read(core: Core, row: Row, definition: Definition | None, what: Any, 
     if definition is not None:
         return _typed(definition, what, payload)
     outline = await core.outline(row.definition, row.version)
-    name = what if isinstance(what, str) else signal_name(type(what))
+    name = what if isinstance(what, str) else signal_name_of(what)
     schemas: Mapping[str, Any] = (outline or {}).get("signals", {})
     if name not in schemas:
         raise _unknown(row.definition, name, list(schemas))

@@ -52,9 +52,7 @@ class StartAnswer:
     rest: asyncio.Future[None] | None = None
 
 
-async def start(
-    core: Core, definition: Definition, data: Any, options: Options, *, inline: bool = False
-) -> StartAnswer:
+async def start(core: Core, definition: Definition, data: Any, options: Options, *, inline: bool = False) -> StartAnswer:
     """`inline`: it always runs here, and `rest` of the answer is done when it is first given back.
 
     Raises DataInvalid (nothing stored), Unavailable (nothing known: repeating with a key is safe)."""

@@ -33,7 +33,13 @@ _OUTCOMES = {
 
 
 async def wait(
-    core: Core, instance_id: str, definition: Definition | None, since: int, state: str | None, outcome: str | None, seconds: float | None
+    core: Core,
+    instance_id: str,
+    definition: Definition | None,
+    since: int,
+    state: str | None,
+    outcome: str | None,
+    seconds: float | None,
 ) -> Result[Any]:
     """Until it has ended; or is in, or has entered since revision `since`, the state (or label); or an attempt has ended so."""
     if outcome is not None and outcome not in _OUTCOMES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from stepkeel.errors import StepkeelError
 from stepkeel.kernel.draft import Draft
@@ -39,7 +39,7 @@ def change(draft: Draft, function: Function, *args: Any) -> None:
         if result is None:
             result = data
         elif isinstance(result, Mapping):
-            result = codec.updated(data, result)
+            result = codec.updated(data, cast("Mapping[str, Any]", result))
         draft.set_data(codec.checked(result)[0])
     except StepkeelError as error:
         raise PureFailed(f"{function.name}: {error}") from error

@@ -29,7 +29,13 @@ _REFUSAL = {"E": "instance_ended", "I": "invalid_transition"}
 def start(definition: Definition, started: inputs.Started, now: int, seed: int) -> Decision:
     """The decision that makes the snapshot. Claimed at once, it enters the initial state in the same entry of history."""
     empty = Snapshot(
-        started.id, started.tenant, definition.name, definition.version, str(definition.fingerprint), "created", Raw(started.data)
+        started.id,
+        started.tenant,
+        definition.name,
+        definition.version,
+        str(definition.fingerprint),
+        "created",
+        Raw(started.data),
     )
     draft = Draft(definition, empty, now, seed, ())
     draft.say("created")
@@ -39,7 +45,12 @@ def start(definition: Definition, started: inputs.Started, now: int, seed: int) 
 
 
 def decide(
-    definition: Definition, snapshot: Snapshot, input: inputs.Input, now: int, seed: int, signals: tuple[inputs.Signal, ...] = ()
+    definition: Definition,
+    snapshot: Snapshot,
+    input: inputs.Input,
+    now: int,
+    seed: int,
+    signals: tuple[inputs.Signal, ...] = (),
 ) -> Decision:
     """What happens to an instance when `input` comes: its next snapshot, events, effects.
 
@@ -52,7 +63,11 @@ def decide(
         return Decision(snapshot)
     if verdict_ in _REFUSAL:
         asked = kind.__name__.lower()
-        return Decision(snapshot, refused=_REFUSAL[verdict_], message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}")
+        return Decision(
+            snapshot,
+            refused=_REFUSAL[verdict_],
+            message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}",
+        )
     draft = Draft(definition, snapshot, now, seed, signals)
     refused = _APPLY[kind](draft, input)
     if refused:
@@ -72,7 +87,11 @@ def apply_only(snapshot: Snapshot, input: inputs.Control, now: int, seed: int, d
     verdict_ = verdict(snapshot, kind)
     if verdict_ in _REFUSAL:
         asked = kind.__name__.lower()
-        return Decision(snapshot, refused=_REFUSAL[verdict_], message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}")
+        return Decision(
+            snapshot,
+            refused=_REFUSAL[verdict_],
+            message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}",
+        )
     if definition is None and isinstance(input, inputs.Redrive) and input.from_state:
         text = f"{snapshot.definition} version {snapshot.version} is not known here: redrive from a state needs it"
         return Decision(snapshot, refused="invalid_transition", message=text)

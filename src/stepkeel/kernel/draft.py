@@ -205,4 +205,3 @@ def _compare(prefix: str, old: dict[str, Any], new: dict[str, Any], put: dict[st
     for key in old:
         if key not in new:
             unset.append(prefix + key)
-

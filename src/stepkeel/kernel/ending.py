@@ -2,7 +2,7 @@
 
 | stage | does | next |
 |---|---|---|
-| settling | closes what waits, stops attempts in flight, waits for each; one that reports success after all is undone too | undoing, or closed |
+| settling | closes what waits, stops what flies and waits for it; what succeeds after all is undone too | undoing, or closed |
 | undoing | compensations, last finished first (compensation.py) | closed |
 | closed | final status, one event; signals left over are ignored | - |
 """

@@ -99,9 +99,7 @@ def _of_frames(snapshot: Snapshot, why: list[Reason]) -> None:
             why.append(Reason("timer", f"{purpose} of {path} is due at {_time(at)}", at))
 
 
-def _of_definition(
-    row: Row, snapshot: Snapshot, definition: Definition | None, why: list[Reason], moves: list[str]
-) -> None:
+def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, why: list[Reason], moves: list[str]) -> None:
     if definition is None:
         why.append(Reason("unserved", f"{row.definition} version {row.version} is not known to this program"))
         return

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from stepkeel.kernel.replay import differs
 from stepkeel.kernel.timer import earliest
@@ -61,7 +62,6 @@ def violations_of_history(snapshot: Snapshot, history: Sequence[HistoryRow]) -> 
     found: list[str] = []
     if differs(snapshot, history):
         found.append("fold_matches")
-    pairs = zip(history, history[1:], strict=False)
-    if any(b.at <= a.at or b.revision != a.revision + 1 for a, b in pairs):
+    if any(b.at <= a.at or b.revision != a.revision + 1 for a, b in pairwise(history)):
         found.append("times_increase")
     return found

@@ -17,7 +17,19 @@ from stepkeel.model.node import Node, WaitNode
 from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import Failure, Frame
 
-__all__ = ["arm", "body_done", "current", "enter", "heard", "leave_state", "open_body", "rests", "root_path", "take_transition", "way_out"]
+__all__ = [
+    "arm",
+    "body_done",
+    "current",
+    "enter",
+    "heard",
+    "leave_state",
+    "open_body",
+    "rests",
+    "root_path",
+    "take_transition",
+    "way_out",
+]
 
 MOVES_WITHOUT_REST = 1_000
 _BUSY = frozenset({"flying", "ready", "held", "stopping", "failed"})
@@ -119,7 +131,7 @@ def leave_state(draft: Draft, to: str) -> None:
     if to != draft.state:
         signals = heard(current(draft))
         if signals:
-            draft.closed = {**draft.closed, **{name: draft.revision for name in sorted(signals)}}
+            draft.closed = {**draft.closed, **dict.fromkeys(sorted(signals), draft.revision)}
 
 
 def take_transition(draft: Draft, to: str, trigger: str, by: str = "") -> None:

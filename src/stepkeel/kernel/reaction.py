@@ -120,5 +120,3 @@ def failure_reaction(draft: Draft, failure: Failure) -> Reaction | None:
 
 def _brief(failure: Failure) -> dict[str, Any]:
     return {"code": failure.code, "message": failure.message}
-
-

@@ -126,7 +126,7 @@ def timers(draft: Draft) -> bool:
 
 
 def leave(draft: Draft) -> bool:
-    if not machine.current(draft).transitions or draft.open and not _free(draft):
+    if not machine.current(draft).transitions or (draft.open and not _free(draft)):
         return False
     try:
         to = machine.way_out(draft)
@@ -140,7 +140,7 @@ def leave(draft: Draft) -> bool:
 
 def final(draft: Draft) -> bool:
     state = machine.current(draft)
-    if state.ending is None or draft.open and not _free(draft):
+    if state.ending is None or (draft.open and not _free(draft)):
         return False
     how = state.ending
     failure = Failure(how.code or "failed", how.reason or f"ended in {state.name}", state.name, kind="business")
@@ -238,4 +238,3 @@ def _rest(draft: Draft) -> None:
         if expiry is not None:
             wake = expiry if wake is None else min(wake, expiry)
     draft.effects.append(Park(wake))
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast, get_type_hints
@@ -50,7 +51,7 @@ class Codec:
             self._pydantic = TypeAdapter[Any](kind)
             self._encode: Callable[[Any], bytes] = self._pydantic.dump_json
             self._decode: Callable[[Any], Any] = self._pydantic.validate_json
-            self.fields: dict[str, Any] | None = {n: f.annotation for n, f in kind.model_fields.items()}
+            self.fields: dict[str, Any] | None = _pydantic_fields(kind)
             return
         try:
             info = msgspec.inspect.type_info(target)
@@ -58,7 +59,8 @@ class Codec:
         except (TypeError, ValueError, NameError) as error:
             raise DataInvalid(f"{self.name} cannot be used as data: {error}") from None
         if not isinstance(
-            info, msgspec.inspect.StructType | msgspec.inspect.DataclassType | msgspec.inspect.TypedDictType | msgspec.inspect.DictType
+            info,
+            msgspec.inspect.StructType | msgspec.inspect.DataclassType | msgspec.inspect.TypedDictType | msgspec.inspect.DictType,
         ) or getattr(info, "array_like", False):
             raise DataInvalid(
                 f"{self.name} cannot be used as data",
@@ -134,7 +136,11 @@ class Codec:
 
 
 def _is_typed_dict(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, dict) and hasattr(kind, "__total__")
+    return inspect.isclass(kind) and issubclass(kind, dict) and "__total__" in vars(cast("Any", kind))
+
+
+def _pydantic_fields(kind: Any) -> dict[str, Any]:
+    return {name: field.annotation for name, field in kind.model_fields.items()}
 
 
 def _hints(kind: Any) -> dict[str, Any]:

@@ -6,7 +6,20 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Answer", "Batch", "Commit", "Delivery", "HistoryRow", "InboxRow", "Receipt", "Row", "Settled", "Start", "Step", "StartRow"]
+__all__ = [
+    "Answer",
+    "Batch",
+    "Commit",
+    "Delivery",
+    "HistoryRow",
+    "InboxRow",
+    "Receipt",
+    "Row",
+    "Settled",
+    "Start",
+    "StartRow",
+    "Step",
+]
 
 
 class HistoryRow(msgspec.Struct, frozen=True, gc=False):

@@ -65,7 +65,7 @@ class Terminate:
     reason: str = ""
 
 
-class Fail(Exception):  # noqa: N818 - an outcome first, an exception for convenience
+class Fail(Exception):
     """A business failure with a code. Never retried unless the policy lists its code in `retry_on`."""
 
     def __init__(self, code: str, message: str = "", details: Any = None) -> None:

@@ -9,7 +9,16 @@ from typing import Literal
 from stepkeel.errors import BadRequest
 from stepkeel.model.instant import to_span
 
-__all__ = ["DEFAULT_RETRY", "CompensateWhen", "CompensationPolicy", "Matcher", "Retry", "Unhandled", "error_name", "matcher"]
+__all__ = [
+    "DEFAULT_RETRY",
+    "CompensateWhen",
+    "CompensationPolicy",
+    "Matcher",
+    "Retry",
+    "Unhandled",
+    "error_name",
+    "matcher",
+]
 
 CompensationPolicy = Literal["continue_then_fail", "stop_and_fail", "continue_then_terminate"]
 CompensateWhen = Literal["done", "started"]

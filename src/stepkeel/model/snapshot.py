@@ -6,7 +6,19 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-__all__ = ["ACTIVE", "TERMINAL", "EndingStage", "Failure", "Frame", "Pause", "Snapshot", "Status", "Undo", "flatten", "read_snapshot"]
+__all__ = [
+    "ACTIVE",
+    "TERMINAL",
+    "EndingStage",
+    "Failure",
+    "Frame",
+    "Pause",
+    "Snapshot",
+    "Status",
+    "Undo",
+    "flatten",
+    "read_snapshot",
+]
 
 Status = Literal["created", "running", "waiting", "paused", "completed", "failed", "cancelled", "terminated"]
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -109,7 +121,15 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 MAPS = ("visits", "fired", "open", "timers", "closed")
 SCALARS = ("fingerprint", "status", "label", "schema", "state", "ending", "pause", "reason", "failure")
-_DEFAULTS: dict[str, Any] = {"label": "", "schema": 1, "state": "", "ending": None, "pause": None, "reason": "", "failure": None}
+_DEFAULTS: dict[str, Any] = {
+    "label": "",
+    "schema": 1,
+    "state": "",
+    "ending": None,
+    "pause": None,
+    "reason": "",
+    "failure": None,
+}
 
 
 def flatten(snapshot: Snapshot) -> dict[str, Any]:

@@ -91,7 +91,8 @@ def _find(activity: Activity, name: str, kind: Any, services: Mapping[Any, Any])
         ) from None
     protocol: Any = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     if getattr(protocol, "_is_protocol", False) and not isinstance(found, Scoped):
-        wanted = [m for m in vars(protocol) if not m.startswith("_") and callable(vars(protocol)[m])]
+        members: dict[str, Any] = {**vars(protocol)}
+        wanted = [m for m, v in members.items() if not m.startswith("_") and callable(v)]
         lacking = [m for m in wanted if not callable(getattr(found, m, None))]
         if lacking:
             raise ServiceMissing(

@@ -66,7 +66,18 @@ class Executor:
 class Attempt:
     """A running attempt; also the host of its Context. `stopping`: it was told to stop."""
 
-    __slots__ = ("_executor", "_frame", "_loop", "_steps", "attempt", "deferring", "path", "resident", "stopping", "task")
+    __slots__ = (
+        "_executor",
+        "_frame",
+        "_loop",
+        "_steps",
+        "attempt",
+        "deferring",
+        "path",
+        "resident",
+        "stopping",
+        "task",
+    )
 
     def __init__(self, executor: Executor, resident: Resident, path: str, attempt: int) -> None:
         self._executor = executor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -16,6 +16,7 @@ from stepkeel.model.policy import error_name
 from stepkeel.model.snapshot import Failure
 
 __all__ = ["AttemptTimeout", "Fresh", "of_error", "of_result"]
+
 
 class AttemptTimeout(TimeoutError):
     """An attempt took longer than its timeout (retried by its policy), or than its deadline (final)."""
@@ -30,7 +31,9 @@ Fresh = tuple[bytes, Any]
 _ENDINGS: dict[type[Any], Any] = {Complete: "complete", Cancel: "cancel", Terminate: "terminate"}
 
 
-def of_result(path: str, attempt: int, result: Any, data: Any, before: msgspec.Raw, codec: Codec) -> tuple[AttemptEnded, Fresh | None]:
+def of_result(
+    path: str, attempt: int, result: Any, data: Any, before: msgspec.Raw, codec: Codec
+) -> tuple[AttemptEnded, Fresh | None]:
     """An attempt returned. `data` is its copy, `before` what it was decoded from."""
     try:
         if result is None or isinstance(result, Continue):
@@ -51,11 +54,11 @@ def of_result(path: str, attempt: int, result: Any, data: Any, before: msgspec.R
         if isinstance(result, Break):
             return AttemptEnded(path, attempt, "failed", failure=_permanent("break_outside_loop", "Break outside a loop")), None
         if isinstance(result, Mapping):
-            result = codec.updated(data, result)
+            result = codec.updated(data, cast("Mapping[str, Any]", result))
         raw, fresh = _changed(codec, result, before)
         return AttemptEnded(path, attempt, "done", raw), fresh
     except Exception as error:
-        failure = _permanent("bad_result", f"returned {type(result).__name__}: {error}")
+        failure = _permanent("bad_result", f"returned {_kind(cast('object', result))}: {error}")
         return AttemptEnded(path, attempt, "failed", failure=failure), None
 
 
@@ -73,6 +76,10 @@ def _again(
     delay = None if result.delay is None else max(0, to_span(result.delay))
     failure = Failure("try_again", result.reason, kind="again")
     return AttemptEnded(path, attempt, "again", raw, result.reason, delay, failure=failure), fresh
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def _permanent(code: str, message: str) -> Failure:

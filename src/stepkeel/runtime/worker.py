@@ -19,7 +19,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -50,7 +50,6 @@ class Watcher(Protocol):
     """Told of every durable step of this worker; `at_rest`: the instance was given back (parked or ended)."""
 
     def __call__(self, instance_id: str, *, at_rest: bool) -> None: ...
-
 
 
 def _end_nap(nap: asyncio.Future[None]) -> None:
@@ -104,16 +103,24 @@ class Worker:
 
     # -- life
 
-    async def register(self) -> None:
-        """Announce this worker under a new id."""
+    async def register(self, worker_id: str = "") -> None:
+        """Announce this worker, under a new id unless it only tells what else it serves."""
         now = self.store.now()
         self._anchor = (now, self.clock.monotonic())
-        self.id = self.ids.id(now)
+        self.id = worker_id or self.ids.id(now)
         lease = round(self.settings.lease * 1e6)
         sent = self.clock.monotonic()
         capabilities = json.dumps([f"{w.definition}@{w.version}" for w in self._wanted])
         await self.store.add_worker(WorkerRow(self.id, self.name, capabilities, now, now + lease))
         self.renewed(sent)
+
+    async def serve(self, definitions: Iterable[tuple[str, int]]) -> None:
+        """Claim these too, from now on."""
+        new = tuple(Wanted(n, v) for n, v in definitions)
+        self._wanted = (*self._wanted, *(w for w in new if w not in self._wanted))
+        if self.id and new:
+            await self.register(self.id)
+            self.wake()
 
     def start(self) -> None:
         self._task = self.loop.create_task(self._run())

@@ -54,8 +54,13 @@ class MemoryStore:
     def now(self) -> int:
         return self._clock.now()
 
-    def pulse(self) -> MemoryStore:
-        return self
+    def pulse(self) -> MemoryPulse:
+        return MemoryPulse(self)
+
+    def rows(self) -> list[Row]:
+        """All rows, for harnesses."""
+        with self._lock:
+            return [*self._rows.values()]
 
     def changed(self) -> bool:
         return True
@@ -126,7 +131,11 @@ class MemoryStore:
             ids = {r.id for r in rows}
             rest = [r.wake_at for r in mine if r.id not in ids and r.wake_at is not None]
             # A claimed row still tells when it was due: decisions are never made before that.
-            return Claims(now, tuple(replace(r, wake_at=t.wake_at) for r, t in zip(rows, taken, strict=True)), min(rest, default=None))
+            return Claims(
+                now,
+                tuple(replace(r, wake_at=t.wake_at) for r, t in zip(rows, taken, strict=True)),
+                min(rest, default=None),
+            )
 
     async def claim_one(self, instance_id: str, owner: str) -> Row | None:
         with self._lock:
@@ -306,6 +315,17 @@ class MemoryStore:
                 if row.key is not None:
                     self._keys.pop((row.tenant, row.definition, row.key), None)
             return len(gone)
+
+
+class MemoryPulse:
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def renew(self, worker: str, expires_at: int) -> bool:
+        return self._store.renew(worker, expires_at)
+
+    def close(self) -> None:
+        return
 
 
 def _matches(row: Row, q: Query) -> bool:

@@ -24,8 +24,23 @@ T = TypeVar("T")
 APPLICATION_ID = 0x5354504B  # "STPK"
 PATIENCE = 10.0
 _BUSY = (apsw.BusyError, apsw.LockedError)
-_AWAY = (*_BUSY, apsw.IOError, apsw.FullError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.NoMemError, apsw.ProtocolError)
-_CONTENT = (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError, apsw.RangeError, UnicodeEncodeError, OverflowError)
+_AWAY = (
+    *_BUSY,
+    apsw.IOError,
+    apsw.FullError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.NoMemError,
+    apsw.ProtocolError,
+)
+_CONTENT = (
+    apsw.ConstraintError,
+    apsw.TooBigError,
+    apsw.MismatchError,
+    apsw.RangeError,
+    UnicodeEncodeError,
+    OverflowError,
+)
 
 
 def translate(error: Exception, url: str) -> Exception:

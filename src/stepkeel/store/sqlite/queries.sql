@@ -57,7 +57,7 @@ returning id;
 
 -- name: add_worker
 insert into workers (id, name, capabilities, started_at, expires_at) values (?, ?, ?, ?, ?)
-on conflict (id) do update set expires_at = excluded.expires_at;
+on conflict (id) do update set expires_at = excluded.expires_at, capabilities = excluded.capabilities;
 
 -- name: remove_worker
 delete from workers where id = ?;

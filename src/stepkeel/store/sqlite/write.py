@@ -53,10 +53,25 @@ class Writer:
         db.execute(
             self._sql["start"],
             (
-                start.id, row.tenant, row.definition, row.version, row.key, step.status, step.state, step.label, step.revision,
-                step.snapshot, row.attributes, None if step.ended else step.wake_at, None if step.release else start.owner,
-                row.priority, row.correlation_id, step.at, step.at, step.at if step.ended else None,
-            ),  # fmt: skip
+                start.id,
+                row.tenant,
+                row.definition,
+                row.version,
+                row.key,
+                step.status,
+                step.state,
+                step.label,
+                step.revision,
+                step.snapshot,
+                row.attributes,
+                None if step.ended else step.wake_at,
+                None if step.release else start.owner,
+                row.priority,
+                row.correlation_id,
+                step.at,
+                step.at,
+                step.at if step.ended else None,
+            ),
         )
         if db.changes():
             self._history(start.id, step)
@@ -64,9 +79,7 @@ class Writer:
 
     def _history(self, instance_id: str, step: Step) -> None:
         for h in step.history:
-            self._db.execute(
-                self._sql["history_add"], (instance_id, h.revision, h.at, h.actor, h.worker, h.events, h.changes)
-            )
+            self._db.execute(self._sql["history_add"], (instance_id, h.revision, h.at, h.actor, h.worker, h.events, h.changes))
 
     # -- commits
 
