@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -76,7 +77,7 @@ class Chaos:
         if self._only and invocation.activity not in self._only:
             return await call_next()
         text = f"{invocation.instance_id}/{invocation.node}/{invocation.attempt}"
-        place = int.from_bytes(text.encode()[-24:], "big") % (1 << 62)
+        place = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
         if fraction(self._seed ^ place) >= self._rate:
             return await call_next()
         self.injected += 1

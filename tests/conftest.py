@@ -1,0 +1,26 @@
+"""Fixtures for all tests. `url` runs a test on every store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database of each kind; shared by every engine of the test that is given it."""
+    if request.param == "memory":
+        from stepkeel import facade
+
+        name = f"memory://{tmp_path.name}"
+        yield name
+        facade._shared.pop(tmp_path.name, None)
+    else:
+        yield f"sqlite:///{tmp_path / 'test.db'}"
