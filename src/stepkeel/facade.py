@@ -32,6 +32,7 @@ __all__ = ["Engine", "open_store"]
 
 D = TypeVar("D")
 _shared: dict[str, MemoryStore] = {}
+STARTS = 500  # sent at a time, so that the loop goes on ticking
 
 
 def open_store(url: str, clock: Clock) -> Store:
@@ -200,18 +201,21 @@ class Engine:
         priority: int = 2,
         correlation_id: str | None = None,
     ) -> list[Instance[D]]:
-        """Start many at once: one group commit. A mapping gives each its key. The first error is raised, after all are sent."""
+        """Start many at once, in few commits. A mapping gives each its key. All data is checked before anything is stored.
+
+        Raises DataInvalid (nothing stored), Unavailable (some may be stored: with keys the call can be repeated).
+        """
         core = self.core()
         definition = core.definition_of(workflow, version)
         pairs = _pairs(data)
         for _, each in pairs:
             definition.data.from_input(each)
-        wanted = [start(core, definition, d, Options(k, correlation_id, priority)) for k, d in pairs]
-        answers = await asyncio.gather(*wanted, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return [Instance(self.core, a.id, definition, created=a.created) for a in answers if not isinstance(a, BaseException)]
+        found: list[Instance[D]] = []
+        for n in range(0, len(pairs), STARTS):
+            wanted = [start(core, definition, d, Options(k, correlation_id, priority)) for k, d in pairs[n : n + STARTS]]
+            for answer in await asyncio.gather(*wanted):
+                found.append(Instance(self.core, answer.id, definition, created=answer.created))
+        return found
 
     async def run(
         self,
@@ -328,7 +332,7 @@ class Engine:
         return await repair.doctor(self.core(), histories=histories)
 
 
-def _pairs(data: Any) -> Iterable[tuple[str | None, Any]]:
+def _pairs(data: Any) -> Sequence[tuple[str | None, Any]]:
     return list(cast("Mapping[Any, Any]", data).items()) if isinstance(data, Mapping) else [(None, each) for each in data]
 
 

@@ -70,7 +70,9 @@ async def test_a_failing_compensation_leaves_status_failed_with_both_causes(harn
     ("policy", "status", "rest"),
     [("continue_then_fail", "failed", True), ("stop_and_fail", "failed", False), ("continue_then_terminate", "terminated", True)],
 )
-async def test_the_compensation_policy_says_what_a_failing_undo_means(harness: Harness, policy: str, status: str, rest: bool) -> None:
+async def test_the_compensation_policy_says_what_a_failing_undo_means(
+    harness: Harness, policy: str, status: str, rest: bool
+) -> None:
     from tests.flows import charge, reserve, ship
 
     class Policy(Workflow[Job], compensation=policy):  # type: ignore[call-arg]

@@ -121,7 +121,7 @@ def _resume_fault(core: Core, row: Row, request: inputs.Control) -> Step | None:
 
 
 def _step(core: Core, row: Row, request: inputs.Control) -> Step:
-    now = max(core.store.now(), row.updated_at + 1, row.wake_at or 0)
+    now = max(core.store.now(), row.updated_at + 1)
     snapshot = snapshot_of(row)
     decision = apply_only(snapshot, request, now, core.ids.seed(), _definition(core, row))
     _raise(decision)

@@ -24,7 +24,7 @@ __all__ = ["advance", "begin", "close", "needs_nobody"]
 def begin(draft: Draft, status: str, reason: str = "", failure: Failure | None = None, *, compensate: bool = True) -> None:
     """Set an ending. What is open stays noted in the failure, for redrive."""
     if failure is not None:
-        failure = replace(failure, open=draft.open)
+        failure = replace(failure, open=dict(draft.open))
     draft.ending = EndingStage(status, "settling", reason, failure, compensate and status != "completed")
     draft.pause = None
     draft.status = "running"

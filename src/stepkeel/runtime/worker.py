@@ -84,6 +84,7 @@ class Worker:
         self.id = ""
         self.residents: dict[str, Resident] = {}
         self.attempts_started = 0
+        self.looks = 0
         self.claiming = True
         self.watch = watch
         self._wanted: Sequence[Wanted] = tuple(Wanted(n, v) for n, v in definitions)
@@ -93,6 +94,7 @@ class Worker:
         self._next_wake: int | None = None
         self._reconcile_at = 0
         self._news_at = 0
+        self._version = -1
         self._foreign = False  # another process has written since the inboxes were last looked through
         self._woken = False
         self._napping: asyncio.Future[None] | None = None
@@ -136,8 +138,10 @@ class Worker:
         for resident in list(self.residents.values()):
             for attempt in resident.attempts:
                 attempt.stop(defer=True)
-        while self.residents and self.loop.time() < deadline:
+        while self.residents and self.loop.time() < deadline and self.trusted():
             await asyncio.sleep(0.005)
+        if not self.trusted():
+            self.committer.drop_commits()  # nothing of ours may be sent any more; others take over
         await self.committer.drain()
         left = {r.id: r.epoch for r in self.residents.values()}
         for resident in list(self.residents.values()):
@@ -217,10 +221,17 @@ class Worker:
         end = self.loop.time() + span
         while (left := end - self.loop.time()) > 0 and not self._woken:
             await self._nap(min(left, self.settings.poll_min))
-            if not self._woken and self.store.changed():
-                self._foreign = True
+            if not self._woken and self._others_wrote():
                 break
         self._woken = False
+
+    def _others_wrote(self) -> bool:
+        """Another process has written since the last look at this."""
+        version = self.store.version()
+        if version != self._version:
+            self._version = version
+            self._foreign = True
+        return self._foreign
 
     async def _nap(self, seconds: float) -> None:
         nap = self._napping = self.loop.create_future()
@@ -233,10 +244,12 @@ class Worker:
 
     async def look(self) -> bool:
         """One look at the database; True when it found something to do."""
+        self.looks += 1
         ticked = self.tick()
         if not self.trusted():
             return False
-        news = await self._news()
+        foreign, self._foreign = self._others_wrote(), False
+        news = await self._news(foreign)
         claimed = await self._claim()
         if self.clock.monotonic() >= self._reconcile_at:
             self._reconcile_at = self.clock.monotonic() + round(self.settings.lease / 3 * 1e6)
@@ -259,14 +272,13 @@ class Worker:
         """A due timer that the instance cannot fire yet (it does not rest) is looked at again when it does."""
         return bool(resident.attempts) and resident.snapshot.at >= at
 
-    async def _news(self) -> bool:
+    async def _news(self, foreign: bool) -> bool:
         hinted, self._hinted = self._hinted, set()
         for instance_id in hinted:
             await self._read_inbox(instance_id)
         found = bool(hinted)
-        if not self.residents or not (self._foreign or self.store.changed() or self.clock.monotonic() >= self._news_at):
+        if not self.residents or not (foreign or self.clock.monotonic() >= self._news_at):
             return found
-        self._foreign = False
         self._news_at = self.clock.monotonic() + round(self.settings.poll_max * 1e6)
         others = await self.store.news(self.id)
         for instance_id, inbox in others.items():

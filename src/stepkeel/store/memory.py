@@ -38,6 +38,7 @@ class MemoryStore:
         self.url = url
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
+        self._version = 0
         self._rows: dict[str, Row] = {}
         self._history: dict[str, list[HistoryRow]] = {}
         self._inbox: dict[str, dict[int, InboxRow]] = {}
@@ -62,8 +63,8 @@ class MemoryStore:
         with self._lock:
             return [*self._rows.values()]
 
-    def changed(self) -> bool:
-        return True
+    def version(self) -> int:
+        return self._version
 
     # -- workers
 
@@ -164,6 +165,7 @@ class MemoryStore:
 
     async def commit(self, batch: Batch) -> Answer:
         with self._lock:
+            self._version += 1
             return Answer(
                 tuple(self._start(s) for s in batch.starts),
                 tuple(self._commit(c) for c in batch.commits),

@@ -133,8 +133,8 @@ class Store(Protocol):
 
     def pulse(self) -> Pulse: ...
 
-    def changed(self) -> bool:
-        """A hint: another process may have written since the last call. True when that is not known cheaply."""
+    def version(self) -> int:
+        """A number that moves when somebody else has written: a hint that costs no query. Always the same if not known."""
         ...
 
     # -- workers

@@ -75,12 +75,10 @@ class SqliteStore:
     def pulse(self) -> SqlitePulse:
         return SqlitePulse(self._path, self.url, self._sql["renew"])
 
-    def changed(self) -> bool:
-        if self._write_to.busy:
-            return False
-        version = int(self._write_to.db.pragma("data_version"))
-        changed, self._version = version != self._version, version
-        return changed
+    def version(self) -> int:
+        if not self._write_to.busy:
+            self._version = int(self._write_to.db.pragma("data_version"))
+        return self._version
 
     async def _write(self, work: Callable[[], T], rows: int = 1) -> T:
         if rows <= INLINE_ROWS and self._flush < INLINE_SECONDS and not self._write_to.busy:

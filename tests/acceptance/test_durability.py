@@ -1,0 +1,298 @@
+"""Crashes, lost answers, several workers: nothing is lost, nothing runs twice that committed once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepkeel import Engine
+from stepkeel.errors import Unavailable
+from stepkeel.facade import open_store
+from stepkeel.model.commit import Answer, Batch
+from stepkeel.runtime.worker import Worker
+from stepkeel.store.port import Store
+from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, WaitFlow, World
+
+
+def crash(engine: Engine) -> None:
+    """What `kill -9` leaves behind, within this process: nothing runs on, nothing is given back."""
+    process = engine.process
+    worker: Worker = process.worker
+    for part in (worker._task, process._takeover and process._takeover._task, process.committer._task):
+        if part:
+            part.cancel()
+    for resident in list(worker.residents.values()):
+        resident.drop()
+    worker.residents.clear()
+    if process._heartbeat:
+        process._heartbeat._stop.set()
+        if process._heartbeat._ticker:
+            process._heartbeat._ticker.cancel()
+    process.executor.close()
+    engine._process = None
+
+
+async def crashed_engine(url: str, flows: Any, world: World) -> Engine:
+    engine = Engine(url, flows, {World: world}, settings=FAST)
+    return await engine.open()
+
+
+async def test_a_worker_killed_between_effect_and_commit_runs_the_activity_again_with_the_same_key(url: str) -> None:
+    world = World()
+    world.gate("charge")
+    first = await crashed_engine(url, [ChainFlow], world)
+    job = await first.start(ChainFlow, Job())
+    await world.entered["charge"].wait()
+    crash(first)
+    world.gates.clear()
+    async with Engine(url, [ChainFlow], {World: world}, settings=FAST) as second:
+        result = await second.instance(job.id, ChainFlow).wait(10)
+        assert result.status == "completed"
+        effects = {k.rpartition("/")[2]: n for k, n in world.effects.items()}
+        assert effects == {"reserve": 1, "charge": 2, "ship": 1}, "what had committed before does not run again"
+        assert "activity_lost" in [e.type for h in await second.history(job.id) for e in h.events]
+        assert (await second.doctor()).clean
+
+
+async def test_a_crash_right_after_start_is_recovered_without_any_call(url: str) -> None:
+    world = World()
+    async with Engine(url, [ChainFlow], {World: world}, worker=False) as client:
+        job = await client.start(ChainFlow, Job())
+        assert (await client.get(job.id)).status == "created"
+    async with Engine(url, [ChainFlow], {World: world}, settings=FAST) as engine:
+        assert (await engine.wait(job.id, 10)).status == "completed"
+
+
+async def test_instances_of_dead_workers_are_taken_over_in_whatever_status_they_were(url: str) -> None:
+    world = World()
+    gate = world.gate("undo-charge")
+    first = await crashed_engine(url, [ChainFlow, OrderFlow], world)
+    undoing = await first.start(ChainFlow, Job(note="explode"))
+    await world.entered["undo-charge"].wait()
+    world.gate("reserve")
+    pausing = await first.start(OrderFlow, Job())
+    await world.entered["reserve"].wait()
+    await pausing.pause()
+    assert (await pausing.get()).owner is not None
+    crash(first)
+    gate.set()
+    world.gates.clear()
+    async with Engine(url, [ChainFlow, OrderFlow], {World: world}, settings=FAST) as second:
+        assert (await second.wait(undoing.id, 10)).status == "failed"
+        async with asyncio.timeout(10):
+            while (await second.get(pausing.id)).owner is not None:
+                await asyncio.sleep(0.01)
+        assert (await second.get(pausing.id)).status == "paused"
+        await second.resume(pausing.id)
+        assert not (await second.wait(pausing.id, 10, state="waiting")).timed_out
+        assert (await second.doctor()).clean
+
+
+async def test_a_worker_stopped_beyond_its_lease_cannot_commit(url: str) -> None:
+    world = World()
+    gate = world.gate("charge")
+    async with Engine(url, [ChainFlow], {World: world}, settings=FAST, name="stopped") as stopped:
+        job = await stopped.start(ChainFlow, Job())
+        await world.entered["charge"].wait()
+        old = stopped.process.worker.id
+        stopped.process._heartbeat._stop.set()  # type: ignore[union-attr]
+        async with Engine(url, [ChainFlow], {World: world}, settings=FAST, name="other") as other:
+            async with asyncio.timeout(10):
+                while (await other.get(job.id)).owner in (old, None):
+                    await asyncio.sleep(0.01)
+            taken = (await other.get(job.id)).revision
+            gate.set()
+            result = await other.wait(job.id, 10)
+            assert result.status == "completed"
+            assert result.data.log == ["reserve", "charge", "ship"], "nothing is doubled"
+            writers = {h.worker for h in await other.history(job.id) if h.revision > taken}
+            assert old not in writers
+            assert (await other.doctor()).clean
+
+
+class Lossy:
+    """A store whose answers get lost: the commit lands, the caller hears nothing. Or it does not land at all."""
+
+    def __init__(self, store: Store, lose: set[int], drop: set[int]) -> None:
+        self._store = store
+        self._lose, self._drop = lose, drop
+        self.commits = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def commit(self, batch: Batch) -> Answer:
+        self.commits += 1
+        if self.commits in self._drop:
+            raise Unavailable("dropped")
+        answer = await self._store.commit(batch)
+        if self.commits in self._lose:
+            raise Unavailable("lost")
+        return answer
+
+
+@pytest.mark.parametrize("lose", [{n} for n in range(1, 6)] + [{1, 2, 3}, {2, 4, 6}], ids=str)
+async def test_a_lost_commit_answer_strands_nothing_and_doubles_nothing(url: str, lose: set[int]) -> None:
+    world = World()
+    from stepkeel.clock import SystemClock
+
+    store: Any = Lossy(open_store(url, SystemClock()), lose, {5})
+    async with Engine(url, [OrderFlow], {World: world}, store=store, settings=FAST) as engine:
+        job = await engine.start(OrderFlow, Job(), key="k")
+        assert job.created
+        receipt = await job.signal(Go(note="once"), key="s")
+        assert receipt.status in ("pending", "processed")
+        result = await job.wait(20)
+        assert result.status == "completed"
+        assert result.data.log == ["reserve", "charge", "ship"]
+        assert [s.status for s in await job.signals()] == ["processed"]
+        assert set(world.effects.values()) == {1}
+        assert (await engine.doctor()).clean
+        assert store.commits > max(lose)
+
+
+async def test_a_row_whose_claim_was_never_answered_is_given_back(url: str) -> None:
+    async with Engine(url, [WaitFlow], settings=FAST) as engine:
+        job = await engine.start(WaitFlow, Job())
+        await job.wait(10, state=WaitFlow.ready)
+        claimed = await engine.store.claim_one(job.id, engine.process.worker.id)
+        assert claimed is not None
+        async with asyncio.timeout(10):
+            while (await engine.get(job.id)).owner is not None:
+                await asyncio.sleep(0.01)
+        assert (await job.signal(Go(), wait=10)).status == "processed"
+
+
+async def test_two_workers_never_both_advance_an_instance(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'two.db'}"
+    world = World()
+    engines = [await Engine(url, [ChainFlow], {World: world}, settings=FAST, concurrency=20).open() for _ in range(3)]
+    async with Engine(url, [ChainFlow], {World: world}, worker=False) as client:
+        jobs = await client.start_many(ChainFlow, [Job(str(n)) for n in range(150)])
+        for job in jobs:
+            result = await job.wait(30)
+            assert result.status == "completed"
+        assert set(world.effects.values()) == {1}
+        workers = {h.worker for job in jobs for h in await job.history() if h.worker}
+        assert len(workers) > 1, "they share the work"
+        for engine in engines:
+            await engine.close()
+        assert (await client.doctor()).clean
+        assert await client.store.workers() == []
+
+
+async def test_a_graceful_shutdown_hands_back_and_burns_no_attempt(url: str) -> None:
+    world = World()
+    world.gate("charge")
+    async with Engine(url, [ChainFlow], {World: world}, settings=FAST) as first:
+        job = await first.start(ChainFlow, Job())
+        await world.entered["charge"].wait()
+    world.gates.clear()
+    async with Engine(url, [ChainFlow], {World: world}, settings=FAST) as second:
+        result = await second.wait(job.id, 10)
+        assert result.status == "completed"
+        events = [e.type for h in await second.history(job.id) for e in h.events]
+        assert "activity_deferred" in events
+        assert "activity_lost" not in events
+
+
+async def test_a_poisoned_instance_is_set_aside_with_its_fault_named_and_harms_no_other(url: str) -> None:
+    async with Engine(url, [WaitFlow], settings=FAST) as engine:
+        jobs = await engine.start_many(WaitFlow, [Job(str(n)) for n in range(5)])
+        for job in jobs:
+            await job.wait(10, state=WaitFlow.ready)
+        poisoned = jobs[2]
+        good = (await engine.store.load([poisoned.id]))[poisoned.id].snapshot
+        _overwrite(engine, poisoned.id, b'{"id": 7, "broken"')
+        for job in jobs:
+            await job.signal(Go())
+        for job in jobs:
+            if job is not poisoned:
+                assert (await job.wait(10)).status == "completed"
+        async with asyncio.timeout(10):
+            while (await engine.store.load([poisoned.id]))[poisoned.id].fault is None:
+                await asyncio.sleep(0.01)
+        info = await poisoned.get()
+        assert info.status == "paused"
+        assert "does not decode" in (info.fault or "")
+        assert "set aside" in str(await poisoned.explain())
+        report = await engine.doctor()
+        assert report.clean
+        assert [f.kind for f in report.findings] == ["set_aside"]
+        _overwrite(engine, poisoned.id, good)
+        await poisoned.resume(actor="ann")
+        assert (await poisoned.wait(10)).status == "completed"
+        assert (await engine.doctor()).clean
+
+
+def _overwrite(engine: Engine, instance_id: str, snapshot: bytes) -> None:
+    """Corrupt (or mend) the bytes behind the engine's back."""
+    store: Any = engine.store
+    if hasattr(store, "_rows"):
+        from msgspec.structs import replace
+
+        store._rows[instance_id] = replace(store._rows[instance_id], snapshot=snapshot)
+    else:
+        store._write_to.db.execute("update instances set snapshot = ? where id = ?", (snapshot, instance_id))
+
+
+async def test_an_instance_that_kills_its_workers_is_set_aside(url: str) -> None:
+    world = World()
+    world.gate("reserve")
+    async with Engine(url, [ChainFlow], {World: world}, worker=False) as client:
+        job = await client.start(ChainFlow, Job())
+        for _ in range(6):
+            assert await client.store.claim_one(job.id, "a-dead-worker") is not None
+            assert await client.store.take_over(10) == [job.id]
+    async with Engine(url, [ChainFlow], {World: world}, settings=FAST) as engine:
+        async with asyncio.timeout(10):
+            while (await engine.get(job.id)).fault is None:
+                await asyncio.sleep(0.01)
+        assert "6 workers died" in ((await engine.get(job.id)).fault or "")
+        world.gates.clear()
+        await engine.resume(job.id)
+        assert (await engine.wait(job.id, 10)).status == "completed"
+
+
+async def test_a_snapshot_that_outgrows_its_bound_is_set_aside(url: str) -> None:
+    from dataclasses import replace
+
+    settings = replace(FAST, max_snapshot=2_000)
+    async with Engine(url, [WaitFlow], settings=settings) as engine:
+        job = await engine.start(WaitFlow, Job())
+        await job.wait(10, state=WaitFlow.ready)
+        await job.signal(Go(note="x" * 5_000))
+        async with asyncio.timeout(10):
+            while (await engine.get(job.id)).fault is None:
+                await asyncio.sleep(0.01)
+        assert "2000" in ((await engine.get(job.id)).fault or "")
+        assert (await engine.doctor()).clean
+
+
+async def test_parking_against_a_signal_loses_no_wake_up(url: str) -> None:
+    async with Engine(url, [WaitFlow], settings=FAST) as engine:
+        for n in range(100):
+            job = await engine.start(WaitFlow, Job())
+            if n % 3 == 1:
+                await asyncio.sleep(0)
+            receipt = await job.signal(Go())
+            assert receipt.status in ("pending", "processed")
+            assert (await job.wait(10)).status == "completed"
+
+
+async def test_instances_waiting_for_a_month_cost_the_worker_no_memory(url: str) -> None:
+    from stepkeel.cli.bench import BenchSleeperFlow
+
+    async with Engine(url, [BenchSleeperFlow], settings=FAST) as engine:
+        await engine.start_many(BenchSleeperFlow, [{"order_id": str(n), "customer_id": "c", "amount": 1.0} for n in range(10_000)])
+        async with asyncio.timeout(60):
+            while not engine.process.worker.idle:
+                await asyncio.sleep(0.01)
+        worker = engine.process.worker
+        assert worker.residents == {}
+        looks = worker.looks
+        await asyncio.sleep(0.5)
+        assert worker.looks - looks <= 20, "no timer is near, so it hardly looks"
