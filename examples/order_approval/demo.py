@@ -64,7 +64,13 @@ async def approve(engine: Engine) -> None:
 
 
 async def watch(engine: Engine, total: int, console: Console) -> None:
-    columns = (TextColumn("[bold]orders"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[now]}"))
+    columns = (
+        TextColumn("[bold]orders"),
+        BarColumn(40),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[now]}"),
+    )
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("orders", total=total, now="")
         done = 0
@@ -95,7 +101,9 @@ async def report(engine: Engine, console: Console, steps: int, seconds: float) -
             break
     console.print(table)
     retries = events["activity_retried"] + events["activity_retry_scheduled"]
-    console.print(f"retries {retries}   compensations {events['compensation_completed']}   timeouts {events['timer_fired'] - retries}")
+    console.print(
+        f"retries {retries}   compensations {events['compensation_completed']}   timeouts {events['timer_fired'] - retries}"
+    )
     console.print(f"this run: {steps} steps in {seconds:.1f} s, {steps / seconds:.0f} steps/s (the services answer after 5-10 ms)")
     console.print(str(await engine.doctor()))
 

@@ -81,7 +81,9 @@ async def test_an_away_payment_service_is_tried_again(harness: Harness) -> None:
 
 def _demo(path: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "examples.order_approval.demo", "--database", str(path)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "100"})
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "100"}
+    )
 
 
 def _ended(path: Path) -> int:

@@ -24,10 +24,10 @@ async def note_go(ctx: Context[Job, Go], world: World) -> None:
 class Collect(Workflow[Job]):
     """Takes signals until told to stop."""
 
-    open = State[Job]()
+    hearing = State[Job]()
     done = State.completed()
-    open.on(Go, do=note_go)
-    open.on(Stop, to=done)
+    hearing.on(Go, do=note_go)
+    hearing.on(Stop, to=done)
 
 
 async def test_a_signal_sent_while_a_worker_is_busy_is_kept_and_processed_next(url: str) -> None:
@@ -275,7 +275,7 @@ async def test_a_full_inbox_refuses_and_stores_nothing(url: str) -> None:
 async def test_more_signals_than_one_decision_is_given_are_all_judged(url: str) -> None:
     async with Engine(url, [Collect], {World: World()}) as engine:
         job = await engine.start(Collect, Job())
-        await job.wait(10, state=Collect.open)
+        await job.wait(10, state=Collect.hearing)
         await job.pause()
         await asyncio.gather(*(job.signal(Go(note=str(n))) for n in range(230)))
         await job.signal(Stop())

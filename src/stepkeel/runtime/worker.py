@@ -36,6 +36,7 @@ from stepkeel.model.event import Event
 from stepkeel.model.snapshot import read_snapshot
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
+from stepkeel.runtime.nap import Nap
 from stepkeel.runtime.resident import Resident
 from stepkeel.runtime.settings import Settings
 from stepkeel.store.port import Store, Wanted, WorkerRow
@@ -50,11 +51,6 @@ class Watcher(Protocol):
     """Told of every durable step of this worker; `at_rest`: the instance was given back (parked or ended)."""
 
     def __call__(self, instance_id: str, *, at_rest: bool) -> None: ...
-
-
-def _end_nap(nap: asyncio.Future[None]) -> None:
-    if not nap.done():
-        nap.set_result(None)
 
 
 class Worker:
@@ -94,10 +90,7 @@ class Worker:
         self._next_wake: int | None = None
         self._reconcile_at = 0
         self._news_at = 0
-        self._version = -1
-        self._foreign = False  # another process has written since the inboxes were last looked through
-        self._woken = False
-        self._napping: asyncio.Future[None] | None = None
+        self.nap = Nap(store)
         self._task: asyncio.Task[None] | None = None
         self._hinted: set[str] = set()
         self._trusted_until = 0
@@ -179,9 +172,7 @@ class Worker:
     def wake(self) -> None:
         """Look at the database soon."""
         self._pause = self.settings.poll_min
-        self._woken = True
-        if self._napping is not None:
-            _end_nap(self._napping)
+        self.nap.wake()
 
     def hint(self, instance_id: str, owner: str | None) -> None:
         """Something was put into this instance's inbox."""
@@ -218,29 +209,7 @@ class Worker:
         if due:
             # At least a moment: a row that somebody else is about to claim would be looked at without end.
             span = min(span, max(0.001, (min(due) - self.now()) / 1e6))
-        end = self.loop.time() + span
-        while (left := end - self.loop.time()) > 0 and not self._woken:
-            await self._nap(min(left, self.settings.poll_min))
-            if not self._woken and self._others_wrote():
-                break
-        self._woken = False
-
-    def _others_wrote(self) -> bool:
-        """Another process has written since the last look at this."""
-        version = self.store.version()
-        if version != self._version:
-            self._version = version
-            self._foreign = True
-        return self._foreign
-
-    async def _nap(self, seconds: float) -> None:
-        nap = self._napping = self.loop.create_future()
-        timer = self.loop.call_later(seconds, _end_nap, nap)
-        try:
-            await nap
-        finally:
-            timer.cancel()
-            self._napping = None
+        await self.nap.sleep(span, self.settings.poll_min)
 
     async def look(self) -> bool:
         """One look at the database; True when it found something to do."""
@@ -248,8 +217,7 @@ class Worker:
         ticked = self.tick()
         if not self.trusted():
             return False
-        foreign, self._foreign = self._others_wrote(), False
-        news = await self._news(foreign)
+        news = await self._news(self.nap.others_wrote(forget=True))
         claimed = await self._claim()
         if self.clock.monotonic() >= self._reconcile_at:
             self._reconcile_at = self.clock.monotonic() + round(self.settings.lease / 3 * 1e6)

@@ -1,0 +1,147 @@
+"""Commands on one instance: show, history, explain, signal, pause, resume, cancel, terminate, redrive, archive."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from stepkeel.cli.output import plain, print_json, print_table, say
+from stepkeel.cli.session import Actor, DatabaseOption, JsonOption, ReasonOption, TenantOption, on_engine, read_json
+from stepkeel.engine.result import Entry, Info, Receipt
+from stepkeel.facade import Engine
+
+__all__ = ["add_to"]
+
+
+def add_to(app: App) -> None:
+    for command in (show, history, explain, signal, pause, resume, cancel, terminate, redrive, archive):
+        app.command(command)
+
+
+def show(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> int:
+    """Everything about one instance: status, state, data, timers, signals. Exit code 1 if it has failed."""
+
+    async def work(engine: Engine) -> tuple[Info, Any, Any]:
+        instance = engine.instance(id)
+        info = await instance.get()
+        return info, ([] if info.fault else await instance.timers()), await instance.signals()
+
+    info, timers, signals = on_engine(database, work, tenant)
+    if json:
+        print_json({**plain(info), "timers": timers, "signals": signals})
+    else:
+        hidden = ("data", "open", "failure")
+        rows = [(k, v) for k, v in plain(info).items() if k not in hidden and v not in (None, "", {}, False)]
+        print_table(("field", "value"), rows)
+        if info.failure is not None:
+            say(f"failure: {info.failure.code}: {info.failure.message} (at {info.failure.path})")
+            for undo in info.failure.undo_errors:
+                say(f"  undo failed at {undo.path}: {undo.code}: {undo.message}")
+        data: dict[str, Any] | None = plain(info.data)
+        print_table(("data", "value"), [*(data or {}).items()])
+        if info.open:
+            print_table(("open", "is"), list(info.open.items()))
+        if timers:
+            print_table(("timer", "purpose", "due"), [(t.path, t.purpose, t.due_at) for t in timers])
+        if signals:
+            print_table(("seq", "signal", "status", "reason"), [(s.seq, s.name, s.status, s.reason) for s in signals])
+    return 1 if info.status == "failed" else 0
+
+
+def history(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> None:
+    """What happened to it: every decision with its events and changed fields."""
+    entries: list[Entry] = on_engine(database, lambda engine: engine.history(id), tenant)
+    if json:
+        print_json(entries)
+        return
+    rows: list[tuple[Any, ...]] = []
+    for e in entries:
+        for n, event in enumerate(e.events):
+            detail = " ".join(f"{k}={v}" for k, v in event.detail.items())
+            first = (e.revision, e.at, e.actor or e.worker[-6:]) if n == 0 else ("", "", "")
+            rows.append((*first, event.type, event.path, detail))
+        fields = ", ".join(f"{k[5:]}={plain(v)!r}" for k, v in e.set.items() if k.startswith("data."))
+        if fields:
+            rows.append(("", "", "", "", "", fields))
+    print_table(("rev", "at", "by", "event", "path", "detail"), rows)
+
+
+def explain(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> None:
+    """Why it rests, and what would move it."""
+    found = on_engine(database, lambda engine: engine.explain(id), tenant)
+    print_json(found) if json else say(str(found))
+
+
+def signal(
+    id: str,
+    name: str,
+    payload: str | None = None,
+    /,
+    *,
+    key: Annotated[str | None, Parameter(help="the same key again is the same signal")] = None,
+    wait: Annotated[float | None, Parameter(help="seconds to wait for its fate")] = None,
+    actor: Actor = "",
+    database: DatabaseOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Send a signal by name; PAYLOAD is JSON, or @file. Durable when this returns."""
+    value = read_json(payload, "payload")
+    receipt = on_engine(database, lambda e: e.signal(id, name, value, key=key, wait=wait, actor=actor), tenant)
+    _tell(receipt, json)
+
+
+def _tell(receipt: Receipt, json: bool) -> None:
+    if json:
+        print_json(receipt)
+    else:
+        say(f"{receipt.name}: {receipt.status}" + (f" ({receipt.reason})" if receipt.reason else ""))
+
+
+def pause(
+    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Let nothing further begin; attempts in flight end and are recorded."""
+    _tell(on_engine(database, lambda e: e.pause(id, actor=actor, reason=reason), tenant), json)
+
+
+def resume(
+    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Go on at once, also after it was set aside."""
+    _tell(on_engine(database, lambda e: e.resume(id, actor=actor, reason=reason), tenant), json)
+
+
+def cancel(
+    id: str, /, *, compensate: Annotated[bool, Parameter(negative=(), help="undo what was done")] = False, actor: Actor = "",
+    reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False,
+) -> None:  # fmt: skip
+    """End it as cancelled; nothing is undone unless --compensate."""
+    _tell(on_engine(database, lambda e: e.cancel(id, compensate=compensate, actor=actor, reason=reason), tenant), json)
+
+
+def terminate(
+    id: str, /, *, compensate: Annotated[bool, Parameter(negative=(), help="undo what was done")] = False, actor: Actor = "",
+    reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False,
+) -> None:  # fmt: skip
+    """End it as terminated, also in the midst of another ending."""
+    _tell(on_engine(database, lambda e: e.terminate(id, compensate=compensate, actor=actor, reason=reason), tenant), json)
+
+
+def redrive(
+    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Continue a failed instance from its failed node. From another state: Instance.redrive(from_state=) in Python."""
+    _tell(on_engine(database, lambda e: e.redrive(id, actor=actor, reason=reason), tenant), json)
+
+
+def archive(
+    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Take an ended instance out of the lists; it stays readable."""
+    _tell(on_engine(database, lambda e: e.archive(id, actor=actor, reason=reason), tenant), json)

@@ -1,0 +1,134 @@
+"""Commands on many instances: list, purge, doctor."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from stepkeel.cli.output import plain, print_json, print_table, say
+from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, attributes_of, on_engine, time_of
+from stepkeel.engine.repair import Report
+from stepkeel.facade import Engine
+
+__all__ = ["add_to"]
+
+Many = Annotated[list[str] | None, Parameter(negative=())]
+
+
+def add_to(app: App) -> None:
+    app.command(list_, name="list")
+    app.command(purge)
+    app.command(doctor)
+
+
+def _filters(
+    definition: str | None, version: int | None, status: list[str] | None, state: str | None, correlation_id: str | None,
+    key: str | None, attribute: list[str] | None, times: dict[str, str | None],
+) -> dict[str, Any]:  # fmt: skip
+    found: dict[str, Any] = {
+        "definition": definition,
+        "version": version,
+        "status": status,
+        "state": state,
+        "correlation_id": correlation_id,
+        "key": key,
+        "attributes": attributes_of(attribute) or None,
+    }
+    found |= {name: time_of(text, f"--{name.replace('_', '-')}") for name, text in times.items()}
+    return {k: v for k, v in found.items() if v is not None}
+
+
+def list_(
+    *,
+    definition: str | None = None,
+    version: int | None = None,
+    status: Many = None,
+    state: str | None = None,
+    correlation_id: str | None = None,
+    key: str | None = None,
+    attribute: Annotated[list[str] | None, Parameter(negative=(), help="name=value; several must all hold")] = None,
+    created_from: str | None = None,
+    created_to: str | None = None,
+    updated_from: str | None = None,
+    updated_to: str | None = None,
+    completed_from: str | None = None,
+    completed_to: str | None = None,
+    sort: str = "created",
+    descending: Annotated[bool, Parameter(negative=())] = False,
+    archived: Annotated[bool, Parameter(negative=(), help="those in the archive instead")] = False,
+    limit: int = 50,
+    cursor: Annotated[str | None, Parameter(help="of the page before")] = None,
+    database: DatabaseOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """List instances. Times are ISO 8601, from inclusive, to exclusive."""
+    times = {
+        "created_from": created_from, "created_to": created_to, "updated_from": updated_from, "updated_to": updated_to,
+        "completed_from": completed_from, "completed_to": completed_to,
+    }  # fmt: skip
+    filters = _filters(definition, version, status, state, correlation_id, key, attribute, times)
+    options: dict[str, Any] = {"sort": sort, "descending": descending, "archived": archived, "limit": limit, "cursor": cursor}
+    page = on_engine(database, lambda e: e.list(**options, **filters), tenant)
+    if json:
+        print_json({"items": [plain(i) for i in page.items], "cursor": page.cursor})
+        return
+    rows = [
+        (
+            i.id,
+            f"{i.definition} v{i.version}",
+            i.status + (" (set aside)" if i.fault else ""),
+            i.state,
+            i.key,
+            i.created_at,
+            i.updated_at,
+        )
+        for i in page.items
+    ]
+    print_table(("id", "definition", "status", "state", "key", "created", "updated"), rows)
+    if page.cursor:
+        say(f"more: --cursor {page.cursor}")
+
+
+def purge(
+    *,
+    definition: str | None = None,
+    version: int | None = None,
+    status: Many = None,
+    state: str | None = None,
+    correlation_id: str | None = None,
+    key: str | None = None,
+    completed_from: str | None = None,
+    completed_to: str | None = None,
+    archived: Annotated[bool, Parameter(negative=(), help="those in the archive instead")] = False,
+    database: DatabaseOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Delete ended instances for good. Needs a filter, and never touches a live one."""
+    times = {"completed_from": completed_from, "completed_to": completed_to}
+    filters = _filters(definition, version, status, state, correlation_id, key, None, times)
+    gone = on_engine(database, lambda e: e.purge(archived=archived, **filters), tenant)
+    print_json({"purged": gone}) if json else say(f"purged {gone}")
+
+
+def doctor(
+    *,
+    histories: Annotated[bool, Parameter(negative="--no-histories", help="fold every history too (reads all)")] = True,
+    database: DatabaseOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Check every instance against the invariants. Exit code 1 if any is violated."""
+
+    async def work(engine: Engine) -> Report:
+        return await engine.doctor(histories=histories)
+
+    report = on_engine(database, work)
+    if json:
+        print_json({"checked": report.checked, "violations": report.violations, "findings": report.findings})
+    else:
+        if report.findings:
+            print_table(("kind", "instance", "what"), [(f.kind, f.instance_id, f.text) for f in report.findings])
+        say(str(report))
+    return 0 if report.clean else 1

@@ -1,0 +1,66 @@
+"""Commands without an instance: graph, bench."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from stepkeel.authoring.view import AuthoredDefinition
+from stepkeel.cli.output import print_json, print_table, say
+from stepkeel.cli.session import DatabaseOption, JsonOption
+from stepkeel.config import database_url
+from stepkeel.errors import BadRequest, StepkeelError
+
+__all__ = ["add_to"]
+
+
+def add_to(app: App) -> None:
+    app.command(graph)
+    app.command(bench)
+
+
+def _load(target: str) -> AuthoredDefinition:
+    """The definition of `module:Class`, looked for in the working directory first. Raises BadRequest."""
+    module_name, separator, name = target.partition(":")
+    if not separator or not name:
+        raise BadRequest(f"{target!r} names no workflow", remedy="module:Class, for example shop.orders:OrderApproval")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise BadRequest(f"{module_name} cannot be imported: {error}", remedy="run it where the module lies") from None
+    except StepkeelError:
+        raise
+    found: Any = getattr(module, name, None)
+    definition: Any = getattr(found, "definition", found)
+    if not isinstance(definition, AuthoredDefinition):
+        raise BadRequest(f"{module_name} has no workflow {name}", remedy="a class that derives from Workflow[...]")
+    return definition
+
+
+def graph(target: str, /, *, json: JsonOption = False) -> None:
+    """Print the state diagram of module:Class as Mermaid; --json prints the definition's outline."""
+    definition = _load(target)
+    print_json(definition.outline) if json else say(definition.mermaid())
+
+
+def bench(
+    name: Annotated[str, Parameter(help="order, latency, signal or sleepers")],
+    /,
+    *,
+    instances: int | None = None,
+    concurrency: Annotated[int | None, Parameter(help="instances in flight")] = None,
+    database: DatabaseOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure this machine. The database must be new: everything in it of the bench is verified afterwards."""
+    from stepkeel.cli.bench import run_bench
+
+    result = run_bench(name, database_url(database), instances, concurrency)
+    print_json(result) if json else print_table(("figure", "value"), list(result.items()))
