@@ -9,16 +9,13 @@ import pytest
 
 from stepkeel import (
     Cancel,
-    Chaos,
     Complete,
     Context,
-    Engine,
     Fail,
     ResourceExhausted,
     Retry,
     State,
     Terminate,
-    TransientError,
     TryAgain,
     Wait,
     Workflow,
@@ -27,9 +24,8 @@ from stepkeel import (
     transform,
     wait,
 )
-from stepkeel.errors import NotFinished
 from stepkeel.testing import Harness
-from tests.flows import ChainFlow, Go, Job, WaitFlow, World
+from tests.flows import Go, Job, World
 
 
 async def test_try_again_keeps_its_changes_unless_discarded(harness: Harness) -> None:
@@ -376,45 +372,3 @@ async def test_delay_transform_and_wait_nodes(harness: Harness) -> None:
     job.assert_status("waiting")
     await harness.advance(timedelta(minutes=1))
     job.assert_status("completed")
-
-
-async def test_behaviours_wrap_activities_handlers_and_compensations_with_their_place(url: str) -> None:
-    seen: list[tuple[str, str, int]] = []
-
-    async def watch(invocation, call_next):  # type: ignore[no-untyped-def]
-        seen.append((invocation.activity, invocation.kind, invocation.attempt))
-        return await call_next()
-
-    async with Engine(url, [ChainFlow], {World: World()}, behaviours=[watch]) as engine:
-        job = await engine.start(ChainFlow, Job(note="explode"))
-        assert (await job.wait(10)).status == "failed"
-    assert seen == [
-        ("reserve", "activity", 1),
-        ("charge", "activity", 1),
-        ("ship", "activity", 1),
-        ("undo_charge", "compensation", 1),
-        ("undo_reserve", "compensation", 1),
-    ]
-
-
-async def test_chaos_injects_failures_that_retries_absorb(harness: Harness) -> None:
-    world = World()
-    chaos = Chaos(0.3, seed=7, after=0.5, error=TransientError)
-    mine = Harness(services={World: world}, behaviours=[chaos])
-    jobs = [await mine.start(ChainFlow, Job()) for _ in range(30)]
-    await mine.advance(timedelta(hours=1))
-    for job in jobs:
-        assert job.info.status in ("completed", "failed")
-    assert chaos.injected > 5
-    assert (await mine.doctor()).clean
-    await mine.close()
-
-
-async def test_run_executes_inline_and_raises_not_finished_if_it_has_to_wait(url: str) -> None:
-    async with Engine(url, [ChainFlow, WaitFlow], {World: World()}, worker=False) as engine:
-        result = await engine.run(ChainFlow, Job())
-        assert result.status == "completed"
-        assert result.data.log == ["reserve", "charge", "ship"]
-        with pytest.raises(NotFinished) as caught:
-            await engine.run(WaitFlow, Job())
-        assert (await engine.get(caught.value.instance_id)).status == "waiting"

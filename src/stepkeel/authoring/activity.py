@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ __all__ = ["Call", "activity", "activity_of", "read_call"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__stepkeel_activity__"
+_NAMES = "__stepkeel_names__"
 
 
 @overload
@@ -66,7 +68,11 @@ def activity(
     if compensate_when not in ("done", "started"):
         raise BadRequest(f"activity(compensate_when={compensate_when!r})", remedy="done or started")
 
+    names = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
+
     def mark(found: Any) -> Any:
+        if "<locals>" in getattr(found, "__qualname__", ""):
+            setattr(found, _NAMES, dict(names))  # types that were declared in the same function
         record = Activity(
             name=name or _name_of(found),
             target=found,
@@ -115,13 +121,14 @@ def read_call(target: Callable[..., Any]) -> Call:
     """Read the signature of an activity. Raises DefinitionError naming the parameter that cannot be understood."""
     construct: tuple[tuple[str, Any], ...] | None = None
     called: Any = target
+    names: dict[str, Any] | None = getattr(target, "__dict__", {}).get(_NAMES)
     if inspect.isclass(target):
         if "__call__" not in dir(target) or not inspect.isfunction(getattr(target, "__call__", None)):  # noqa: B004
             raise DefinitionError(f"{target.__name__} has no __call__", remedy="an activity class does its work in __call__")
         called = target.__call__
         own_init = target.__init__ is not object.__init__
-        construct = tuple(_parameters(target.__init__, target.__name__)[1:]) if own_init else ()
-    parameters = _parameters(called, getattr(target, "__name__", str(target)))
+        construct = tuple(_parameters(target.__init__, target.__name__, names)[1:]) if own_init else ()
+    parameters = _parameters(called, getattr(target, "__name__", str(target)), names)
     if inspect.isclass(target):
         parameters = parameters[1:]
     if not parameters:
@@ -143,10 +150,10 @@ def read_call(target: Callable[..., Any]) -> Call:
     return Call(data, input, tuple(rest), construct, inspect.iscoroutinefunction(called))
 
 
-def _parameters(function: Any, name: str) -> list[tuple[str, Any]]:
+def _parameters(function: Any, name: str, names: dict[str, Any] | None) -> list[tuple[str, Any]]:
     """Required parameters and their resolved types; those with a default are the author's own."""
     try:
-        hints = get_type_hints(function, include_extras=True)
+        hints = get_type_hints(function, localns=names, include_extras=True)
     except NameError as error:
         raise DefinitionError(
             f"{name}: a type cannot be resolved: {error}", remedy="import it at run time, not only under TYPE_CHECKING"

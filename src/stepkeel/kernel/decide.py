@@ -59,8 +59,8 @@ def decide(
     """
     kind = type(input)
     verdict_ = verdict(snapshot, kind)
-    if verdict_ == "drop":
-        return Decision(snapshot)
+    if verdict_ == "drop" or (verdict_ == "keep" and kind is inputs.SignalArrived):
+        return Decision(snapshot)  # a kept signal stays in the inbox until the instance can judge it
     if verdict_ in _REFUSAL:
         asked = kind.__name__.lower()
         return Decision(

@@ -122,8 +122,8 @@ class Resident:
         if request:
             status: Any = "rejected" if decision.refused else "processed"
             group.settled.append(Settled(request, status, decision.message, snapshot.at))
-        if not decision.refused:
-            self._parked = None
+        if snapshot is not was or decision.effects:
+            self._parked = None  # else nothing was decided: what is about to be sent still holds
         for effect in decision.effects:
             if isinstance(effect, SettleSignal):
                 group.settled.append(Settled(effect.seq, effect.status, effect.reason, snapshot.at))

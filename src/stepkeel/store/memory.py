@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from stepkeel.clock import Clock, SystemClock
+from stepkeel.errors import DataInvalid
 from stepkeel.model.commit import (
     Answer,
     Batch,
@@ -165,12 +166,29 @@ class MemoryStore:
 
     async def commit(self, batch: Batch) -> Answer:
         with self._lock:
+            self._check(batch)
             self._version += 1
             return Answer(
                 tuple(self._start(s) for s in batch.starts),
                 tuple(self._commit(c) for c in batch.commits),
                 tuple(self._deliver(d) for d in batch.deliveries),
             )
+
+    def _check(self, batch: Batch) -> None:
+        """What a database refuses by its constraints, before anything is applied."""
+        for start in batch.starts:
+            if start.owner and start.step.wake_at is not None and not start.step.release:
+                raise DataInvalid("the database refused the data: owner and wake_at are never both set")
+        for commit in batch.commits:
+            known = {h.revision for h in self._history.get(commit.id, ())}
+            if any(h.revision in known for h in commit.step.history) and self._matching_row(commit) is not None:
+                raise DataInvalid("the database refused the data: an entry of history exists already")
+
+    def _matching_row(self, commit: Commit) -> Row | None:
+        row = self._rows.get(commit.id)
+        if row is None or row.archived or (row.owner, row.epoch, row.revision) != (commit.owner, commit.epoch, commit.revision):
+            return None
+        return row
 
     def _start(self, start: Start) -> str:
         row, step = start.row, start.step
@@ -190,8 +208,8 @@ class MemoryStore:
         return start.id
 
     def _commit(self, commit: Commit) -> bool:
-        row = self._rows.get(commit.id)
-        if row is None or row.archived or (row.owner, row.epoch, row.revision) != (commit.owner, commit.epoch, commit.revision):
+        row = self._matching_row(commit)
+        if row is None:
             return False
         step = commit.step
         changed = self._put(

@@ -143,10 +143,9 @@ class SqliteStore:
                 due = self._read_from.all(self._sql["due"], (*place, max(limit, 1)))
                 if due:
                     found.setdefault(priority, []).extend((at, i) for i, at in due)
-                else:
-                    ahead = self._read_from.all(self._sql["next_wake"], place)[0][0]
-                    if ahead is not None:
-                        soonest.append(ahead)
+                ahead = self._read_from.all(self._sql["next_wake"], place)[0][0]
+                if ahead is not None:
+                    soonest.append(ahead)
         if not found:
             return Claims(now, (), min(soonest, default=None))
         room = shares({p: len(r) for p, r in found.items()}, limit)

@@ -1,0 +1,161 @@
+"""The command line as a person and a script see it: output, JSON, exit codes, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepkeel import Engine
+from stepkeel.cli.main import main
+from tests.flows import ChainFlow, Job, OrderFlow, WaitFlow, World
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'cli.db'}"
+
+
+@pytest.fixture
+def run(url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("STEPKEEL_DATABASE", url)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def fill(url: str) -> dict[str, str]:
+    """One waiting, one completed, one failed instance; their ids."""
+    import asyncio
+
+    async def work() -> dict[str, str]:
+        async with Engine(url, [WaitFlow, ChainFlow, OrderFlow], {World: World()}) as engine:
+            waiting = await engine.start(WaitFlow, Job("w"), key="w", attributes={"region": "north"})
+            done = await engine.start(ChainFlow, Job("d"))
+            failed = await engine.start(ChainFlow, Job("f", note="explode"))
+            await waiting.wait(10, state="ready")
+            await done.wait(10)
+            await failed.wait(10)
+            return {"waiting": waiting.id, "done": done.id, "failed": failed.id}
+
+    return asyncio.run(work())
+
+
+def test_looking_at_instances(run: Run, url: str) -> None:
+    ids = fill(url)
+    code, out, _ = run("list", "--json")
+    assert code == 0
+    assert [i["status"] for i in json.loads(out)["items"]] == ["waiting", "completed", "failed"]
+    code, out, _ = run("list", "--status", "waiting", "--attribute", "region=north")
+    assert ids["waiting"] in out
+    assert ids["done"] not in out
+    code, out, _ = run("show", ids["waiting"])
+    assert code == 0
+    assert "WaitFlow" in out
+    code, out, _ = run("show", ids["failed"], "--json")
+    assert code == 1, "the instance failed"
+    assert json.loads(out)["failure"]["code"] == "ValueError"
+    code, out, _ = run("history", ids["done"])
+    assert "activity_completed" in out
+    assert "work/reserve" in out
+    assert json.loads(run("history", ids["done"], "--json")[1])[0]["events"][0]["type"] == "created"
+    code, out, _ = run("explain", ids["waiting"])
+    assert "WaitFlow version 1 is not known to this program" in out
+
+
+def test_acting_on_instances_without_their_code(run: Run, url: str) -> None:
+    ids = fill(url)
+    assert run("pause", ids["waiting"], "--actor", "ann", "--reason", "audit")[0] == 0
+    assert json.loads(run("show", ids["waiting"], "--json")[1])["status"] == "paused"
+    assert "paused by ann" in run("explain", ids["waiting"])[1]
+    assert run("resume", ids["waiting"])[0] == 0
+    code, out, _ = run("signal", ids["waiting"], "Go", '{"note": "from the shell"}', "--key", "k", "--json")
+    assert (code, json.loads(out)["status"]) == (0, "pending")
+    code, _, err = run("signal", ids["waiting"], "Go", '{"nte": 1}')
+    assert (code, "no field nte" in err) == (2, True)
+    code, _, err = run("signal", ids["waiting"], "Gone")
+    assert (code, "did you mean Go?" in err) == (2, True)
+    code, _, err = run("signal", ids["waiting"], "Go", "{note")
+    assert (code, "no JSON" in err) == (2, True)
+    assert run("redrive", ids["failed"])[0] == 4, "something was undone"
+    assert run("cancel", ids["waiting"], "--reason", "no more")[0] == 0
+    assert json.loads(run("show", ids["waiting"], "--json")[1])["status"] == "cancelled"
+    assert run("archive", ids["waiting"])[0] == 0
+    assert run("terminate", ids["done"])[0] == 4
+    assert run("purge", "--status", "completed")[1].strip() == "purged 1"
+    assert run("purge", "--archived", "--definition", "WaitFlow")[1].strip() == "purged 1"
+    assert run("doctor")[0] == 0
+
+
+def test_exit_codes_and_one_line_errors(run: Run, url: str, tmp_path: Path) -> None:
+    fill(url)
+    for code, arguments in (
+        (2, ["purge"]),
+        (2, ["list", "--status", "asleep"]),
+        (2, ["list", "--created-from", "yesterday"]),
+        (2, ["lst"]),
+        (2, ["show"]),
+        (3, ["show", "nothing"]),
+        (3, ["cancel", "nothing"]),
+        (5, ["list", "--database", f"sqlite:///{tmp_path / 'missing.db'}"]),
+        (5, ["list", "--database", f"sqlite:///{Path(__file__)}"]),
+        (2, ["list", "--database", "nonsense"]),
+        (2, ["graph", "nowhere:Nothing"]),
+        (2, ["graph", "tests.flows:World"]),
+        (2, ["bench", "nothing"]),
+    ):
+        got, out, err = run(*arguments)
+        assert got == code, (arguments, out, err)
+        assert "Traceback" not in out + err
+    _, _, err = run("show", "nothing", "--json")
+    assert json.loads(err)["code"] == "not_found"
+
+
+def test_no_database_named_is_a_usage_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STEPKEEL_DATABASE")
+    code, _, err = run("list")
+    assert (code, "which database?" in err) == (2, True)
+
+
+def test_doctor_tells_violations_by_exit_code(run: Run, url: str) -> None:
+    import apsw
+
+    ids = fill(url)
+    db = apsw.Connection(url.removeprefix("sqlite:///"))
+    db.execute("update instances set wake_at = null, inbox = 5 where id = ?", (ids["waiting"],))
+    db.execute("delete from history where instance_id = ? and revision = 2", (ids["done"],))
+    db.close()
+    code, out, _ = run("doctor", "--json")
+    found = {f["kind"] for f in json.loads(out)["findings"] if f["violation"]}
+    assert code == 1
+    assert {"unread_inbox", "fold_matches", "times_increase"} <= found
+
+
+def test_graph_prints_mermaid(run: Run) -> None:
+    code, out, _ = run("graph", "tests.flows:OrderFlow")
+    assert code == 0
+    assert out.startswith("stateDiagram-v2")
+    assert json.loads(run("graph", "tests.flows:OrderFlow", "--json")[1])["initial"] == "begin"
+
+
+@pytest.mark.parametrize("name", ["order", "latency", "signal", "sleepers"])
+def test_bench_verifies_and_prints_one_json_object(name: str, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "stepkeel"), "bench", name, "--database", f"sqlite:///{tmp_path / 'b.db'}"]
+    done = subprocess.run([*command, "--instances", "60", "--json"], capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert (result["bench"], result["store"], result["instances"]) == (name, "sqlite", 60)
+    again = subprocess.run([*command, "--instances", "60", "--json"], capture_output=True, text=True, check=False)
+    if name in ("order", "latency", "signal"):
+        assert again.returncode != 0, "a database that holds an earlier run is refused"
+        assert "use a new database" in again.stderr

@@ -1,0 +1,109 @@
+"""Every table is walked: each status x input is answered or refused; terminal states have no exits."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+
+from stepkeel.kernel.decide import decide
+from stepkeel.kernel.gate import COLUMNS, GATE, column
+from stepkeel.model import input as inputs
+from stepkeel.model.event import EVENTS
+from stepkeel.model.snapshot import STATUSES, TERMINAL, EndingStage, Failure, Frame, Pause, Snapshot
+from tests.flows import ChainFlow, Job
+
+DEFINITION = ChainFlow.definition
+DATA = msgspec.Raw(DEFINITION.data.encode(Job()))
+INPUTS: dict[type, inputs.Input] = {
+    inputs.Claimed: inputs.Claimed(),
+    inputs.AttemptEnded: inputs.AttemptEnded("work/reserve", 1, "done"),
+    inputs.AttemptDeferred: inputs.AttemptDeferred("work/reserve", 1, "busy", 5),
+    inputs.StepRecorded: inputs.StepRecorded("work/reserve", 1, "s", msgspec.Raw(b"1")),
+    inputs.Heartbeat: inputs.Heartbeat("work/reserve", 1, msgspec.Raw(b"1")),
+    inputs.SignalArrived: inputs.SignalArrived(),
+    inputs.Tick: inputs.Tick(),
+    inputs.Pause: inputs.Pause("ann"),
+    inputs.Resume: inputs.Resume("ann"),
+    inputs.Cancel: inputs.Cancel("ann"),
+    inputs.Terminate: inputs.Terminate("ann"),
+    inputs.Redrive: inputs.Redrive("ann"),
+    inputs.Archive: inputs.Archive("ann"),
+}
+
+
+def snapshot(place: str) -> Snapshot:
+    """An instance in each column of the table."""
+    base = Snapshot(
+        "i", "default", "ChainFlow", 1, str(DEFINITION.fingerprint), "running", DATA, 5, 1_000, state="work", visits={"work": 1}
+    )
+    flying = {"work/reserve": Frame()}
+    replace = msgspec.structs.replace
+    return {
+        "created": replace(base, status="created", state="", visits={}),
+        "active": replace(base, open=flying),
+        "ending": replace(base, open={"work/reserve": Frame(run="stopping")}, ending=EndingStage("cancelled")),
+        "paused": replace(base, status="paused", open=flying, pause=Pause()),
+        "failed": replace(base, status="failed", failure=Failure("x", open={"work/reserve": Frame(run="failed")})),
+        "ended": replace(base, status="completed"),
+    }[place]
+
+
+def test_every_input_has_a_row_and_every_row_an_answer_for_every_column() -> None:
+    kinds = {
+        k
+        for k in vars(inputs).values()
+        if isinstance(k, type) and issubclass(k, msgspec.Struct) and k.__module__ == inputs.__name__
+    }
+    assert set(GATE) == kinds - {inputs.Started, inputs.Signal} == set(INPUTS)
+    assert all(len(row) == len(COLUMNS) for row in GATE.values())
+
+
+def test_every_status_has_its_column() -> None:
+    for status in STATUSES:
+        made = msgspec.structs.replace(snapshot("active"), status=status)
+        assert 0 <= column(made) < len(COLUMNS)
+    assert {COLUMNS[column(snapshot(c))] for c in COLUMNS} == set(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"), list(itertools.product(COLUMNS, GATE)), ids=lambda v: v if isinstance(v, str) else v.__name__
+)
+def test_the_decision_follows_the_table(place: str, kind: type) -> None:
+    before = snapshot(place)
+    raw = msgspec.json.encode(before)
+    decision = decide(DEFINITION, before, INPUTS[kind], 2_000, 1)
+    verdict = GATE[kind][COLUMNS.index(place)]
+    assert msgspec.json.encode(before) == raw, "a decision changes none of its arguments"
+    assert all(e.type in EVENTS for e in decision.events)
+    if verdict == "drop":
+        assert decision.snapshot is before
+        assert not decision.effects
+    elif verdict in ("E", "I"):
+        assert decision.refused == {"E": "instance_ended", "I": "invalid_transition"}[verdict]
+        assert decision.message
+        assert decision.snapshot is before
+    else:
+        assert not decision.refused
+    if verdict == "keep":
+        assert not [e for e in decision.effects if type(e).__name__ == "RunAttempt"], "recorded or left pending, moves nothing"
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL - {"failed"}))
+@pytest.mark.parametrize("kind", list(INPUTS), ids=lambda k: k.__name__)
+def test_terminal_states_have_no_exits(status: str, kind: type) -> None:
+    before = msgspec.structs.replace(snapshot("ended"), status=status)
+    assert decide(DEFINITION, before, INPUTS[kind], 2_000, 1).snapshot.status == status
+
+
+@pytest.mark.parametrize("kind", list(INPUTS), ids=lambda k: k.__name__)
+def test_failed_is_left_by_redrive_alone(kind: type) -> None:
+    after = decide(DEFINITION, snapshot("failed"), INPUTS[kind], 2_000, 1).snapshot.status
+    assert (after == "failed") is (kind is not inputs.Redrive)
+
+
+def test_stale_results_are_dropped() -> None:
+    before = snapshot("active")
+    for path, attempt in (("work/charge", 1), ("work/reserve", 2), ("nowhere", 1)):
+        assert decide(DEFINITION, before, inputs.AttemptEnded(path, attempt, "done"), 2_000, 1).snapshot is before
