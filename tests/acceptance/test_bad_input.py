@@ -106,7 +106,7 @@ async def test_files_that_are_not_ours_are_refused_and_left_alone(tmp_path: Path
     before = other.read_bytes()
     with pytest.raises(DatabaseInvalid, match="no SQLite database"):
         await Engine(f"sqlite:///{text}").open()
-    with pytest.raises(DatabaseInvalid, match="another program.*theirs"):
+    with pytest.raises(DatabaseInvalid, match=r"another program.*theirs"):
         await Engine(f"sqlite:///{other}").open()
     assert text.read_text().startswith("this is no database")
     db = apsw.Connection(str(other))

@@ -296,3 +296,17 @@ async def test_instances_waiting_for_a_month_cost_the_worker_no_memory(url: str)
         looks = worker.looks
         await asyncio.sleep(0.5)
         assert worker.looks - looks <= 20, "no timer is near, so it hardly looks"
+
+
+async def test_a_shutdown_lets_attempts_finish_and_begins_nothing_new(url: str) -> None:
+    world = World()
+    gate = world.gate("reserve")
+    async with Engine(url, [ChainFlow], {World: world}, settings=FAST) as first:
+        job = await first.start(ChainFlow, Job())
+        await world.entered["reserve"].wait()
+        asyncio.get_running_loop().call_later(0.1, gate.set)
+    assert world.order == ["reserve"], "it was let finish, and charge was not begun"
+    async with Engine(url, [ChainFlow], {World: world}, settings=FAST) as second:
+        result = await second.wait(job.id, 10)
+        assert result.status == "completed"
+        assert set(world.effects.values()) == {1}

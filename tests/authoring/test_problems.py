@@ -142,7 +142,7 @@ def test_a_built_workflow_is_sealed_cannot_be_instantiated_and_not_subclassed() 
 
     with pytest.raises(DefinitionError, match="is built"):
         Flow.a.to(Flow.z)
-    with pytest.raises(TypeError, match="engine.start"):
+    with pytest.raises(TypeError, match=r"engine\.start"):
         Flow()
     with pytest.raises(DefinitionError, match="no subclasses"):
 

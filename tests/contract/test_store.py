@@ -55,7 +55,7 @@ async def worker(store: Store, id: str, lease: int = 5_000_000) -> None:
 
 
 def commit(id: str, owner: str | None, epoch: int, revision: int, next_step: Step) -> Batch:
-    return Batch(commits=(Commit(id, owner, epoch, revision, next_step),))
+    return Batch(commits=(Commit(id, "default", owner, epoch, revision, next_step),))
 
 
 def signal(id: str, name: str = "Go", key: str = "k", kind: str = "signal", limit: int = 10_000) -> Batch:
@@ -94,7 +94,7 @@ async def test_one_bad_row_of_a_batch_does_not_harm_the_others(store: Store) -> 
     await worker(store, "w")
     for id in "abc":
         await begin(store, id, owner="w")
-    rows = tuple(Commit(i, "w", 9 if i == "b" else 1, 1, step(2)) for i in "abc")
+    rows = tuple(Commit(i, "default", "w", 9 if i == "b" else 1, 1, step(2)) for i in "abc")
     assert (await store.commit(Batch(commits=rows))).commits == (True, False, True)
     assert [(await store.load([i]))[i].revision for i in "abc"] == [2, 1, 2]
 
@@ -105,7 +105,7 @@ async def test_content_that_is_refused_applies_nothing(store: Store) -> None:
         await begin(store, id, owner="w")
     bad = step(2, history=(HistoryRow(1, 1, "", "", b"", b""),))  # an entry of history that exists already
     with pytest.raises(DataInvalid):
-        await store.commit(Batch(commits=(Commit("a", "w", 1, 1, step(2)), Commit("b", "w", 1, 1, bad))))
+        await store.commit(Batch(commits=(Commit("a", "default", "w", 1, 1, step(2)), Commit("b", "default", "w", 1, 1, bad))))
     assert [(await store.load([i]))[i].revision for i in "ab"] == [1, 1]
 
 

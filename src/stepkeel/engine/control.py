@@ -77,7 +77,7 @@ async def _on_ended(core: Core, row: Row, request: inputs.Control, name: str) ->
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
         release=not archive, wake_at=None if archive else now, ended=archive, archive=archive,
     )  # fmt: skip
-    answer = await core.store.commit(Batch(commits=(Commit(row.id, None, row.epoch, row.revision, step),)))
+    answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
     return _done(core, row, name) if answer.commits[0] else None
 
 
@@ -101,7 +101,7 @@ async def _on_unowned(core: Core, row: Row, request: inputs.Control, name: str) 
     except BaseException:
         await core.store.give_back(owner, {row.id: claimed.epoch})
         raise
-    answer = await core.store.commit(Batch(commits=(Commit(row.id, owner, claimed.epoch, claimed.revision, step),)))
+    answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, owner, claimed.epoch, claimed.revision, step),)))
     return _done(core, row, name) if answer.commits[0] else None
 
 

@@ -93,6 +93,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     """A step of one instance, fenced by who owns it and by the revision it was decided on."""
 
     id: str
+    tenant: str
     owner: str | None
     epoch: int
     revision: int

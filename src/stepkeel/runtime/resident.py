@@ -210,7 +210,7 @@ class Resident:
         group.revision = snapshot.revision
         self._sent, self._next, self._parked = group, _Group(), None
         self.releasing = step.release
-        commit = Commit(self.id, self.worker.id, self.epoch, self.revision, step)
+        commit = Commit(self.id, snapshot.tenant, self.worker.id, self.epoch, self.revision, step)
         self.worker.committer.commit(commit, self._committed)
 
     def _committed(self, answer: Any) -> None:
@@ -251,8 +251,14 @@ class Resident:
 
     def _run(self, effect: RunAttempt) -> None:
         frame = self.snapshot.open.get(effect.path)
-        if frame is None or frame.attempt != effect.attempt or frame.run not in ("flying", "stopping"):
+        if frame is None or frame.attempt != effect.attempt or frame.run not in ("flying", "stopping") or self.dropped:
             return  # decided otherwise since
+        if self.worker.stopping:
+            self.loop.call_soon(self.feed, inputs.AttemptDeferred(effect.path, effect.attempt, "the worker shuts down"))
+            return
+        if not self.worker.trusted():
+            self.loop.call_later(0.05, self._run, effect)  # the lease is renewed, or this instance is dropped
+            return
         self.worker.attempts_started += 1
         self._attempts[effect.path] = Attempt(self.worker.executor, self, effect.path, effect.attempt)
 
@@ -272,7 +278,9 @@ class Resident:
             return  # once its answer is here: the fence has to be known
         self._stop_attempts()
         self.releasing = True
-        self.worker.set_aside(self.id, self.epoch, self.revision, fault, self.seen, lambda _: self.worker.released(self))
+        self.worker.set_aside(
+            self.id, self.snapshot.tenant, self.epoch, self.revision, fault, self.seen, lambda _: self.worker.released(self)
+        )
 
     def drop(self) -> None:
         """Forget it: it is another's, or nobody's. Attempts are stopped, their results are worth nothing."""

@@ -82,6 +82,7 @@ class Worker:
         self.attempts_started = 0
         self.looks = 0
         self.claiming = True
+        self.stopping = False
         self.watch = watch
         self._wanted: Sequence[Wanted] = tuple(Wanted(n, v) for n, v in definitions)
         self._anchor = (0, 0)
@@ -121,18 +122,18 @@ class Worker:
         self._task = self.loop.create_task(self._run())
 
     async def stop(self) -> None:
-        """Finish or hand back: claims stop, attempts may end within `grace`, the rest is put back, the row goes last."""
+        """Finish or hand back: nothing new begins, attempts may end within `grace`, the rest is put back, the row goes last."""
         self.claiming = False
+        self.stopping = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        deadline = self.loop.time() + self.settings.grace
+        await self._until_empty(self.settings.grace)
         for resident in list(self.residents.values()):
             for attempt in resident.attempts:
                 attempt.stop(defer=True)
-        while self.residents and self.loop.time() < deadline and self.trusted():
-            await asyncio.sleep(0.005)
+        await self._until_empty(min(self.settings.grace, 1.0))
         if not self.trusted():
             self.committer.drop_commits()  # nothing of ours may be sent any more; others take over
         await self.committer.drain()
@@ -142,6 +143,11 @@ class Worker:
         if left:
             await self.store.give_back(self.id, left)
         await self.store.remove_worker(self.id)
+
+    async def _until_empty(self, seconds: float) -> None:
+        deadline = self.loop.time() + seconds
+        while self.residents and self.loop.time() < deadline and self.trusted():
+            await asyncio.sleep(0.005)
 
     # -- trust
 
@@ -209,7 +215,8 @@ class Worker:
         if due:
             # At least a moment: a row that somebody else is about to claim would be looked at without end.
             span = min(span, max(0.001, (min(due) - self.now()) / 1e6))
-        await self.nap.sleep(span, self.settings.poll_min)
+        # The longer nothing came, the less often others' commits are asked for: 20 ms at first, 50 ms at last.
+        await self.nap.sleep(span, min(0.05, max(self.settings.poll_min, self._pause / 20)))
 
     async def look(self) -> bool:
         """One look at the database; True when it found something to do."""
@@ -306,15 +313,17 @@ class Worker:
 
     def _set_row_aside(self, row: Row, fault: str) -> None:
         _log.error("instance %s is set aside: %s", row.id, fault)
-        self.set_aside(row.id, row.epoch, row.revision, fault, row.seen, lambda _: None)
+        self.set_aside(row.id, row.tenant, row.epoch, row.revision, fault, row.seen, lambda _: None)
 
-    def set_aside(self, instance_id: str, epoch: int, revision: int, fault: str, seen: int, told: Callable[[Any], None]) -> None:
+    def set_aside(
+        self, instance_id: str, tenant: str, epoch: int, revision: int, fault: str, seen: int, told: Callable[[Any], None]
+    ) -> None:
         """Commit the fault: status paused, snapshot as it is."""
         now = self.now()
         event = encode((Event("set_aside", "", {"fault": fault}),))
         entry = HistoryRow(revision + 1, now, "", self.id, event, b"{}")
         step = Step("paused", "", "", revision + 1, None, now, seen, (entry,), (), True, None, False, fault)
-        self.committer.commit(Commit(instance_id, self.id, epoch, revision, step), told)
+        self.committer.commit(Commit(instance_id, tenant, self.id, epoch, revision, step), told)
 
     async def _reconcile(self) -> None:
         """Give back rows that name us, that we held at neither of two looks, and that no request of ours is about."""

@@ -70,7 +70,7 @@ class Connection:
             self.db.set_busy_handler(self._wait)
             self.db.pragma("journal_mode", "wal")
             self.db.pragma("synchronous", "full")
-            self.db.pragma("cache_size", -65536)
+            self.db.pragma("cache_size", -16384)
             self.db.pragma("wal_autocheckpoint", 4000)
         except apsw.Error as error:
             raise translate(error, url) from None

@@ -84,7 +84,7 @@ values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, null, ?, ?, ?, ?, ?)
 on conflict (id) do nothing;
 
 -- name: history_add
-insert into history (instance_id, revision, at, actor, worker, events, changes) values (?, ?, ?, ?, ?, ?, ?);
+insert into history (instance_id, revision, tenant, at, actor, worker, events, changes) values (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: step
 -- The commonest: nothing that stands in an index changes.

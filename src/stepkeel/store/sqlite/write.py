@@ -74,12 +74,14 @@ class Writer:
             ),
         )
         if db.changes():
-            self._history(start.id, step)
+            self._history(start.id, row.tenant, step)
         return start.id
 
-    def _history(self, instance_id: str, step: Step) -> None:
+    def _history(self, instance_id: str, tenant: str, step: Step) -> None:
         for h in step.history:
-            self._db.execute(self._sql["history_add"], (instance_id, h.revision, h.at, h.actor, h.worker, h.events, h.changes))
+            self._db.execute(
+                self._sql["history_add"], (instance_id, h.revision, tenant, h.at, h.actor, h.worker, h.events, h.changes)
+            )
 
     # -- commits
 
@@ -98,7 +100,7 @@ class Writer:
             else:
                 steps.append((s.revision, s.snapshot, s.seen, s.at, c.id, c.owner, c.epoch, c.revision))
             for h in s.history:
-                history.append((c.id, h.revision, h.at, h.actor, h.worker, h.events, h.changes))
+                history.append((c.id, h.revision, c.tenant, h.at, h.actor, h.worker, h.events, h.changes))
         db = self._db
         before = db.total_changes()
         for name, rows in (("step", steps), ("move", moves), ("release", releases)):
@@ -124,7 +126,7 @@ class Writer:
         self._db.execute(self._sql["release" if c.step.release else "move"], self._values(c))
         if not self._db.changes():
             return False
-        self._history(c.id, c.step)
+        self._history(c.id, c.tenant, c.step)
         self._aside(c)
         return True
 

@@ -45,6 +45,7 @@ create index instances_correlation on instances (correlation_id) where correlati
 create table history (
     instance_id text not null,
     revision integer not null,
+    tenant text not null,
     at integer not null,
     actor text not null,
     worker text not null,
@@ -111,6 +112,7 @@ create table archive_instances (
 create table archive_history (
     instance_id text not null,
     revision integer not null,
+    tenant text not null,
     at integer not null,
     actor text not null,
     worker text not null,
