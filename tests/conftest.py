@@ -24,3 +24,21 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         facade._shared.pop(tmp_path.name, None)
     else:
         yield f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture(autouse=True)
+def the_doctor_is_clean_after_every_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every engine that a test closes asks every invariant of every instance first."""
+    from stepkeel.facade import Engine
+
+    if request.node.get_closest_marker("corrupts"):
+        return
+    close = Engine.close
+
+    async def examined(self: Engine) -> None:
+        if self._core is not None and self._process is not None:
+            report = await self.doctor()
+            assert report.clean, report.findings
+        await close(self)
+
+    monkeypatch.setattr(Engine, "close", examined)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from stepkeel import Engine
-from stepkeel.errors import Unavailable
+from stepkeel.clock import SystemClock
+from stepkeel.errors import DataInvalid, Unavailable
 from stepkeel.facade import open_store
 from stepkeel.model.commit import Answer, Batch
 from stepkeel.runtime.worker import Worker
@@ -137,7 +138,6 @@ class Lossy:
 @pytest.mark.parametrize("lose", [{n} for n in range(1, 6)] + [{1, 2, 3}, {2, 4, 6}], ids=str)
 async def test_a_lost_commit_answer_strands_nothing_and_doubles_nothing(url: str, lose: set[int]) -> None:
     world = World()
-    from stepkeel.clock import SystemClock
 
     store: Any = Lossy(open_store(url, SystemClock()), lose, {5})
     async with Engine(url, [OrderFlow], {World: world}, store=store, settings=FAST) as engine:
@@ -310,3 +310,70 @@ async def test_a_shutdown_lets_attempts_finish_and_begins_nothing_new(url: str) 
         result = await second.wait(job.id, 10)
         assert result.status == "completed"
         assert set(world.effects.values()) == {1}
+
+
+async def test_a_kernel_error_sets_one_instance_aside_and_harms_no_other(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stepkeel.runtime import resident
+
+    broken: set[str] = set()
+    real = resident.decide
+
+    def decide(definition: Any, snapshot: Any, *rest: Any) -> Any:
+        if snapshot.id in broken:
+            raise RuntimeError("a bug in a rule")
+        return real(definition, snapshot, *rest)
+
+    monkeypatch.setattr(resident, "decide", decide)
+    async with Engine(url, [WaitFlow], settings=FAST) as engine:
+        jobs = await engine.start_many(WaitFlow, [Job(str(n)) for n in range(4)])
+        for job in jobs:
+            await job.wait(10, state=WaitFlow.ready)
+        broken.add(jobs[1].id)
+        for job in jobs:
+            await job.signal(Go())
+        for n in (0, 2, 3):
+            assert (await jobs[n].wait(10)).status == "completed"
+        async with asyncio.timeout(10):
+            while (await jobs[1].get()).fault is None:
+                await asyncio.sleep(0.01)
+        assert "a bug in a rule" in ((await jobs[1].get()).fault or "")
+        broken.clear()
+        await jobs[1].resume()
+        assert (await jobs[1].wait(10)).status == "completed", "the signal was kept"
+
+
+class Picky:
+    """A store that refuses the content of one instance's commits, whatever batch they are in."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.refused = ""
+        self.batches = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def commit(self, batch: Batch) -> Answer:
+        self.batches += 1
+        if any(c.id == self.refused and c.step.fault is None for c in batch.commits):
+            raise DataInvalid("the database refused the data: constraint failed")
+        return await self._store.commit(batch)
+
+
+async def test_content_that_is_refused_stands_alone_and_only_its_instance_is_set_aside(url: str) -> None:
+    store: Any = Picky(open_store(url, SystemClock()))
+    world = World()
+    gate = world.gate("charge")
+    async with Engine(url, [ChainFlow], {World: world}, store=store, settings=FAST) as engine:
+        jobs = await engine.start_many(ChainFlow, [Job(str(n)) for n in range(9)])
+        await world.entered["charge"].wait()
+        store.refused = jobs[4].id
+        gate.set()
+        for n, job in enumerate(jobs):
+            if n != 4:
+                assert (await job.wait(10)).status == "completed"
+        async with asyncio.timeout(10):
+            while (await jobs[4].get()).fault is None:
+                await asyncio.sleep(0.01)
+        assert "refused" in ((await jobs[4].get()).fault or "")
+        assert (await engine.doctor()).clean

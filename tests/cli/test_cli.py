@@ -128,6 +128,7 @@ def test_no_database_named_is_a_usage_error(run: Run, monkeypatch: pytest.Monkey
     assert (code, "which database?" in err) == (2, True)
 
 
+@pytest.mark.corrupts
 def test_doctor_tells_violations_by_exit_code(run: Run, url: str) -> None:
     import apsw
 

@@ -59,7 +59,7 @@ def commit(id: str, owner: str | None, epoch: int, revision: int, next_step: Ste
 
 
 def signal(id: str, name: str = "Go", key: str = "k", kind: str = "signal", limit: int = 10_000) -> Batch:
-    return Batch(deliveries=(Delivery(id, kind, name, b"{}", key, "", 1, limit),))  # type: ignore[arg-type]
+    return Batch(deliveries=(Delivery(id, "default", kind, name, b"{}", key, "", 1, limit),))  # type: ignore[arg-type]
 
 
 async def test_a_start_inserts_row_and_history_and_sent_again_changes_nothing(store: Store) -> None:

@@ -99,7 +99,7 @@ async def test_a_file_that_stays_locked_is_unavailable_after_a_deadline(tmp_path
     other = apsw.Connection(str(tmp_path / "s.db"))
     other.execute("begin immediate")
     with pytest.raises(Unavailable, match="locked by another process"):
-        await store.commit(Batch(deliveries=(Delivery("x", "signal", "n", b"{}", "k", "", 1),)))
+        await store.commit(Batch(deliveries=(Delivery("x", "default", "signal", "n", b"{}", "k", "", 1),)))
     other.execute("rollback")
     await store.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from stepkeel.authoring.activity import activity_of
@@ -23,9 +24,19 @@ from stepkeel.model.node import Activity, ActivityNode, Function, Mapper, Node, 
 from stepkeel.model.policy import CompensationPolicy, Unhandled, matcher
 from stepkeel.model.reaction import Move, Reaction, Transition
 
-__all__ = ["build"]
+__all__ = ["Policies", "build"]
 
 _log = logging.getLogger("stepkeel.definition")
+
+
+_HANDLERS = {"on_failure": "on_failure", "on_cancel": "on_cancel", "finally": "finally_"}
+
+
+def _several(given: Any) -> list[Any]:
+    """One item, a sequence of them, or nothing, as a list."""
+    if given is None:
+        return []
+    return list(cast("Sequence[Any]", given)) if isinstance(given, Sequence) else [given]
 
 
 class _Builder:
@@ -138,6 +149,14 @@ class _Builder:
             until_of=self.guard(o.get("until"), place),
         )
 
+    def handler(self, name: str, given: Any) -> tuple[Node, ...]:
+        """A body of the definition's ending."""
+        body = self.body(_several(given), f"!{name}")
+        if any(isinstance(n, WaitNode) and n.signal for n in body):
+            text = "a wait for a signal: an instance that is ending judges none"
+            self.problems.add("bad_handler", f"{self.name} {name}", text, "wait in a state, or for a time")
+        return body
+
     # -- states
 
     def state(self, name: str, written: StateObject[Any]) -> State:
@@ -189,8 +208,6 @@ class _Builder:
         used[base] = used.get(base, 0) + 1
         name = base if used[base] == 1 else f"{base}-{used[base]}"
         self.problems.good_key(name, place)
-        do: Any = o.get("do")
-        items: list[Any] = [] if do is None else list(cast("Sequence[Any]", do)) if isinstance(do, Sequence) else [do]
         span: Any = o.get("span")
         stay = "go_on" if way.trigger == "failure" else "stay"
         where = f"{state}!{name}"
@@ -204,18 +221,28 @@ class _Builder:
             errors=matcher(tuple(o.get("errors", ()))),
             when=self.guard(o.get("when"), where),
             into=self.mapper(o.get("into"), where, kind),
-            do=self.body(items, where, kind),
+            do=self.body(_several(o.get("do")), where, kind),
             interrupt=bool(o.get("interrupt")),
         )
 
 
-def build(
-    cls: type, data: Any, name: str, version: int, unhandled: Unhandled, compensation: CompensationPolicy
-) -> AuthoredDefinition:
+@dataclass(frozen=True)
+class Policies:
+    """The class keywords."""
+
+    version: int
+    unhandled: Unhandled
+    compensation: CompensationPolicy
+    on_failure: Any = None
+    on_cancel: Any = None
+    finally_: Any = None
+
+
+def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefinition:
     """Build the definition of a workflow class. Raises DefinitionError listing every problem."""
     problems = Problems()
     builder = _Builder(cls, data, name, problems)
-    problems.policies(name, version, unhandled, compensation)
+    problems.policies(name, policies.version, policies.unhandled, policies.compensation)
     problems.class_members(cls, name)
     states = {n: builder.state(n, s) for s in builder.written.values() for n in [builder.names[id(s)]]}
     if len(states) != len(builder.written):
@@ -224,22 +251,28 @@ def build(
     if len(initials) > 1:
         problems.add("two_initial", name, f"{' and '.join(initials)} both say initial=True", "one of them")
     initial = initials[0] if initials else next(iter(states), "")
+    handlers = {n: builder.handler(n, getattr(policies, a)) for n, a in _HANDLERS.items()}
     check_definition(problems, name, initial, states)
     problems.raise_if_any(name)
-    outline = outline_of(name, version, builder.data, initial, states, builder.signals, unhandled, compensation)
+    outline = outline_of(
+        name, policies.version, builder.data, initial, states, builder.signals, policies.unhandled, policies.compensation, handlers
+    )
     definition = AuthoredDefinition(
         name=name,
-        version=version,
+        version=policies.version,
         data=builder.data,
         initial=initial,
         states=states,
         signals=builder.signals,
         fingerprint=Fingerprint(outline.shape, _code(builder.codes)),
-        unhandled=unhandled,
-        compensation=compensation,
+        unhandled=policies.unhandled,
+        compensation=policies.compensation,
+        on_failure=handlers["on_failure"],
+        on_cancel=handlers["on_cancel"],
+        finally_=handlers["finally"],
         problems=tuple(problems.found),
         outline=outline.document,
-        **_indexes(states),
+        **_indexes(states, handlers),
     )
     by_name = {builder.names[id(s)]: s for s in builder.written.values()}
     for written in by_name.values():
@@ -253,7 +286,7 @@ def _code(codes: list[tuple[str, str]]) -> str:
     return digest(repr(codes)) if codes else ""
 
 
-def _indexes(states: dict[str, State]) -> Any:
+def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) -> Any:
     """Every node and reaction by its address, every activity by its name."""
     places: dict[str, Place] = {}
     reactions: dict[str, Reaction] = {}
@@ -274,4 +307,6 @@ def _indexes(states: dict[str, State]) -> Any:
         for reaction in state.reactions:
             reactions[f"{name}!{reaction.name}"] = reaction
             add(f"{name}!{reaction.name}", reaction.do)
+    for name, body in handlers.items():
+        add(f"!{name}", body)
     return {"places": places, "reactions": reactions, "activities": activities}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from stepkeel.authoring.build import build
+from stepkeel.authoring.build import Policies, build
+from stepkeel.authoring.node import Item
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.model.policy import CompensationPolicy, Unhandled
 
@@ -20,6 +22,8 @@ class Workflow(Generic[D]):
     version            default 1; several versions may be given to one engine, each instance stays on its own
     unhandled_signals  "reject" (default) or "keep": what becomes of signals nothing takes
     compensation       when an undo fails: "continue_then_fail" (default), "stop_and_fail", "continue_then_terminate"
+    on_failure, on_cancel, finally_   activities and nodes that run, after compensation, when the instance fails; is
+                       cancelled or terminated; or ends in whatever way. One that finally fails makes the instance fail.
     Raises DefinitionError with every problem found, when the class is built. `definition` is the only public attribute.
     """
 
@@ -32,9 +36,13 @@ class Workflow(Generic[D]):
         version: int = 1,
         unhandled_signals: Unhandled = "reject",
         compensation: CompensationPolicy = "continue_then_fail",
+        on_failure: Item[D] | Sequence[Item[D]] | None = None,
+        on_cancel: Item[D] | Sequence[Item[D]] | None = None,
+        finally_: Item[D] | Sequence[Item[D]] | None = None,
     ) -> None:
         super().__init_subclass__()
-        cls.definition = build(cls, _data_type(cls), name or cls.__name__, version, unhandled_signals, compensation)
+        policies = Policies(version, unhandled_signals, compensation, on_failure, on_cancel, finally_)
+        cls.definition = build(cls, _data_type(cls), name or cls.__name__, policies)
 
     def __new__(cls) -> Any:
         raise TypeError(f"{cls.__name__} is a definition and has no instances: engine.start({cls.__name__}, data) starts one")

@@ -107,6 +107,7 @@ def outline_of(
     signals: Mapping[str, SignalType],
     unhandled: str,
     compensation: str,
+    handlers: Mapping[str, tuple[Node, ...]],
 ) -> Outline:
     document: dict[str, Any] = {
         "name": name,
@@ -114,6 +115,7 @@ def outline_of(
         "initial": initial,
         "states": [_state(s) for s in states.values()],
         "policies": {"unhandled_signals": unhandled, "compensation": compensation},
+        "handlers": {n: [_node(b) for b in body] for n, body in handlers.items() if body},
         "keep": {n: s.keep for n, s in signals.items() if s.keep is not None},
     }
     shape = digest(msgspec.json.encode(document, order="deterministic").decode())

@@ -75,7 +75,7 @@ async def _on_ended(core: Core, row: Row, request: inputs.Control, name: str) ->
     s = decision.snapshot
     step = Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
-        release=not archive, wake_at=None if archive else now, ended=archive, archive=archive,
+        release=not archive, wake_at=None if archive else core.store.now(), ended=archive, archive=archive,
     )  # fmt: skip
     answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
     return _done(core, row, name) if answer.commits[0] else None
@@ -92,12 +92,13 @@ async def _on_unowned(core: Core, row: Row, request: inputs.Control, name: str) 
     if row.fault is None:
         # Known before anything is written: a refusal claims nothing.
         _raise(apply_only(snapshot_of(row), request, core.store.now(), 0, _definition(core, row)))
+    handlers = await _runs_handlers(core, row)
     owner = core.ids.id(core.store.now())
     claimed = await core.store.claim_one(row.id, owner)
     if claimed is None:
         return None
     try:
-        step = _resume_fault(core, claimed, request) or _step(core, claimed, request)
+        step = _resume_fault(core, claimed, request) or _step(core, claimed, request, handlers=handlers)
     except BaseException:
         await core.store.give_back(owner, {row.id: claimed.epoch})
         raise
@@ -116,18 +117,24 @@ def _resume_fault(core: Core, row: Row, request: inputs.Control) -> Step | None:
     now = max(core.store.now(), row.updated_at + 1)
     detail = {"reason": request.reason} if request.reason else {}
     entry = HistoryRow(row.revision + 1, now, request.actor, "", encode((Event("resumed", "", detail),)), b"{}")
-    wake = None if status == "paused" else now
+    wake = None if status == "paused" else core.store.now()
     return Step(status, row.state, row.label, row.revision + 1, None, now, row.seen, (entry,), release=True, wake_at=wake)
 
 
-def _step(core: Core, row: Row, request: inputs.Control) -> Step:
+async def _runs_handlers(core: Core, row: Row) -> bool:
+    """Its ending runs bodies of the definition. Not knowing the definition at all counts as yes: a worker decides."""
+    outline = await core.outline(row.definition, row.version)
+    return outline is None or bool(outline.get("handlers"))
+
+
+def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> Step:
     now = max(core.store.now(), row.updated_at + 1)
     snapshot = snapshot_of(row)
-    decision = apply_only(snapshot, request, now, core.ids.seed(), _definition(core, row))
+    decision = apply_only(snapshot, request, now, core.ids.seed(), _definition(core, row), handlers=handlers)
     _raise(decision)
     s = decision.snapshot
     # What is wanted next is the next claim's business: it settles, runs, undoes. A pause rests.
-    wake = None if s.status == "paused" else now
+    wake = None if s.status == "paused" else core.store.now()
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
         release=True, wake_at=wake, ended=s.ended,
@@ -139,7 +146,7 @@ async def _through_inbox(core: Core, row: Row, request: inputs.Control, name: st
     # What is plainly impossible is told at once; the owner judges again when it takes the request.
     _raise(apply_only(snapshot_of(row), request, core.store.now(), 0, _definition(core, row)))
     now = core.store.now()
-    delivery = Delivery(row.id, "control", name, msgspec.json.encode(request), core.ids.id(now), request.actor, now)
+    delivery = Delivery(row.id, row.tenant, "control", name, msgspec.json.encode(request), core.ids.id(now), request.actor, now)
     stored = (await core.store.commit(Batch(deliveries=(delivery,)))).deliveries[0]
     raise_refused(row.id, stored, name)
     if core.host is not None:

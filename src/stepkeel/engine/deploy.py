@@ -32,18 +32,25 @@ OnChange = Literal["refuse", "replace"]
 async def deploy(core: Core, definitions: list[Definition], on_change: OnChange, *, strict: bool) -> None:
     """Raises DefinitionChanged naming definition, version and what differs; nothing is stored then."""
     stored = {(r.name, r.version): r for r in await core.store.definitions()}
-    live = {(m.definition, m.version) for m in await core.store.metrics(None) if m.status not in TERMINAL}
+    live: set[tuple[str, int]] | None = None
     rows: list[DefinitionRow] = []
     for definition in definitions:
         row = _row(definition)
         old = stored.get((row.name, row.version))
         if old is not None and (old.shape, old.code, old.document) == (row.shape, row.code, row.document):
             continue
-        if old is not None and (row.name, row.version) in live and on_change == "refuse":
-            _judge(old, row, strict=strict)
+        if old is not None and on_change == "refuse":
+            live = await _live(core) if live is None else live
+            if (row.name, row.version) in live:
+                _judge(old, row, strict=strict)
         rows.append(row)
     for row in rows:
         await core.store.put_definition(row)
+
+
+async def _live(core: Core) -> set[tuple[str, int]]:
+    """Definitions and versions that instances live on. Counts them all: asked for only when something has changed."""
+    return {(m.definition, m.version) for m in await core.store.metrics(None) if m.status not in TERMINAL}
 
 
 def _row(definition: Definition) -> DefinitionRow:

@@ -45,7 +45,7 @@ async def signal(
     else:
         name, raw = _typed(definition, what, payload)
     now = core.store.now()
-    delivery = Delivery(instance_id, "signal", name, raw, key or core.ids.id(now), actor, now, core.inbox_limit)
+    delivery = Delivery(instance_id, core.tenant, "signal", name, raw, key or core.ids.id(now), actor, now, core.inbox_limit)
     stored = await core.committer.deliver(delivery)
     raise_refused(instance_id, stored, name)
     if core.host is not None:

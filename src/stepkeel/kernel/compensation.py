@@ -26,8 +26,8 @@ def register(draft: Draft, path: str, node: ActivityNode, before: Raw, after: Ra
 
     The entry's number is the revision: at most one activity ends in a decision, and it is never used again.
     """
-    if node.activity.compensate is None:
-        return
+    if node.activity.compensate is None or path.startswith("!"):
+        return  # nothing, or done by the ending itself: nobody undoes that
     old, new = split_fields(before), split_fields(after)
     changed = {k: v for k, v in new.items() if old.get(k) != v}
     draft.undo = (*draft.undo, Undo(draft.revision, path, changed))

@@ -78,10 +78,13 @@ def decide(
     return draft.decision()
 
 
-def apply_only(snapshot: Snapshot, input: inputs.Control, now: int, seed: int, definition: Definition | None) -> Decision:
+def apply_only(
+    snapshot: Snapshot, input: inputs.Control, now: int, seed: int, definition: Definition | None, *, handlers: bool = False
+) -> Decision:
     """Gate and apply of a control request, from the snapshot alone; the next claim settles what follows from it.
 
-    A redrive `from_state` needs the definition; without it the request is refused.
+    A redrive `from_state` needs the definition; without it the request is refused. `handlers`: an ending runs bodies of
+    the definition (where it is not at hand, its outline tells), so it cannot be closed here.
     """
     kind = type(input)
     verdict_ = verdict(snapshot, kind)
@@ -101,7 +104,7 @@ def apply_only(snapshot: Snapshot, input: inputs.Control, now: int, seed: int, d
         return Decision(snapshot, refused="invalid_transition", message=refused)
     if draft.pause is not None:
         draft.status = "paused"
-    elif draft.ending is not None and ending.needs_nobody(draft):
+    elif draft.ending is not None and not handlers and ending.needs_nobody(draft):
         ending.close(draft)
     return draft.decision()
 
@@ -187,7 +190,7 @@ def _terminate(draft: Draft, input: inputs.Terminate) -> None:
     """While an ending is under way: the undo that runs is stopped, the rest is listed as not done."""
     under_way = draft.ending is not None
     failure = draft.ending.failure if draft.ending else None
-    ending.begin(draft, "terminated", input.reason, failure, compensate=input.compensate and not under_way)
+    ending.begin(draft, "terminated", input.reason, failure, compensate=input.compensate and not under_way, handlers=not under_way)
     if under_way:
         compensation.abandon(draft, "terminated by an operator")
 

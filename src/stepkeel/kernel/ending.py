@@ -2,59 +2,100 @@
 
 | stage | does | next |
 |---|---|---|
-| settling | closes what waits, stops what flies and waits for it; what succeeds after all is undone too | undoing, or closed |
-| undoing | compensations, last finished first (compensation.py) | closed |
+| settling | closes what waits, stops what flies and waits for it; what succeeds after all is undone too | undoing |
+| undoing | compensations, last finished first (compensation.py); none on completion, or if not asked for | on_failure, on_cancel |
+| on_failure, on_cancel | the definition's body of that name, for a failed or for a cancelled or terminated ending | finally |
+| finally | the definition's body of that name, whatever the ending | closed |
 | closed | final status, one event; signals left over are ignored | - |
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
 from stepkeel.kernel import compensation
-from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.draft import READY, Draft
+from stepkeel.model.definition import Definition
 from stepkeel.model.effect import End, StopAttempt
+from stepkeel.model.node import Node
 from stepkeel.model.snapshot import EndingStage, Failure
 
-__all__ = ["advance", "begin", "close", "needs_nobody"]
+__all__ = ["advance", "begin", "close", "handler_body", "handler_failed", "needs_nobody"]
 
 
-def begin(draft: Draft, status: str, reason: str = "", failure: Failure | None = None, *, compensate: bool = True) -> None:
+def begin(
+    draft: Draft, status: str, reason: str = "", failure: Failure | None = None, *, compensate: bool = True, handlers: bool = True
+) -> None:
     """Set an ending. What is open stays noted in the failure, for redrive."""
     if failure is not None:
         failure = replace(failure, open=dict(draft.open))
-    draft.ending = EndingStage(status, "settling", reason, failure, compensate and status != "completed")
+    draft.ending = EndingStage(status, "settling", reason, failure, compensate and status != "completed", handlers)
     draft.pause = None
     draft.status = "running"
     draft.say("ending_began", status=status, **({"reason": reason} if reason else {}))
 
 
 def advance(draft: Draft) -> bool:
-    """One step towards the end; False when it has to wait for an attempt or an undo's timer."""
+    """One step towards the end; False when it has to wait for an attempt or a timer."""
     ending = draft.ending
     assert ending is not None
     if ending.stage == "settling":
         if not _settle(draft):
             return False
-        if ending.compensate and draft.undo:
-            draft.ending = replace(ending, stage="undoing")
-            return True
-        close(draft)
+        draft.ending = replace(ending, stage="undoing")
         return True
-    if any(path.startswith("undo/") for path in draft.open):
+    if draft.open:
         return False
-    if not compensation.open_next(draft):
-        close(draft)
+    if ending.stage == "undoing" and ending.compensate and compensation.open_next(draft):
+        return True
+    _next_handler(draft, ending)
     return True
+
+
+def _next_handler(draft: Draft, ending: EndingStage) -> None:
+    """Begin the next body of the definition that this ending calls for, or close."""
+    stages: list[Literal["on_failure", "on_cancel", "finally"]] = [
+        "on_failure" if ending.status == "failed" else "on_cancel",
+        "finally",
+    ]
+    if ending.status == "completed":
+        stages: list[Literal["on_failure", "on_cancel", "finally"]] = ["finally"]
+    begun = stages.index(ending.stage) + 1 if ending.stage in stages else 0
+    for stage in stages[begun:] if ending.handlers else ():
+        body = handler_body(draft.definition, stage)
+        if body:
+            draft.ending = replace(ending, stage=stage)
+            draft.put(f"!{stage}/{body[0].key}", READY)
+            return
+    close(draft)
+
+
+def handler_body(definition: Definition, stage: str) -> tuple[Node, ...]:
+    return {"on_failure": definition.on_failure, "on_cancel": definition.on_cancel, "finally": definition.finally_}[stage]
+
+
+def handler_failed(draft: Draft, path: str, failure: Failure) -> None:
+    """A node of such a body failed for good: the rest of the body is left out, and the ending tells of it."""
+    ending = draft.ending
+    assert ending is not None
+    draft.say("activity_failed", path, code=failure.code, message=failure.message)
+    draft.drop(path)
+    if ending.failure is None:
+        draft.ending = replace(ending, status="failed", failure=replace(failure, path=path))
+    else:
+        errors = (*ending.failure.undo_errors, replace(failure, path=path))
+        draft.ending = replace(ending, failure=replace(ending.failure, undo_errors=errors))
 
 
 def needs_nobody(draft: Draft) -> bool:
     """True when the ending has nothing to stop and nothing to undo: it can be closed without the definition."""
     assert draft.ending is not None
     flying = any(frame.run in ("flying", "stopping") for frame in draft.open.values())
-    return not flying and not (draft.ending.compensate and draft.undo)
+    definition = draft.definition
+    handlers = draft.ending.handlers and (definition.on_failure or definition.on_cancel or definition.finally_)
+    return not flying and not handlers and not (draft.ending.compensate and draft.undo)
 
 
 def _settle(draft: Draft) -> bool:

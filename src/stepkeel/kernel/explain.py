@@ -109,7 +109,7 @@ def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, 
         if (place := definition.places.get(address(path))) and isinstance(place.node, WaitNode) and place.node.signal
     ]
     state = definition.states.get(snapshot.state)
-    handled = [r.signal for r in state.signals] if state else []
+    handled = [r.signal for r in state.signals] if state and snapshot.ending is None else []
     for name in dict.fromkeys(waits + handled):
         why.append(Reason("signal", f"it can take the signal {name}"))
         moves.append(f"signal {name}")

@@ -47,7 +47,7 @@ def close(draft: Draft) -> bool:
         draft.put(f"{container(path)}/{place.next}", READY)
         return True
     outer = reaction_of(path)
-    if outer:
+    if outer and draft.ending is None:
         reaction.finish(draft, outer)
     return True
 
@@ -65,17 +65,26 @@ def paused(draft: Draft) -> bool:
 def end(draft: Draft) -> bool:
     if draft.ending is None:
         return draft.status in TERMINAL
-    if draft.ending.stage == "undoing":
+    if draft.ending.stage != "settling":
         failed = _failed(draft)
         if failed:
-            compensation.fail(draft, failed[0], failed[1])
+            _fail_in_ending(draft, *failed)
             return True
-        if _open_ready(draft) or timer.fire_due(draft, "undo/"):
+        if _open_ready(draft) or timer.fire_due(draft):
             return True
     if ending.advance(draft):
         return True
     _rest(draft)
     return True
+
+
+def _fail_in_ending(draft: Draft, path: str, failure: Failure) -> None:
+    if path.startswith("undo/"):
+        compensation.fail(draft, path, failure)
+        return
+    place = draft.definition.places.get(address(path))
+    if place is None or not isinstance(place.node, ActivityNode) or not activity.recover(draft, path, place.node, failure):
+        ending.handler_failed(draft, path, failure)
 
 
 def fail(draft: Draft) -> bool:

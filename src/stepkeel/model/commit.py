@@ -104,6 +104,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A row for another's inbox. `key` is never empty: the caller makes one before it first sends."""
 
     instance_id: str
+    tenant: str
     kind: Literal["signal", "control"]
     name: str
     payload: bytes

@@ -96,6 +96,9 @@ class Definition:
     fingerprint: Fingerprint
     unhandled: Unhandled = "reject"
     compensation: CompensationPolicy = "continue_then_fail"
+    on_failure: tuple[Node, ...] = ()
+    on_cancel: tuple[Node, ...] = ()
+    finally_: tuple[Node, ...] = ()
     problems: tuple[Problem, ...] = ()
     places: dict[str, Place] = field(default_factory=dict[str, Place])
     reactions: dict[str, Reaction] = field(default_factory=dict[str, Reaction])

@@ -82,10 +82,11 @@ class EndingStage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An ending under way: what status is wanted, why, and how far it is."""
 
     status: str
-    stage: Literal["settling", "undoing"] = "settling"
+    stage: Literal["settling", "undoing", "on_failure", "on_cancel", "finally"] = "settling"
     reason: str = ""
     failure: Failure | None = None
     compensate: bool = True
+    handlers: bool = True
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -173,6 +173,9 @@ class Attempt:
 
     def _input(self) -> Any:
         """The signal or failure that the reaction around this node was given."""
+        ending = self.resident.snapshot.ending
+        if ending is not None and self.path.startswith("!"):
+            return ending.failure
         outer = reaction_of(self.path)
         frame = self.resident.snapshot.open.get(outer) if outer else None
         if frame is None:

@@ -265,7 +265,10 @@ class Worker:
 
     async def _read_inbox(self, instance_id: str) -> None:
         resident = self.residents.get(instance_id)
-        if resident is None or resident.releasing:
+        if resident is None:
+            return
+        if resident.releasing:
+            self._hinted.add(instance_id)  # its parking is under way: claim it again as soon as that is durable
             return
         await self._load_inbox(resident)
         resident.feed(inputs.SignalArrived())

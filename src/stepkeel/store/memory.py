@@ -243,7 +243,7 @@ class MemoryStore:
 
     def _deliver(self, delivery: Delivery) -> Receipt:
         row = self._rows.get(delivery.instance_id)
-        if row is None:
+        if row is None or row.tenant != delivery.tenant:
             return Receipt(refused="not_found", key=delivery.key)
         inbox = self._inbox.setdefault(row.id, {})
         for known in inbox.values():

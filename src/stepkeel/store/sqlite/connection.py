@@ -85,11 +85,6 @@ class Connection:
         time.sleep(0.0002 + 0.003 * fraction(self._chance.seed()))
         return True
 
-    @property
-    def busy(self) -> bool:
-        """A transaction of this connection is under way (in another thread)."""
-        return self._lock.locked()
-
     def write(self, work: Callable[[], T], patient: bool = True) -> T:
         """Run work in one write transaction. Raises Unavailable, DataInvalid: rolled back, nothing was applied."""
         with self._lock:

@@ -118,10 +118,11 @@ where instance_id = ? and status = 'pending';
 
 -- name: receipt
 select s.seq, s.status, s.reason, s.key, i.owner from signals s left join instances i on i.id = s.instance_id
-where s.instance_id = ? and s.kind = ? and s.name = ? and s.key = ?;
+where s.instance_id = ? and s.kind = ? and s.name = ? and s.key = ? and s.tenant = ?;
 
 -- name: archived_receipt
-select seq, status, reason, key from archive_signals where instance_id = ? and kind = ? and name = ? and key = ?;
+select seq, status, reason, key from archive_signals
+where instance_id = ? and kind = ? and name = ? and key = ? and tenant = ?;
 
 -- name: pending_count
 select count(*) from signals where instance_id = ? and status = 'pending';
@@ -130,8 +131,8 @@ select count(*) from signals where instance_id = ? and status = 'pending';
 -- Counting and waking in one statement; an ended instance is not matched.
 update instances set inbox = inbox + 1,
     wake_at = case when owner is null and (status <> 'paused' or :control) then min(coalesce(wake_at, :now), :now) else wake_at end
-where id = :id and status not in ('completed', 'failed', 'cancelled', 'terminated')
-returning inbox, revision, owner, tenant;
+where id = :id and tenant = :tenant and status not in ('completed', 'failed', 'cancelled', 'terminated')
+returning inbox, revision, owner;
 
 -- name: deliver_row
 insert into signals (instance_id, seq, kind, tenant, name, payload, key, stamp, actor, status, reason, received_at)

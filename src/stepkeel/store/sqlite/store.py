@@ -39,6 +39,7 @@ class SqliteStore:
         self._sql = statements()
         self._flush = 0.0  # seconds a small commit takes, as lately seen
         self._version = -1
+        self._handed_over = 0  # writes given to the thread and not yet answered: the connection is theirs
         self._write_to: Connection
         self._read_from: Connection
         self._scan_from: Connection
@@ -76,12 +77,12 @@ class SqliteStore:
         return SqlitePulse(self._path, self.url, self._sql["renew"])
 
     def version(self) -> int:
-        if not self._write_to.busy:
+        if not self._handed_over:
             self._version = int(self._write_to.db.pragma("data_version"))
         return self._version
 
     async def _write(self, work: Callable[[], T], rows: int = 1) -> T:
-        if rows <= INLINE_ROWS and self._flush < INLINE_SECONDS and not self._write_to.busy:
+        if rows <= INLINE_ROWS and self._flush < INLINE_SECONDS and not self._handed_over:
             began = time.perf_counter()
             try:
                 result = self._write_to.write(work, patient=False)
@@ -91,7 +92,11 @@ class SqliteStore:
                 self._flush += 0.1 * (time.perf_counter() - began - self._flush)
                 return result
         self._flush *= 0.99  # so that one slow spell does not keep small batches off the loop for ever
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._write_to.write, work)
+        self._handed_over += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._write_to.write, work)
+        finally:
+            self._handed_over -= 1
 
     async def _scan(self, sql: str, values: Any = ()) -> list[Any]:
         """A read that may be long, off the loop."""

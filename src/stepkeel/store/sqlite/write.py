@@ -146,7 +146,7 @@ class Writer:
 
     def _deliver(self, d: Delivery) -> Receipt:
         db = self._db
-        place = (d.instance_id, d.kind, d.name, d.key)
+        place = (d.instance_id, d.kind, d.name, d.key, d.tenant)
         known = db.execute(self._sql["receipt"], place).fetchone()
         if known is not None:
             seq, status, reason, key, owner = known
@@ -157,21 +157,21 @@ class Writer:
                 pending = db.execute(self._sql["pending_count"], (d.instance_id,)).fetchone()[0]
                 if pending >= d.limit:
                     return Receipt(refused="inbox_full", key=d.key)
-        values = {"id": d.instance_id, "now": self._now(), "control": d.kind == "control"}
+        values = {"id": d.instance_id, "tenant": d.tenant, "now": self._now(), "control": d.kind == "control"}
         found = db.execute(self._sql["deliver"], values).fetchall()
         if not found:
             return self._undelivered(d, place)
-        seq, revision, owner, tenant = found[0]
+        seq, revision, owner = found[0]
         db.execute(
             self._sql["deliver_row"],
-            (d.instance_id, seq, d.kind, tenant, d.name, d.payload, d.key, revision, d.actor, d.at),
+            (d.instance_id, seq, d.kind, d.tenant, d.name, d.payload, d.key, revision, d.actor, d.at),
         )
         return Receipt(seq, "pending", "", d.key, owner=owner)
 
-    def _undelivered(self, d: Delivery, place: tuple[str, str, str, str]) -> Receipt:
+    def _undelivered(self, d: Delivery, place: tuple[str, str, str, str, str]) -> Receipt:
         for name in ("row", "archived_row"):
             row = self._db.execute(self._sql[name], (d.instance_id,)).fetchone()
-            if row is not None:
+            if row is not None and row[1] == d.tenant:
                 known = self._db.execute(self._sql["archived_receipt"], place).fetchone()
                 if known is not None:
                     return Receipt(*known, duplicate=True)
