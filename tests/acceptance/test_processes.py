@@ -10,6 +10,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import apsw
+
 from stepkeel import Engine
 from tests.acceptance.fleet import Effects, FleetFlow
 from tests.flows import FAST, Job
@@ -28,6 +30,22 @@ def spawn(tmp_path: Path) -> subprocess.Popen[str]:
 def client(tmp_path: Path) -> Engine:
     services = {Effects: Effects(tmp_path / "effects.log")}
     return Engine(f"sqlite:///{tmp_path / 'fleet.db'}", [FleetFlow], services, worker=False)
+
+
+def stop_between_transactions(process: subprocess.Popen[str], path: Path) -> None:
+    """SIGSTOP; a process stopped within a transaction would hold the file's one write lock until it goes on."""
+    db = apsw.Connection(str(path))
+    for _ in range(200):
+        os.kill(process.pid, signal.SIGSTOP)
+        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            continue
+        try:
+            db.execute("begin immediate")
+            db.execute("rollback")
+            break
+        except apsw.BusyError:
+            os.kill(process.pid, signal.SIGCONT)
+    db.close()
 
 
 async def ended(engine: Engine) -> int:
@@ -69,7 +87,7 @@ async def test_a_stopped_process_cannot_commit_when_it_goes_on(tmp_path: Path) -
         stopped = spawn(tmp_path)
         jobs = await engine.start_many(FleetFlow, [Job(str(n)) for n in range(200)])
         await until(engine, 20)
-        os.kill(stopped.pid, signal.SIGSTOP)
+        stop_between_transactions(stopped, tmp_path / "fleet.db")
         other = spawn(tmp_path)
         await until(engine, 200)
         before = {j.id: (await j.get()).revision for j in jobs}
