@@ -284,3 +284,21 @@ async def test_more_signals_than_one_decision_is_given_are_all_judged(url: str) 
         assert result.status == "completed"
         assert len(result.data.log) == 230
         assert (await engine.doctor()).clean
+
+
+async def test_kept_signals_that_nothing_takes_do_not_stand_in_the_way_of_others(url: str) -> None:
+    class Hoards(Workflow[Job]):
+        first = State[Job]()
+        second = State[Job]()
+        done = State.completed()
+        first.on(Go, to=second)
+        second.on(Later, into=lambda job, s: replace(job, amount=job.amount + 1))
+        second.on(Stop, to=done)
+
+    async with Engine(url, [Hoards]) as engine:
+        job = await engine.start(Hoards, Job())
+        await asyncio.gather(*(job.signal(Later()) for _ in range(250)))
+        assert (await job.wait(10, state=Hoards.first)).status == "waiting"
+        await job.signal(Go(), wait=10)
+        assert (await job.signal(Stop(), wait=10)).status == "processed"
+        assert (await job.wait(10)).data.amount == 250

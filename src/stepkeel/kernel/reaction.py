@@ -22,7 +22,7 @@ from stepkeel.kernel.path import address, container
 from stepkeel.model.effect import StopAttempt
 from stepkeel.model.input import Signal
 from stepkeel.model.reaction import Reaction
-from stepkeel.model.snapshot import Failure, Frame
+from stepkeel.model.snapshot import NOTHING, Failure, Frame
 
 __all__ = ["failure_reaction", "finish", "fire", "proceed_held", "reaction_at"]
 
@@ -44,7 +44,7 @@ def fire(draft: Draft, reaction: Reaction, value: Any, signal: Signal | None = N
         run="waiting",
         seq=signal.seq if signal else 0,
         reason=signal.name if signal else "",
-        input=signal.payload if signal else None,
+        input=signal.payload if signal else NOTHING,
         error=error,
     )
     flying = [(p, f) for p, f in draft.open.items() if f.run in ("flying", "stopping")]

@@ -8,6 +8,7 @@ import msgspec
 
 __all__ = [
     "ACTIVE",
+    "NOTHING",
     "TERMINAL",
     "EndingStage",
     "Failure",
@@ -29,6 +30,10 @@ ACTIVE = frozenset({"running", "waiting"})
 # backing_off: a retry timer runs · waiting: the activity returned Wait · deferred: put back, burns no attempt
 # failed: finally failed, not yet judged (only while paused) · stopping: told to stop, not yet ended
 Run = Literal["flying", "ready", "held", "backing_off", "waiting", "deferred", "failed", "stopping"]
+
+
+# No value at all: `Raw | None` can be encoded, but not decoded. Left out when written.
+NOTHING = msgspec.Raw()
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -57,11 +62,11 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reason: str = ""
     error: Failure | None = None
     steps: dict[str, msgspec.Raw] = {}
-    progress: msgspec.Raw | None = None
+    progress: msgspec.Raw = NOTHING
     fell_back: bool = False
     since: int = 0
     seq: int = 0
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = NOTHING
 
 
 class Pause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

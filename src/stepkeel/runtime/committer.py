@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stepkeel.errors import DataInvalid, StepkeelError, Unavailable
+from stepkeel.errors import DataInvalid, Unavailable
 from stepkeel.model.commit import Batch, Commit, Delivery, Receipt, Start
 from stepkeel.store.port import Store
 
@@ -44,12 +44,24 @@ class _Entry:
     told: Told
     since: float
     sent: int = 0
+    answered: bool = False
 
     @property
     def size(self) -> int:
         """About how many bytes it brings: history rarely says more than the snapshot does."""
         row = self.row
         return len(row.payload) if isinstance(row, Delivery) else 2 * len(row.step.snapshot or b"")
+
+
+def _tell(entry: _Entry, answer: Any) -> None:
+    """Once, and one row's news must not keep the others from theirs."""
+    if entry.answered:
+        return
+    entry.answered = True
+    try:
+        entry.told(answer)
+    except Exception:
+        _log.exception("the answer %r could not be taken", answer)
 
 
 class Committer:
@@ -148,16 +160,16 @@ class Committer:
                 return
             except Unavailable as error:
                 _log.warning("commit of %d rows: %s", len(entries), error)
-                entries = self._give_up_old(entries, error)
+                entries = self._give_up_old([e for e in entries if not e.answered], error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
                 if not self._trusted():
                     self._queue += [e for e in entries if isinstance(e.row, Commit)]
                     entries = [e for e in entries if not isinstance(e.row, Commit)]
-            except StepkeelError as error:
+            except Exception as error:
                 if not isinstance(error, DataInvalid):
-                    raise
-                await self._halve(entries, error)
+                    _log.exception("a batch of %d rows cannot be sent as it is", len(entries))
+                await self._halve([e for e in entries if not e.answered], error)
                 return
 
     def _give_up_old(self, entries: list[_Entry], error: Unavailable) -> list[_Entry]:
@@ -166,14 +178,15 @@ class Committer:
         kept: list[_Entry] = []
         for entry in entries:
             if not isinstance(entry.row, Commit) and now - entry.since > self._patience:
-                entry.told(error)
+                _tell(entry, error)
             else:
                 kept.append(entry)
         return kept
 
-    async def _halve(self, entries: list[_Entry], error: DataInvalid) -> None:
-        if len(entries) == 1:
-            entries[0].told(error)
+    async def _halve(self, entries: list[_Entry], error: Exception) -> None:
+        if len(entries) <= 1:
+            for entry in entries:
+                _tell(entry, error)
             return
         middle = len(entries) // 2
         for half in (entries[:middle], entries[middle:]):
@@ -196,17 +209,17 @@ class Committer:
         stats.batches += 1
         stats.rows += len(entries)
         for entry, started in zip(starts, answer.starts, strict=True):
-            entry.told(started)
+            _tell(entry, started)
         for entry, receipt in zip(deliveries, answer.deliveries, strict=True):
-            entry.told(receipt)
+            _tell(entry, receipt)
         unsure: list[_Entry] = []
         for entry, matched in zip(commits, answer.commits, strict=True):
             if matched:
-                entry.told(True)
+                _tell(entry, True)
             elif entry.sent > 1:
                 unsure.append(entry)
             else:
-                entry.told(False)
+                _tell(entry, False)
         if unsure:
             await self._read_back(unsure)
 
@@ -218,12 +231,12 @@ class Committer:
             assert isinstance(commit, Commit)
             fence = fences.get(commit.id)
             if fence is None:
-                entry.told(False)
+                _tell(entry, False)
             elif commit.step.release and fence.revision >= commit.step.revision:
-                entry.told(True)  # given back, as far as this worker is concerned
+                _tell(entry, True)  # given back, as far as this worker is concerned
             elif (fence.owner, fence.epoch) != (commit.owner, commit.epoch):
-                entry.told(False)
+                _tell(entry, False)
             elif fence.revision == commit.step.revision:
-                entry.told(True)
+                _tell(entry, True)
             else:
                 self._add(entry)

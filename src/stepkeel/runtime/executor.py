@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from stepkeel.authoring.context import Context
+from stepkeel.errors import DataInvalid
 from stepkeel.kernel.path import address, reaction_of
 from stepkeel.model.input import AttemptDeferred, AttemptEnded, Heartbeat, StepRecorded
 from stepkeel.model.node import Activity
-from stepkeel.model.snapshot import Frame
+from stepkeel.model.snapshot import NOTHING, Frame
 from stepkeel.runtime.behaviour import Behaviour, Invocation, chain
 from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.result import AttemptTimeout, of_error, of_result
@@ -114,9 +115,13 @@ class Attempt:
         before = resident.snapshot.data
         fresh = None
         try:
+            data = resident.copy_of_data()
+        except DataInvalid as error:
+            resident.set_aside(f"its data does not fit the type: {error}")
+            return
+        try:
             activity, kind = self._activity()
             binding = self._executor.binding(resident, activity)
-            data = resident.copy_of_data()
             context = self._context(data, kind)
             limit = self._limit(activity)
             if limit is None:
@@ -180,7 +185,7 @@ class Attempt:
         frame = self.resident.snapshot.open.get(outer) if outer else None
         if frame is None:
             return None
-        if frame.input is not None:
+        if frame.input is not NOTHING:
             kind = self.resident.definition.signals.get(frame.reason)
             return kind.codec.decode(frame.input) if kind else None
         return frame.error

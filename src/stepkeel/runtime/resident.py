@@ -55,8 +55,9 @@ class _Group:
 
 class Resident:
     __slots__ = (
-        "_attempts", "_fault", "_fresh", "_loaded", "_next", "_parked", "_sent", "attributes", "correlation_id", "definition",
-        "dropped", "epoch", "floor", "id", "loop", "releasing", "revision", "seen", "signals", "snapshot", "worker",
+        "_attempts", "_fault", "_fresh", "_loaded", "_next", "_parked", "_sent", "_ticked", "_window", "attributes",
+        "correlation_id", "definition", "dropped", "epoch", "floor", "id", "loop", "releasing", "revision", "seen",
+        "signals", "snapshot", "worker",
     )  # fmt: skip
 
     def __init__(self, worker: Worker, definition: Definition, snapshot: Snapshot, row: Row) -> None:
@@ -80,6 +81,8 @@ class Resident:
         self._sent: _Group | None = None
         self._parked: Park | End | None = None
         self._fault = ""
+        self._window = MAX_SIGNALS
+        self._ticked: tuple[Snapshot, int] | None = None  # what a tick at that time could not move
         self._fresh: Fresh | None = None
 
     def begin(self, effects: tuple[Effect, ...]) -> None:
@@ -100,7 +103,7 @@ class Resident:
             return None
         worker = self.worker
         now = max(worker.now(), self.floor)
-        signals = self.signals if len(self.signals) <= MAX_SIGNALS else self.signals[:MAX_SIGNALS]
+        signals = self.signals if len(self.signals) <= self._window else self.signals[: self._window]
         try:
             decision = decide(self.definition, self.snapshot, input, now, worker.ids.seed(), signals)
             self._take(decision, actor, request)
@@ -124,16 +127,20 @@ class Resident:
             group.settled.append(Settled(request, status, decision.message, snapshot.at))
         if snapshot is not was or decision.effects:
             self._parked = None  # else nothing was decided: what is about to be sent still holds
+        settled = False
         for effect in decision.effects:
             if isinstance(effect, SettleSignal):
+                settled = True
                 group.settled.append(Settled(effect.seq, effect.status, effect.reason, snapshot.at))
                 self.signals = tuple(s for s in self.signals if s.seq != effect.seq)
             elif isinstance(effect, Park | End):
                 self._parked = effect
             else:
                 group.effects.append(effect)
-        if isinstance(self._parked, Park) and len(self.signals) > MAX_SIGNALS:
-            self._parked = None  # more signals are at hand than one decision is given
+        if isinstance(self._parked, Park) and len(self.signals) > self._window and snapshot.pause is None:
+            # More signals are at hand than one decision is given; kept ones that nothing takes now do not count.
+            self._window += 0 if settled else MAX_SIGNALS
+            self._parked = None
             self.loop.call_soon(self.feed, inputs.SignalArrived())
 
     async def feed_durably(self, input: inputs.Input) -> None:
@@ -295,8 +302,16 @@ class Resident:
             if not future.done():
                 future.cancel()
 
+    def tick(self, now: int) -> None:
+        """Time has come for a timer. One that cannot fire yet (the state does not rest) is no news until something moves."""
+        before = self.snapshot
+        self.feed(inputs.Tick())
+        if self.snapshot is before:
+            self._ticked = (before, now)
+
     def timer(self) -> int | None:
         """When a timer of a resident that keeps running is due."""
         if self.releasing or self.dropped or not self.snapshot.timers:
             return None
-        return min(at for purposes in self.snapshot.timers.values() for at in purposes.values())
+        since = self._ticked[1] if self._ticked is not None and self._ticked[0] is self.snapshot else -1
+        return min((at for purposes in self.snapshot.timers.values() for at in purposes.values() if at > since), default=None)

@@ -205,6 +205,9 @@ class Worker:
             except Unavailable as error:
                 _log.warning("the database does not answer: %s", error)
                 busy = False
+            except Exception:
+                _log.exception("a look at the database failed; the worker goes on")
+                busy = False
             self._pause = self.settings.poll_min if busy else min(self._pause * 1.5, self.settings.poll_max)
             await self._rest()
 
@@ -238,14 +241,10 @@ class Worker:
     def tick(self) -> bool:
         """Tell residents whose timer is due."""
         now = self.now()
-        due = [r for r in self.residents.values() if (at := r.timer()) is not None and at <= now and not self._answered(r, at)]
+        due = [r for r in self.residents.values() if (at := r.timer()) is not None and at <= now]
         for resident in due:
-            resident.feed(inputs.Tick())
+            resident.tick(now)
         return bool(due)
-
-    def _answered(self, resident: Resident, at: int) -> bool:
-        """A due timer that the instance cannot fire yet (it does not rest) is looked at again when it does."""
-        return bool(resident.attempts) and resident.snapshot.at >= at
 
     async def _news(self, foreign: bool) -> bool:
         hinted, self._hinted = self._hinted, set()

@@ -15,7 +15,7 @@ from stepkeel.model import input as inputs
 from stepkeel.model.commit import HistoryRow
 from stepkeel.model.decision import Decision
 from stepkeel.model.effect import Effect, SettleSignal
-from stepkeel.model.snapshot import Failure
+from stepkeel.model.snapshot import Failure, read_snapshot
 
 __all__ = ["Scenario"]
 
@@ -52,6 +52,8 @@ class Scenario:
         settled = {e.seq for e in self.last.effects if isinstance(e, SettleSignal)}
         self.signals = tuple(s for s in self.signals if s.seq not in settled)
         assert not differs(self.snapshot, self.history), differs(self.snapshot, self.history)
+        raw = msgspec.json.encode(self.snapshot)
+        assert msgspec.json.encode(read_snapshot(raw, self.snapshot.revision)) == raw, "the snapshot does not survive its row"
         return self.last
 
     def done(self, path: str, *, attempt: int = 1, outcome: Any = "done", **changes: Any) -> Decision:

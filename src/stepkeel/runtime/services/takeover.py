@@ -36,6 +36,8 @@ class Takeover:
                 await self.sweep()
             except Unavailable as error:
                 _log.warning("%s", error)
+            except Exception:
+                _log.exception("a sweep failed; the next one follows")
             await asyncio.sleep(self._worker.settings.lease / 5)
 
     async def sweep(self) -> int:
