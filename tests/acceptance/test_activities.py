@@ -372,3 +372,25 @@ async def test_delay_transform_and_wait_nodes(harness: Harness) -> None:
     job.assert_status("waiting")
     await harness.advance(timedelta(minutes=1))
     job.assert_status("completed")
+
+
+async def test_an_activity_that_awaits_something_cancelled_has_failed_and_is_not_run_without_end(harness: Harness) -> None:
+    import asyncio
+
+    calls = 0
+
+    @activity
+    async def awaits_cancelled(ctx: Context[Job]) -> None:
+        nonlocal calls
+        calls += 1
+        raise asyncio.CancelledError
+
+    class Flow(Workflow[Job]):
+        a = State(awaits_cancelled)
+        z = State.completed()
+        a.to(z)
+
+    job = (await harness.start(Flow, Job())).assert_status("failed")
+    assert job.info.failure is not None
+    assert job.info.failure.code == "CancelledError"
+    assert calls == 1

@@ -76,6 +76,7 @@ def test_all_problems_are_collected_and_reported_together() -> None:
         ("reserved_name", lambda: _reserved()),
         ("signal_name_twice", lambda: _two_signals()),
         ("state_name_twice", lambda: _two_states()),
+        ("bad_interrupt", lambda: _interrupt()),
     ],
 )
 def test_each_problem_has_its_code(code: str, build) -> None:  # type: ignore[no-untyped-def]
@@ -110,6 +111,14 @@ def _two_signals() -> None:
         b = State.completed()
         a.on(first, to=b)
         a.on(Ping, to=b)
+
+
+def _interrupt() -> None:
+    class Bad(Workflow[Job]):
+        a = State[Job]()
+        b = State.completed()
+        a.to(b)
+        a.on(Go, interrupt=True)
 
 
 def _two_states() -> None:

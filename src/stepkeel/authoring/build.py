@@ -208,6 +208,9 @@ class _Builder:
         used[base] = used.get(base, 0) + 1
         name = base if used[base] == 1 else f"{base}-{used[base]}"
         self.problems.good_key(name, place)
+        if o.get("interrupt") and way.to is None:
+            text = f"{name} interrupts what runs and leaves nothing in its place"
+            self.problems.add("bad_interrupt", place, text, "say where it goes on: to=", way.line)
         span: Any = o.get("span")
         stay = "go_on" if way.trigger == "failure" else "stay"
         where = f"{state}!{name}"

@@ -129,8 +129,9 @@ class Attempt:
             else:
                 result = await self._bounded(self._call(binding, context, kind), limit)
             report, fresh = of_result(self.path, self.attempt, result, data, before, definition.data)
-        except asyncio.CancelledError:
-            report = self._stopped()
+        except asyncio.CancelledError as error:
+            # Only a cancelled attempt was stopped; an activity that awaits something cancelled has simply failed.
+            report = self._stopped() if self.task.cancelling() else of_error(self.path, self.attempt, error)
         except BaseException as error:
             report = of_error(self.path, self.attempt, error)
             if not isinstance(error, Exception):
