@@ -21,7 +21,7 @@ from stepkeel import (
 )
 
 # Leases short enough to see a takeover within a test.
-FAST = Settings(lease=0.6, margin=0.2, stall_limit=0.4, grace=1.0, poll_min=0.005, poll_max=0.1)
+FAST = Settings(lease=1.0, margin=0.3, stall_limit=0.7, grace=1.0, poll_min=0.005, poll_max=0.1)
 
 
 @dataclass

@@ -110,3 +110,51 @@ async def test_services_are_found_by_type_and_scoped_ones_are_made_and_closed_fo
         job = await engine.start(Flow, Job())
         assert (await job.wait(10)).data.amount == 2 + 102
     assert opened == ["open", "close"] * 2
+
+
+async def test_the_first_behaviour_is_outermost(harness: Harness) -> None:
+    order: list[str] = []
+
+    def wrapper(name: str):  # type: ignore[no-untyped-def]
+        async def behaviour(invocation, call_next):  # type: ignore[no-untyped-def]
+            order.append(f"{name} in")
+            result = await call_next()
+            order.append(f"{name} out")
+            return result
+
+        return behaviour
+
+    mine = Harness(services={World: World()}, behaviours=[wrapper("outer"), wrapper("inner")])
+    await mine.start(ChainFlow, Job())
+    assert order[:4] == ["outer in", "inner in", "inner out", "outer out"]
+    await mine.close()
+
+
+async def test_a_worker_holds_no_more_instances_than_its_concurrency_and_serves_urgent_ones_first(url: str) -> None:
+    flying, most, order = 0, 0, []
+
+    @activity
+    async def busy(ctx: Context[Job]) -> None:
+        import asyncio
+
+        nonlocal flying, most
+        flying += 1
+        most = max(most, flying)
+        order.append(ctx.data.name)
+        await asyncio.sleep(0.001)
+        flying -= 1
+
+    class Flow(Workflow[Job]):
+        a = State(busy)
+        z = State.completed()
+        a.to(z)
+
+    async with Engine(url, [Flow], worker=False) as client:
+        jobs = await client.start_many(Flow, [Job("later") for _ in range(40)], priority=4)
+        jobs += await client.start_many(Flow, [Job("urgent") for _ in range(40)], priority=0)
+        async with Engine(url, [Flow], concurrency=5):
+            for job in jobs:
+                assert (await job.wait(20)).status == "completed"
+    assert most <= 6, "each priority that waits gets at least one slot"
+    assert order.index("later") < 40, "and none starves"
+    assert order[:20].count("urgent") > 10
