@@ -83,7 +83,7 @@ async def test_an_event_loop_that_stands_still_is_not_vouched_for_and_its_stack_
         nonlocal stalls
         stalls += 1
         if stalls == 1:
-            time.sleep(1.6)  # what no activity should do on the loop
+            time.sleep(1.6)  # noqa: ASYNC251 - what no activity should do on the loop
 
     class Flow(Workflow[Job]):
         a = State(stall_the_loop)

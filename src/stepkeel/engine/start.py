@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest
@@ -23,8 +24,7 @@ __all__ = ["Options", "StartAnswer", "start"]
 MAX_TEXT = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """What a start may say besides definition and data; checked when made. Raises BadRequest."""
 
     key: str | None = None
@@ -34,28 +34,26 @@ class Options:
     actor: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("key", "correlation_id"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, str) or not value or len(value) > MAX_TEXT):
+        for name, value in (("key", self.key), ("correlation_id", self.correlation_id)):
+            if value is not None and (not isinstance(cast("Any", value), str) or not value or len(value) > MAX_TEXT):
                 raise BadRequest(f"{name}={value!r}", remedy=f"a text of 1 to {MAX_TEXT} characters, or None")
         if type(self.priority) is not int or not 0 <= self.priority <= 4:
             raise BadRequest(f"priority={self.priority!r}", remedy="0 (first) to 4 (last)")
-        for name, value in (self.attributes or {}).items():
+        for name, value in self.attributes.items() if self.attributes else ():
             if not isinstance(name, str) or '"' in name or not isinstance(value, str | int | float | bool | None):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise BadRequest(f"attributes[{name!r}]={value!r}", remedy="texts, numbers and booleans by name")
 
 
-@dataclass(frozen=True, slots=True)
-class StartAnswer:
+class StartAnswer(msgspec.Struct, frozen=True):
+    """`rest` is done when an inline start is first given back."""
+
     id: str
     created: bool
     rest: asyncio.Future[None] | None = None
 
 
 async def start(core: Core, definition: Definition, data: Any, options: Options, *, inline: bool = False) -> StartAnswer:
-    """`inline`: it always runs here, and `rest` of the answer is done when it is first given back.
-
-    Raises DataInvalid (nothing stored), Unavailable (nothing known: repeating with a key is safe)."""
+    """`inline`: it always runs here. Raises DataInvalid (nothing stored), Unavailable (repeating with a key is safe)."""
     raw = definition.data.from_input(data)
     now = core.store.now()
     instance_id = core.ids.id(now)
@@ -84,9 +82,16 @@ async def start(core: Core, definition: Definition, data: Any, options: Options,
     return StartAnswer(held, held == instance_id, rest)
 
 
+def _parked(decision: Decision) -> Park | End | None:
+    for effect in decision.effects:
+        if isinstance(effect, Park | End):
+            return effect
+    return None
+
+
 def _step(decision: Decision, actor: str, worker: str, wake_at: int | None) -> Step:
     s = decision.snapshot
-    parked = next((e for e in decision.effects if isinstance(e, Park | End)), None)
+    parked = _parked(decision)
     wake = parked.wake_at if isinstance(parked, Park) else wake_at
     entry = history_row(decision, actor, worker)
     return Step(
@@ -98,7 +103,7 @@ def _step(decision: Decision, actor: str, worker: str, wake_at: int | None) -> S
 def _row(instance_id: str, start: StartRow, decision: Decision | None, owner: str | None) -> Row:
     """The row as the start has made it, for the worker that holds it."""
     s = decision.snapshot if decision else None
-    parked = decision is not None and any(isinstance(e, Park | End) for e in decision.effects)
+    parked = decision is not None and _parked(decision) is not None
     return Row(
         instance_id, start.tenant, start.definition, start.version, start.key, s.status if s else "created",
         s.state if s else "", s.label if s else "", s.revision if s else 0, b"", start.attributes, None,

@@ -15,7 +15,7 @@ import contextlib
 import contextvars
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -124,10 +124,8 @@ class Attempt:
             binding = self._executor.binding(resident, activity)
             context = self._context(data, kind)
             limit = self._limit(activity)
-            if limit is None:
-                result = await self._call(binding, context, kind)
-            else:
-                result = await self._bounded(self._call(binding, context, kind), limit)
+            work = self._work(binding, context, kind)
+            result = await (work if limit is None else self._bounded(work, limit))
             report, fresh = of_result(self.path, self.attempt, result, data, before, definition.data)
         except asyncio.CancelledError as error:
             # Only a cancelled attempt was stopped; an activity that awaits something cancelled has simply failed.
@@ -205,10 +203,16 @@ class Attempt:
 
     # -- call
 
-    async def _call(self, binding: Binding, context: Context[Any, Any], kind: Any) -> Any:
+    def _work(self, binding: Binding, context: Context[Any, Any], kind: Any) -> Coroutine[Any, Any, Any]:
+        """What is to be awaited: the activity's own coroutine where nothing stands around it."""
         behaviours = self._executor.behaviours
-        if not behaviours:
-            return await self._invoke(binding, context)
+        if behaviours:
+            return self._within(behaviours, binding, context, kind)
+        if binding.is_async and not binding.needs_scope:
+            return binding.target()(context, *binding.arguments)
+        return self._invoke(binding, context)
+
+    async def _within(self, behaviours: tuple[Behaviour, ...], binding: Binding, context: Context[Any, Any], kind: Any) -> Any:
         resident = self.resident
         invocation = Invocation(
             resident.definition.name, resident.definition.version, resident.id, resident.snapshot.state,
