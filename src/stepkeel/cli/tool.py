@@ -13,7 +13,7 @@ from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.cli.output import print_json, print_table, say
 from stepkeel.cli.session import DatabaseOption, JsonOption
 from stepkeel.config import database_url
-from stepkeel.errors import BadRequest, StepkeelError
+from stepkeel.errors import BadRequest
 
 __all__ = ["add_to"]
 
@@ -35,8 +35,6 @@ def _load(target: str) -> AuthoredDefinition:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise BadRequest(f"{module_name} cannot be imported: {error}", remedy="run it where the module lies") from None
-    except StepkeelError:
-        raise
     found: Any = getattr(module, name, None)
     definition: Any = getattr(found, "definition", found)
     if not isinstance(definition, AuthoredDefinition):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from stepkeel.authoring.machine import Workflow
 from stepkeel.clock import Clock
 from stepkeel.errors import BadRequest, NotFound, UnknownWorkflow
@@ -123,8 +125,6 @@ class Core:
 
     async def outline(self, definition: str, version: int) -> Mapping[str, Any] | None:
         """The stored outline of a definition, for what has to be known of it without its code."""
-        import msgspec
-
         if (definition, version) not in self.outlines:
             for row in await self.store.definitions():
                 self.outlines[row.name, row.version] = msgspec.json.decode(row.document)

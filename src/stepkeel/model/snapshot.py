@@ -7,7 +7,6 @@ from typing import Any, Literal, get_args
 import msgspec
 
 __all__ = [
-    "ACTIVE",
     "NOTHING",
     "TERMINAL",
     "EndingStage",
@@ -24,7 +23,6 @@ __all__ = [
 Status = Literal["created", "running", "waiting", "paused", "completed", "failed", "cancelled", "terminated"]
 STATUSES: tuple[str, ...] = get_args(Status)
 TERMINAL = frozenset({"completed", "failed", "cancelled", "terminated"})
-ACTIVE = frozenset({"running", "waiting"})
 
 # flying: an attempt is on its way · ready: may start · held: waits for attempts that are being stopped
 # backing_off: a retry timer runs · waiting: the activity returned Wait · deferred: put back, burns no attempt

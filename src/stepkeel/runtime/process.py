@@ -35,7 +35,7 @@ def bind_all(definitions: Mapping[tuple[str, int], Definition], services: Mappin
 
 
 class Process:
-    """`polling` False: it claims nothing by itself (a client, or a harness that looks when it is told to)."""
+    """Until `register` it is a client; until `poll` it claims nothing by itself (a harness looks when it is told to)."""
 
     def __init__(
         self,
@@ -56,7 +56,6 @@ class Process:
         self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name)
         self._heartbeat: Heartbeat | None = None
         self._takeover: Takeover | None = None
-        self._polling = False
         self._registered = False
 
     def _trusted(self) -> bool:
@@ -76,7 +75,6 @@ class Process:
 
     def poll(self) -> None:
         """Begin to claim, and to take over what dead workers left."""
-        self._polling = True
         self.worker.start()
         self._takeover = Takeover(self.worker)
         self._takeover.start()
