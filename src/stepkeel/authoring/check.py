@@ -3,7 +3,7 @@
 | code | means |
 |---|---|
 | no_data_type, bad_data_type, bad_signal_type | the types cannot be stored |
-| no_states, two_initial, state_name_twice, bad_name, reserved_name | names and the start |
+| inherited, no_states, two_initial, state_name_twice, bad_name, reserved_name | names and the start |
 | bad_target, foreign_state, way_out_of_final | ways that lead nowhere |
 | bad_activity, other_data, other_input, bad_into | activities and mappings that do not fit |
 | signal_name_twice | two types under one name |

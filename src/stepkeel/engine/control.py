@@ -66,17 +66,7 @@ def _definition(core: Core, row: Row) -> Definition | None:
 
 
 async def _on_ended(core: Core, row: Row, request: inputs.Control, name: str) -> Receipt | None:
-    definition = _definition(core, row)
-    snapshot = snapshot_of(row)
-    now = max(core.store.now(), row.updated_at + 1)
-    decision = apply_only(snapshot, request, now, core.ids.seed(), definition)
-    _raise(decision)
-    archive = isinstance(request, inputs.Archive)
-    s = decision.snapshot
-    step = Step(
-        s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
-        release=not archive, wake_at=None if archive else core.store.now(), ended=archive, archive=archive,
-    )  # fmt: skip
+    step = _step(core, row, request, handlers=False)
     answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
     return _done(core, row, name) if answer.commits[0] else None
 
@@ -133,11 +123,12 @@ def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> S
     decision = apply_only(snapshot, request, now, core.ids.seed(), _definition(core, row), handlers=handlers)
     _raise(decision)
     s = decision.snapshot
+    archive = isinstance(request, inputs.Archive)
     # What is wanted next is the next claim's business: it settles, runs, undoes. A pause rests.
-    wake = None if s.status == "paused" else core.store.now()
+    wake = None if archive or s.status == "paused" else core.store.now()
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
-        release=True, wake_at=wake, ended=s.ended,
+        release=not archive, wake_at=wake, ended=s.ended, archive=archive,
     )  # fmt: skip
 
 

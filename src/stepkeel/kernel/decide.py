@@ -62,12 +62,7 @@ def decide(
     if verdict_ == "drop" or (verdict_ == "keep" and kind is inputs.SignalArrived):
         return Decision(snapshot)  # a kept signal stays in the inbox until the instance can judge it
     if verdict_ in _REFUSAL:
-        asked = kind.__name__.lower()
-        return Decision(
-            snapshot,
-            refused=_REFUSAL[verdict_],
-            message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}",
-        )
+        return _refusal(snapshot, kind, _REFUSAL[verdict_])
     draft = Draft(definition, snapshot, now, seed, signals)
     refused = _APPLY[kind](draft, input)
     if refused:
@@ -89,12 +84,7 @@ def apply_only(
     kind = type(input)
     verdict_ = verdict(snapshot, kind)
     if verdict_ in _REFUSAL:
-        asked = kind.__name__.lower()
-        return Decision(
-            snapshot,
-            refused=_REFUSAL[verdict_],
-            message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}",
-        )
+        return _refusal(snapshot, kind, _REFUSAL[verdict_])
     if definition is None and isinstance(input, inputs.Redrive) and input.from_state:
         text = f"{snapshot.definition} version {snapshot.version} is not known here: redrive from a state needs it"
         return Decision(snapshot, refused="invalid_transition", message=text)
@@ -107,6 +97,11 @@ def apply_only(
     elif draft.ending is not None and not handlers and ending.needs_nobody(draft):
         ending.close(draft)
     return draft.decision()
+
+
+def _refusal(snapshot: Snapshot, kind: type[Any], code: str) -> Decision:
+    asked = kind.__name__.lower()
+    return Decision(snapshot, refused=code, message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}")
 
 
 def _doing(snapshot: Snapshot) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from stepkeel.model.codec import split_fields
 from stepkeel.model.decision import Changes, Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import Effect, SettleSignal
+from stepkeel.model.effect import Effect, SettleSignal, StopAttempt
 from stepkeel.model.event import Event
 from stepkeel.model.input import Signal
 from stepkeel.model.snapshot import EndingStage, Failure, Frame, Pause, Snapshot, Status, flatten
@@ -92,6 +93,13 @@ class Draft:
             self.view_data = self.data
         return self.view_value
 
+    def in_flight(self) -> bool:
+        """An attempt is on its way, or was told to stop and has not ended."""
+        for frame in self.open.values():
+            if frame.run == "flying" or frame.run == "stopping":
+                return True
+        return False
+
     # -- changing
 
     def put(self, path: str, frame: Frame) -> None:
@@ -114,6 +122,12 @@ class Draft:
             self.timers = self.timers.copy()
         self.timers[path] = {**self.timers.get(path, {}), purpose: due_at}
         self.say("timer_scheduled", path, purpose=purpose, due_at=due_at)
+
+    def stop(self, path: str, frame: Frame) -> None:
+        """Tell an attempt to stop; its node is done with once the attempt has really ended."""
+        if frame.run == "flying":
+            self.put(path, replace(frame, run="stopping"))
+            self.effects.append(StopAttempt(path, frame.attempt))
 
     def drop_timers(self, path: str, purpose: str = "") -> None:
         if path not in self.timers:

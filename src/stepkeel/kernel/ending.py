@@ -18,11 +18,20 @@ from msgspec.structs import replace
 from stepkeel.kernel import compensation
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import End, StopAttempt
+from stepkeel.model.effect import End
 from stepkeel.model.node import Node
 from stepkeel.model.snapshot import EndingStage, Failure
 
 __all__ = ["advance", "begin", "close", "handler_body", "handler_failed", "needs_nobody"]
+
+
+Handler = Literal["on_failure", "on_cancel", "finally"]
+_HANDLERS: dict[str, tuple[Handler, ...]] = {
+    "failed": ("on_failure", "finally"),
+    "cancelled": ("on_cancel", "finally"),
+    "terminated": ("on_cancel", "finally"),
+    "completed": ("finally",),
+}
 
 
 def begin(
@@ -56,12 +65,7 @@ def advance(draft: Draft) -> bool:
 
 def _next_handler(draft: Draft, ending: EndingStage) -> None:
     """Begin the next body of the definition that this ending calls for, or close."""
-    stages: list[Literal["on_failure", "on_cancel", "finally"]] = [
-        "on_failure" if ending.status == "failed" else "on_cancel",
-        "finally",
-    ]
-    if ending.status == "completed":
-        stages: list[Literal["on_failure", "on_cancel", "finally"]] = ["finally"]
+    stages = _HANDLERS[ending.status]
     begun = stages.index(ending.stage) + 1 if ending.stage in stages else 0
     for stage in stages[begun:] if ending.handlers else ():
         body = handler_body(draft.definition, stage)
@@ -92,29 +96,23 @@ def handler_failed(draft: Draft, path: str, failure: Failure) -> None:
 def needs_nobody(draft: Draft) -> bool:
     """True when the ending has nothing to stop and nothing to undo: it can be closed without the definition."""
     assert draft.ending is not None
-    flying = any(frame.run in ("flying", "stopping") for frame in draft.open.values())
     definition = draft.definition
     handlers = draft.ending.handlers and (definition.on_failure or definition.on_cancel or definition.finally_)
-    return not flying and not handlers and not (draft.ending.compensate and draft.undo)
+    return not draft.in_flight() and not handlers and not (draft.ending.compensate and draft.undo)
 
 
 def _settle(draft: Draft) -> bool:
     """True when nothing of the forward way is in flight any more."""
-    waiting = False
     for path, frame in list(draft.open.items()):
-        if frame.run == "flying":
-            draft.put(path, replace(frame, run="stopping"))
-            draft.effects.append(StopAttempt(path, frame.attempt))
-            waiting = True
-        elif frame.run == "stopping":
-            waiting = True
-        else:
-            if frame.seq:
-                draft.settle_signal(frame.seq, frame.reason, "failed", "the instance ended")
-            draft.drop(path)
+        if frame.run in ("flying", "stopping"):
+            draft.stop(path, frame)
+            continue
+        if frame.seq:
+            draft.settle_signal(frame.seq, frame.reason, "failed", "the instance ended")
+        draft.drop(path)
     for path in list(draft.timers):
         draft.drop_timers(path)
-    return not waiting
+    return not draft.in_flight()
 
 
 def close(draft: Draft) -> None:

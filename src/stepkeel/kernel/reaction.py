@@ -19,7 +19,6 @@ from stepkeel.kernel.data import PureFailed, apply_into, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import current, open_body, root_path, take_transition
 from stepkeel.kernel.path import address, container
-from stepkeel.model.effect import StopAttempt
 from stepkeel.model.input import Signal
 from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import NOTHING, Failure, Frame
@@ -50,17 +49,11 @@ def fire(draft: Draft, reaction: Reaction, value: Any, signal: Signal | None = N
     flying = [(p, f) for p, f in draft.open.items() if f.run in ("flying", "stopping")]
     if reaction.interrupt and flying:
         for open_path, open_frame in flying:
-            _stop(draft, open_path, open_frame)
+            draft.stop(open_path, open_frame)
         draft.put(path, replace(frame, run="held"))
         return
     draft.put(path, frame)
     _run(draft, path, reaction)
-
-
-def _stop(draft: Draft, path: str, frame: Frame) -> None:
-    if frame.run == "flying":
-        draft.put(path, replace(frame, run="stopping"))
-        draft.effects.append(StopAttempt(path, frame.attempt))
 
 
 def _run(draft: Draft, path: str, reaction: Reaction) -> None:
@@ -74,11 +67,9 @@ def proceed_held(draft: Draft) -> bool:
     """Let the interrupting reaction go on once every attempt it stopped has ended."""
     held = ""
     for path, frame in draft.open.items():
-        if frame.run in ("flying", "stopping"):
-            return False
         if frame.run == "held":
             held = path
-    if not held:
+    if not held or draft.in_flight():
         return False
     draft.put(held, replace(draft.open[held], run="waiting"))
     _run(draft, held, reaction_at(draft, held))

@@ -57,7 +57,7 @@ def paused(draft: Draft) -> bool:
     if draft.pause is None:
         return False
     draft.status = "paused"
-    if not _in_flight(draft):
+    if not draft.in_flight():
         draft.effects.append(Park(None))
     return True
 
@@ -158,7 +158,7 @@ def final(draft: Draft) -> bool:
 
 
 def rest(draft: Draft) -> bool:
-    if _in_flight(draft):
+    if draft.in_flight():
         draft.status = "running"
         return True
     state = machine.current(draft)
@@ -193,13 +193,6 @@ def settle(draft: Draft) -> None:
     ending.advance(draft)
 
 
-def _in_flight(draft: Draft) -> bool:
-    for frame in draft.open.values():
-        if frame.run == "flying" or frame.run == "stopping":
-            return True
-    return False
-
-
 def _free(draft: Draft) -> bool:
     return machine.body_done(draft) and machine.rests(draft)
 
@@ -227,7 +220,7 @@ def _at_rest(draft: Draft) -> bool:
     """True when `end` is done for now: closed, waiting for attempts (running), or for an undo's timer (parked)."""
     if draft.status in TERMINAL:
         return True
-    if _in_flight(draft):
+    if draft.in_flight():
         draft.status = "running"
         return True
     return any(isinstance(e, Park) for e in draft.effects)
@@ -235,7 +228,7 @@ def _at_rest(draft: Draft) -> bool:
 
 def _rest(draft: Draft) -> None:
     """Say what the instance does now: attempts in flight keep it running, else it waits and gives its lease back."""
-    if _in_flight(draft):
+    if draft.in_flight():
         draft.status = "running"
         return
     if draft.status != "waiting":

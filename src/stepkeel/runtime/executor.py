@@ -34,12 +34,17 @@ from stepkeel.runtime.result import AttemptTimeout, of_error, of_result
 if TYPE_CHECKING:
     from stepkeel.runtime.resident import Resident
 
-__all__ = ["Attempt", "Executor"]
+__all__ = ["Attempt", "Executor", "write_log"]
 
 _log = logging.getLogger("stepkeel.workflow")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 Report = AttemptEnded | AttemptDeferred
 Limit = tuple[float, Literal["timeout", "deadline"]]
+
+
+def write_log(level: str, text: str, **place: str) -> None:
+    """A line of a workflow's own log, marked with where it comes from."""
+    _log.log(_LEVELS.get(level, logging.INFO), "%s", text, extra=place)
 
 
 class Executor:
@@ -282,5 +287,4 @@ class Attempt:
         self._loop.call_soon_threadsafe(self.resident.feed, Heartbeat(self.path, self.attempt, msgspec.Raw(progress)))
 
     def log(self, level: str, text: str) -> None:
-        extra = {"instance_id": self.resident.id, "node": self.path}
-        _log.log(_LEVELS.get(level, logging.INFO), "%s", text, extra=extra)
+        write_log(level, text, instance_id=self.resident.id, node=self.path)

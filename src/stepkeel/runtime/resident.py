@@ -21,7 +21,7 @@ from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import Effect, End, Log, Park, RunAttempt, SettleSignal, StopAttempt
 from stepkeel.model.snapshot import TERMINAL, Snapshot
-from stepkeel.runtime.executor import Attempt
+from stepkeel.runtime.executor import Attempt, write_log
 
 if TYPE_CHECKING:
     from stepkeel.runtime.result import Fresh
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Resident", "signal_of"]
 
 _log = logging.getLogger("stepkeel.worker")
-_flow = logging.getLogger("stepkeel.workflow")
 MAX_SIGNALS = 100
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def signal_of(row: InboxRow) -> inputs.Signal:
@@ -254,7 +252,7 @@ class Resident:
             elif isinstance(effect, StopAttempt):
                 self._stop(effect)
             else:
-                _flow.log(_LEVELS.get(effect.level, logging.INFO), "%s", effect.text, extra={"instance_id": self.id})
+                write_log(effect.level, effect.text, instance_id=self.id)
 
     def _run(self, effect: RunAttempt) -> None:
         frame = self.snapshot.open.get(effect.path)

@@ -28,6 +28,7 @@ from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
 from stepkeel.ids import IdMaker
 from stepkeel.kernel.history import encode
+from stepkeel.kernel.timer import earliest
 from stepkeel.model import input as inputs
 from stepkeel.model.commit import Commit, HistoryRow, Row, Step
 from stepkeel.model.decision import Decision
@@ -370,7 +371,7 @@ class Worker:
         self.residents.pop(resident.id, None)
         resident.drop()
         self.watch(resident.id, at_rest=True)
-        due = min((at for p in resident.snapshot.timers.values() for at in p.values()), default=None)
+        due = earliest(resident.snapshot.timers)
         if due is not None and (self._next_wake is None or due < self._next_wake):
             self._next_wake = due
             if due <= self.now() + self.settings.poll_max * 1e6:
