@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres
+
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A fresh database of each kind; shared by every engine of the test that is given it."""
     if request.param == "memory":
@@ -22,8 +24,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         name = f"memory://{tmp_path.name}"
         yield name
         facade._shared.pop(tmp_path.name, None)
-    else:
+    elif request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'test.db'}"
+    else:
+        with postgres.fresh_schema() as made:
+            yield made
 
 
 @pytest.fixture(autouse=True)

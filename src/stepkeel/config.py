@@ -15,7 +15,7 @@ ENVIRONMENT = "STEPKEEL_DATABASE"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`kind` is memory or sqlite; `place` a name or a path."""
+    """`kind` is memory, sqlite or postgresql; `place` a name or a path; `url` may hold a password."""
 
     kind: str
     place: str
@@ -25,7 +25,9 @@ class Database:
 def parse_url(url: str) -> Database:
     """Raises BadRequest; a password in the URL is never part of the message."""
     if not isinstance(url, str) or "://" not in url:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise BadRequest("that is no database URL", remedy="sqlite:///orders.db, sqlite:////abs/path.db or memory://")
+        raise BadRequest(
+            "that is no database URL", remedy="sqlite:///orders.db, sqlite:////abs/path.db, postgresql://host/database or memory://"
+        )
     parts = urlsplit(url)
     if parts.scheme == "memory":
         return Database("memory", parts.netloc + parts.path, url)
@@ -36,7 +38,11 @@ def parse_url(url: str) -> Database:
         if path == "/:memory:":
             raise BadRequest("a SQLite database in memory cannot be shared by connections", remedy="memory://")
         return Database("sqlite", path[1:], url)
-    raise BadRequest(f"there is no store for {parts.scheme}://", remedy="memory:// or sqlite:///file.db")
+    if parts.scheme in ("postgresql", "postgres"):
+        return Database("postgresql", parts.path[1:], url)
+    raise BadRequest(
+        f"there is no store for {parts.scheme}://", remedy="memory://, sqlite:///file.db or postgresql://host/database"
+    )
 
 
 def database_url(given: str | None) -> str:

@@ -35,22 +35,35 @@ _shared: dict[str, MemoryStore] = {}
 STARTS = 500  # sent at a time, so that the loop goes on ticking
 
 
-def open_store(url: str, clock: Clock) -> Store:
+def open_store(url: str, clock: Clock, patience: float = 10.0) -> Store:
     """The store that a URL names, not yet opened. Raises BadRequest."""
     database = parse_url(url)
     if database.kind == "memory":
         if not database.place:
             return MemoryStore(url, clock)
         return _shared.setdefault(database.place, MemoryStore(url, clock))
+    if database.kind == "postgresql":
+        return _postgres(url, clock, patience)
     from stepkeel.store.sqlite.store import SqliteStore
 
     return SqliteStore(database.place, url, clock)
 
 
+def _postgres(url: str, clock: Clock, patience: float) -> Store:
+    try:
+        from stepkeel.store.postgres.store import PostgresStore
+    except ImportError as error:
+        if error.name != "asyncpg":
+            raise
+        raise BadRequest("PostgreSQL needs an extra", remedy="pip install 'stepkeel[postgres]'") from None
+    # The server's clock is the one that counts; only a test's own stands above it.
+    return PostgresStore(url, None if isinstance(clock, SystemClock) else clock, patience)
+
+
 class Engine:
     """Starts, runs, signals and reads workflows on one database. Use it as `async with Engine(...) as engine:`.
 
-    url          memory://, memory://name (shared in this process), sqlite:///file.db
+    url          memory://, memory://name (shared in this process), sqlite:///file.db, postgresql://host/db
     workflows    classes or definitions; several versions of one name may stand side by side
     services     by type: what activities ask for; `scoped(factory)` makes one for each attempt
     behaviours   wrappers around every attempt, the first outermost
@@ -82,12 +95,12 @@ class Engine:
     ) -> None:
         self.url = url
         self._clock: Clock = clock or SystemClock()
-        self._store = store or open_store(url, self._clock)
         self._definitions = _registry(workflows)
         self._services: Mapping[Any, Any] = services if services is not None else {}
         self._bindings = bind_all(self._definitions, self._services)
         settings = settings or Settings()
         self._settings = settings if concurrency is None else replace(settings, concurrency=concurrency)
+        self._store = store or open_store(url, self._clock, self._settings.patience)
         self._behaviours = tuple(behaviours)
         self._polls = worker
         self._tenant = tenant

@@ -25,6 +25,19 @@ async def take_note(ctx: Context[Job, Go], world: World) -> None:
     ctx.data.note = ctx.input.note
 
 
+def disconnect(store: Any) -> None:
+    """A process that is gone has no connections."""
+    for name in ("_commits", "_work", "_people"):
+        lane = getattr(store, name, None)
+        if lane is not None and lane._connection is not None:
+            lane._connection.terminate()
+            lane._connection = None
+    for name in ("_listener", "_teller"):
+        part = getattr(store, name, None)
+        if part is not None and part._task is not None:
+            part._task.cancel()
+
+
 def crash(engine: Engine) -> None:
     """What `kill -9` leaves behind, within this process: nothing runs on, nothing is given back."""
     process = engine.process
@@ -40,6 +53,7 @@ def crash(engine: Engine) -> None:
         if process._heartbeat._ticker:
             process._heartbeat._ticker.cancel()
     process.executor.close()
+    disconnect(engine.store)
     engine._process = None
 
 

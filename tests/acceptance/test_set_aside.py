@@ -13,6 +13,7 @@ from stepkeel.errors import DataInvalid
 from stepkeel.facade import open_store
 from stepkeel.model.commit import Answer, Batch
 from stepkeel.store.port import Store
+from tests import postgres
 from tests.flows import FAST, ChainFlow, Go, Job, WaitFlow, World
 
 
@@ -52,6 +53,9 @@ def _overwrite(engine: Engine, instance_id: str, snapshot: bytes) -> None:
         from msgspec.structs import replace
 
         store._rows[instance_id] = replace(store._rows[instance_id], snapshot=snapshot)
+    elif hasattr(store, "server"):
+        values = f"snapshot = '\\x{snapshot.hex()}' where id = '{instance_id}'"
+        postgres.execute(store.server.dsn, f'update "{store.server.schema}".instances set {values}')
     else:
         store._write_to.db.execute("update instances set snapshot = ? where id = ?", (snapshot, instance_id))
 

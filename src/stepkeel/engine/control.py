@@ -72,8 +72,7 @@ async def _on_ended(core: Core, row: Row, request: inputs.Control, name: str) ->
 
 
 def _done(core: Core, row: Row, name: str) -> Receipt:
-    if core.host is not None:
-        core.host.hint(row.id, None)
+    core.hint(row.id, None)
     return Receipt(row.id, name, "", "processed")
 
 
@@ -140,8 +139,7 @@ async def _through_inbox(core: Core, row: Row, request: inputs.Control, name: st
     delivery = Delivery(row.id, row.tenant, "control", name, msgspec.json.encode(request), core.ids.id(now), request.actor, now)
     stored = (await core.store.commit(Batch(deliveries=(delivery,)))).deliveries[0]
     raise_refused(row.id, stored, name)
-    if core.host is not None:
-        core.host.hint(row.id, stored.owner)
+    core.hint(row.id, stored.owner)
     stored = await wait_for_receipt(core, row.id, stored, wait)
     if stored.status == "rejected":
         ended = stored.reason == "the instance ended"

@@ -96,6 +96,13 @@ class Core:
     host: Host | None = None
     outlines: dict[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict[tuple[str, int], Mapping[str, Any]])
 
+    def hint(self, instance_id: str, owner: str | None) -> None:
+        """Something was put into this instance's inbox, or it is due: tell whoever holds it, or may take it."""
+        if self.host is not None:
+            self.host.hint(instance_id, owner)
+        else:
+            self.store.tell(owner)
+
     def definition_of(self, workflow: type[Workflow[Any]] | Definition | str, version: int | None = None) -> Definition:
         """The registered definition that is meant: the highest version unless said. Raises UnknownWorkflow."""
         if isinstance(workflow, str):

@@ -149,7 +149,7 @@ async def metrics(core: Core) -> Sequence[MetricRow]:
 
 async def explanation(core: Core, instance_id: str) -> Explanation:
     row = await core.row(instance_id)
-    _, inbox = await core.store.inbox(instance_id)
+    _, inbox = (await core.store.inbox({instance_id: 0}))[instance_id]
     try:
         snapshot = snapshot_of(row)
     except InstanceFault:

@@ -48,8 +48,7 @@ async def signal(
     delivery = Delivery(instance_id, core.tenant, "signal", name, raw, key or core.ids.id(now), actor, now, core.inbox_limit)
     stored = await core.committer.deliver(delivery)
     raise_refused(instance_id, stored, name)
-    if core.host is not None:
-        core.host.hint(instance_id, stored.owner)
+    core.hint(instance_id, stored.owner)
     if wait is not None and stored.status == "pending":
         stored = await wait_for_receipt(core, instance_id, stored, wait)
     return receipt_of(instance_id, name, stored)

@@ -77,8 +77,8 @@ async def start(core: Core, definition: Definition, data: Any, options: Options,
             if rest is not None and not won:
                 core.hub(instance_id, at_rest=True)
             host.launched(definition, _row(instance_id, row, decision, owner), decision if won else None)
-    if held == instance_id and host is not None and not claimed:
-        host.hint(instance_id, None)
+    if held == instance_id and not claimed:
+        core.hint(instance_id, None)
     return StartAnswer(held, held == instance_id, rest)
 
 

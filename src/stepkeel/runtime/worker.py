@@ -37,6 +37,7 @@ from stepkeel.model.event import Event
 from stepkeel.model.snapshot import read_snapshot
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
+from stepkeel.runtime.letters import Letters
 from stepkeel.runtime.nap import Nap
 from stepkeel.runtime.resident import Resident
 from stepkeel.runtime.settings import Settings
@@ -45,7 +46,6 @@ from stepkeel.store.port import Store, Wanted, WorkerRow
 __all__ = ["Worker"]
 
 _log = logging.getLogger("stepkeel.worker")
-PAGE = 100
 
 
 class Watcher(Protocol):
@@ -91,10 +91,9 @@ class Worker:
         self._stray: dict[str, int] = {}
         self._next_wake: int | None = None
         self._reconcile_at = 0
-        self._news_at = 0
+        self.letters = Letters(self)
         self.nap = Nap(store)
         self._task: asyncio.Task[None] | None = None
-        self._hinted: set[str] = set()
         self._trusted_until = 0
         self._pause = settings.poll_min
 
@@ -121,12 +120,15 @@ class Worker:
 
     def start(self) -> None:
         self._task = self.loop.create_task(self._run())
+        self.store.listen(self._heard)
 
     async def stop(self) -> None:
         """Finish or hand back: nothing new begins, attempts may end within `grace`, the rest is put back, the row goes last."""
         self.claiming = False
         self.stopping = True
         if self._task is not None:
+            self.nap.wake()
+            await asyncio.wait({self._task}, timeout=self.settings.margin)  # a claim under way is worth its answer
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -183,10 +185,21 @@ class Worker:
 
     def hint(self, instance_id: str, owner: str | None) -> None:
         """Something was put into this instance's inbox."""
-        if owner == self.id and instance_id in self.residents:
-            self._hinted.add(instance_id)
+        if owner == self.id:
+            if instance_id in self.residents:
+                self.letters.hinted.add(instance_id)
+                self.wake()
+        elif owner is None and self.room > 0:
             self.wake()
-        elif owner is None:
+        else:
+            self.store.tell(owner)
+
+    def _heard(self, worker: str | None) -> None:
+        """Another process tells of something in our inboxes, or of work that is due."""
+        if worker == self.id:
+            self.letters.ask()
+            self.wake()
+        elif worker is None and self.room > 0:
             self.wake()
 
     def holds(self, instance_id: str) -> bool:
@@ -200,7 +213,7 @@ class Worker:
     # -- looking
 
     async def _run(self) -> None:
-        while True:
+        while not self.stopping:
             try:
                 busy = await self.look()
             except Unavailable as error:
@@ -228,7 +241,7 @@ class Worker:
         ticked = self.tick()
         if not self.trusted():
             return False
-        news = await self._news(self.nap.others_wrote(forget=True))
+        news = await self.letters.look(self.nap.others_wrote(forget=True))
         claimed = await self._claim()
         if self.clock.monotonic() >= self._reconcile_at:
             self._reconcile_at = self.clock.monotonic() + round(self.settings.lease / 3 * 1e6)
@@ -247,40 +260,6 @@ class Worker:
             resident.tick(now)
         return bool(due)
 
-    async def _news(self, foreign: bool) -> bool:
-        hinted, self._hinted = self._hinted, set()
-        for instance_id in hinted:
-            await self._read_inbox(instance_id)
-        found = bool(hinted)
-        if not self.residents or not (foreign or self.clock.monotonic() >= self._news_at):
-            return found
-        self._news_at = self.clock.monotonic() + round(self.settings.poll_max * 1e6)
-        others = await self.store.news(self.id)
-        for instance_id, inbox in others.items():
-            resident = self.residents.get(instance_id)
-            if resident is not None and inbox > resident.seen:
-                found = True
-                await self._read_inbox(instance_id)
-        return found
-
-    async def _read_inbox(self, instance_id: str) -> None:
-        resident = self.residents.get(instance_id)
-        if resident is None:
-            return
-        if resident.releasing:
-            self._hinted.add(instance_id)  # its parking is under way: claim it again as soon as that is durable
-            return
-        await self._load_inbox(resident)
-        resident.feed(inputs.SignalArrived())
-
-    async def _load_inbox(self, resident: Resident) -> None:
-        while True:
-            inbox, rows = await self.store.inbox(resident.id, resident.loaded, PAGE)
-            # Only when everything up to the counter has been read does the decision take account of it.
-            resident.arrived(inbox if len(rows) < PAGE else 0, rows)
-            if len(rows) < PAGE:
-                return
-
     # -- claiming
 
     async def _claim(self) -> bool:
@@ -289,30 +268,33 @@ class Worker:
         claims = await self.store.claim(self.id, self._wanted, max(self.room, 0))
         self._anchor = (claims.now, self.clock.monotonic())
         self._next_wake = claims.next_wake
+        lettered: list[Resident] = []
         for row in claims.rows:
-            await self.adopt(row)
+            resident = self.adopt(row)
+            if resident is not None and row.inbox:
+                lettered.append(resident)
+            elif resident is not None:
+                resident.feed(inputs.Claimed())
+        await self.letters.load(lettered)
+        for resident in lettered:
+            resident.feed(inputs.Claimed())
         return bool(claims.rows)
 
-    async def adopt(self, row: Row) -> None:
-        """Take a claimed row into memory and go on with it."""
+    def adopt(self, row: Row) -> Resident | None:
+        """Take a claimed row into memory; None if it had to be set aside."""
         definition = self.definitions.get((row.definition, row.version))
         if row.takeovers > self.settings.max_takeovers:
             fault = f"{row.takeovers} workers died or were lost with it before any commit"
-            self._set_row_aside(row, fault)
-            return
+            return self._set_row_aside(row, fault)
         try:
             snapshot = read_snapshot(row.snapshot, row.revision)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            self._set_row_aside(row, f"its snapshot does not decode: {error}")
-            return
+            return self._set_row_aside(row, f"its snapshot does not decode: {error}")
         if definition is None:
-            self._set_row_aside(row, f"{row.definition} version {row.version} is not served here")
-            return
+            return self._set_row_aside(row, f"{row.definition} version {row.version} is not served here")
         resident = Resident(self, definition, snapshot, row)
         self.residents[row.id] = resident
-        if row.inbox:
-            await self._load_inbox(resident)
-        resident.feed(inputs.Claimed())
+        return resident
 
     def _set_row_aside(self, row: Row, fault: str) -> None:
         _log.error("instance %s is set aside: %s", row.id, fault)
@@ -376,8 +358,8 @@ class Worker:
             self._next_wake = due
             if due <= self.now() + self.settings.poll_max * 1e6:
                 self.wake()
-        if resident.id in self._hinted or (self.room == 1 and self._next_wake is not None and self._next_wake <= self.now()):
-            self._hinted.discard(resident.id)
+        if resident.id in self.letters.hinted or (self.room == 1 and self._next_wake is not None and self._next_wake <= self.now()):
+            self.letters.hinted.discard(resident.id)
             self.wake()
 
     def drop(self, resident: Resident) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -67,14 +67,20 @@ class MemoryStore:
     def version(self) -> int:
         return self._version
 
+    def listen(self, heard: Callable[[str | None], None]) -> None:
+        return
+
+    def tell(self, worker: str | None) -> None:
+        return
+
     # -- workers
 
-    def renew(self, worker: str, expires_at: int) -> bool:
+    def renew(self, worker: str, lease: int) -> bool:
         with self._lock:
             row = self._workers.get(worker)
             if row is None:
                 return False
-            self._workers[worker] = WorkerRow(row.id, row.name, row.capabilities, row.started_at, expires_at)
+            self._workers[worker] = WorkerRow(row.id, row.name, row.capabilities, row.started_at, self.now() + lease)
             return True
 
     async def add_worker(self, worker: WorkerRow) -> None:
@@ -270,11 +276,14 @@ class MemoryStore:
 
     # -- reading
 
-    async def inbox(self, instance_id: str, after: int = 0, limit: int = 100) -> tuple[int, list[InboxRow]]:
+    async def inbox(self, after: Mapping[str, int], limit: int = 100) -> dict[str, tuple[int, list[InboxRow]]]:
         with self._lock:
-            row = self._rows.get(instance_id)
-            pending = [r for s, r in sorted(self._inbox.get(instance_id, {}).items()) if s > after and r.status == "pending"]
-            return (row.inbox if row else 0), pending[:limit]
+            return {i: self._pending(i, seq, limit) for i, seq in after.items()}
+
+    def _pending(self, instance_id: str, after: int, limit: int) -> tuple[int, list[InboxRow]]:
+        row = self._rows.get(instance_id)
+        pending = [r for s, r in sorted(self._inbox.get(instance_id, {}).items()) if s > after and r.status == "pending"]
+        return (row.inbox if row else 0), pending[:limit]
 
     async def signals(self, instance_id: str) -> list[InboxRow]:
         with self._lock:
@@ -341,8 +350,8 @@ class MemoryPulse:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    def renew(self, worker: str, expires_at: int) -> bool:
-        return self._store.renew(worker, expires_at)
+    def renew(self, worker: str, lease: int) -> bool:
+        return self._store.renew(worker, lease)
 
     def close(self) -> None:
         return

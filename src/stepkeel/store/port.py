@@ -7,7 +7,7 @@ retention only move rows. Instants are integer microseconds, UTC. Errors: Unavai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -105,8 +105,8 @@ class Query:
 class Pulse(Protocol):
     """A worker's row kept alive from a thread of its own, over a connection of its own."""
 
-    def renew(self, worker: str, expires_at: int) -> bool:
-        """Move the row's expiry. False: there is no such row, the worker is dead. Raises Unavailable."""
+    def renew(self, worker: str, lease: int) -> bool:
+        """The lease begins anew and lasts so many microseconds. False: no such row, the worker is dead. Raises Unavailable."""
         ...
 
     def close(self) -> None: ...
@@ -137,9 +137,22 @@ class Store(Protocol):
         """A number that moves when somebody else has written: a hint that costs no query. Always the same if not known."""
         ...
 
+    def listen(self, heard: Callable[[str | None], None]) -> None:
+        """Call `heard` on this loop when another process tells of something. A hint: it may come late, twice or never.
+
+        With a worker's id: its residents have something in their inbox. None: work is due for whoever has room.
+        """
+        ...
+
+    def tell(self, worker: str | None) -> None:
+        """Tell other processes, as `listen` hears it, some time soon."""
+        ...
+
     # -- workers
 
-    async def add_worker(self, worker: WorkerRow) -> None: ...
+    async def add_worker(self, worker: WorkerRow) -> None:
+        """Its lease begins now and lasts from its `started_at` to its `expires_at`. Again: the lease begins anew."""
+        ...
 
     async def remove_worker(self, worker: str) -> None: ...
 
@@ -204,8 +217,8 @@ class Store(Protocol):
 
     # -- the inbox
 
-    async def inbox(self, instance_id: str, after: int = 0, limit: int = 100) -> tuple[int, list[InboxRow]]:
-        """The row's inbox counter, read before the pending rows beyond `after`, in arrival order."""
+    async def inbox(self, after: Mapping[str, int], limit: int = 100) -> dict[str, tuple[int, list[InboxRow]]]:
+        """For each id its inbox counter, read before (or with) its pending rows beyond a seq, in arrival order."""
         ...
 
     async def signals(self, instance_id: str) -> list[InboxRow]:

@@ -65,8 +65,7 @@ class Heartbeat:
             stack = "".join(traceback.format_stack(frame)) if frame else ""
             _log.error("the event loop has not ticked for %.1f s, the lease is let go\n%s", (sent - self._ticked) / 1e6, stack)
             return
-        expires_at = worker.store.now() + round(worker.settings.lease * 1e6)
-        if pulse.renew(worker.id, expires_at):
+        if pulse.renew(worker.id, round(worker.settings.lease * 1e6)):
             self._loop.call_soon_threadsafe(worker.renewed, sent)
         elif not self._stop.is_set():
             asyncio.run_coroutine_threadsafe(worker.died(), self._loop).result()

@@ -74,12 +74,18 @@ class SqliteStore:
         return self._clock.now()
 
     def pulse(self) -> SqlitePulse:
-        return SqlitePulse(self._path, self.url, self._sql["renew"])
+        return SqlitePulse(self._path, self.url, self._sql["renew"], self.now)
 
     def version(self) -> int:
         if not self._handed_over:
             self._version = int(self._write_to.db.pragma("data_version"))
         return self._version
+
+    def listen(self, heard: Callable[[str | None], None]) -> None:
+        return  # others see the version move
+
+    def tell(self, worker: str | None) -> None:
+        return
 
     async def _write(self, work: Callable[[], T], rows: int = 1) -> T:
         if rows <= INLINE_ROWS and self._flush < INLINE_SECONDS and not self._handed_over:
@@ -210,7 +216,10 @@ class SqliteStore:
 
     # -- reading
 
-    async def inbox(self, instance_id: str, after: int = 0, limit: int = 100) -> tuple[int, list[InboxRow]]:
+    async def inbox(self, after: Mapping[str, int], limit: int = 100) -> dict[str, tuple[int, list[InboxRow]]]:
+        return {i: self._pending(i, seq, limit) for i, seq in after.items()}
+
+    def _pending(self, instance_id: str, after: int, limit: int) -> tuple[int, list[InboxRow]]:
         count = self._read_from.all(self._sql["inbox_count"], (instance_id,))
         if not count:
             return 0, []
@@ -261,15 +270,16 @@ class SqliteStore:
 class SqlitePulse:
     """The heartbeat's own connection."""
 
-    def __init__(self, path: str, url: str, sql: str) -> None:
+    def __init__(self, path: str, url: str, sql: str, now: Callable[[], int]) -> None:
+        self._now = now
         self._connection = Connection(path, url)
         self._sql = sql
 
-    def renew(self, worker: str, expires_at: int) -> bool:
+    def renew(self, worker: str, lease: int) -> bool:
         db = self._connection.db
 
         def work() -> bool:
-            db.execute(self._sql, (expires_at, worker))
+            db.execute(self._sql, (self._now() + lease, worker))
             return db.changes() == 1
 
         return self._connection.write(work)

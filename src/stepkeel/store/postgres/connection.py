@@ -1,0 +1,226 @@
+"""One connection at a time, made when it is first needed and again when it was lost.
+
+| what went wrong | then |
+|---|---|
+| serialisation failure, deadlock | the whole transaction again, with jitter, a bounded number of times |
+| connection lost, server restarting, out of resources | again on a new one until `patience` is over, then Unavailable |
+| the same for a commit | Unavailable at once: its sender reads back what became of it |
+| the data was refused | DataInvalid: nothing was applied |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
+from stepkeel.errors import BadRequest, DatabaseInvalid, DataInvalid, StepkeelError, Unavailable
+from stepkeel.ids import IdMaker, fraction
+
+__all__ = ["Lane", "Server", "connect", "shown", "translate"]
+
+T = TypeVar("T")
+_driver: Any = asyncpg  # its stubs are incomplete
+CONFLICTS = 20
+CONNECT_SECONDS = 5.0
+OLDEST = 13
+# Plans are kept for long: see the head of queries.sql.
+_PLANNING = (
+    "plan_cache_mode = force_generic_plan",
+    "enable_seqscan = off",
+    "enable_hashjoin = off",
+    "enable_mergejoin = off",
+    "jit = off",
+)
+_ALWAYS = ("jit = off", "idle_in_transaction_session_timeout = '15s'", "default_transaction_isolation = 'read committed'")
+
+
+def shown(url: str) -> str:
+    """The URL without its password."""
+    parts = urlsplit(url)
+    if parts.password is None and "password" not in parts.query:
+        return url
+    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
+    query = urlencode([(k, "***" if k == "password" else v) for k, v in parse_qsl(parts.query)])
+    return urlunsplit((parts.scheme, f"{user}:***@{host}" if parts.password else parts.netloc, parts.path, query, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where and how to connect, as the URL says.
+
+    schema     of our tables; default `stepkeel`
+    portable   neither SKIP LOCKED nor NOTIFY (?profile=portable)
+    pooled     a pooler in transaction mode stands between (?pooler=transaction): nothing outlives a transaction
+    """
+
+    url: str
+    dsn: str = field(repr=False)
+    schema: str = "stepkeel"
+    portable: bool = False
+    pooled: bool = False
+    patience: float = 10.0
+
+    @staticmethod
+    def of(url: str, patience: float = 10.0) -> Server:
+        """Raises BadRequest; a password is never part of the message."""
+        parts = urlsplit(url)
+        ours: dict[str, str] = {"schema": "stepkeel", "profile": "native", "pooler": "none"}
+        theirs: list[tuple[str, str]] = []
+        for name, value in parse_qsl(parts.query, keep_blank_values=True):
+            if name in ours:
+                ours[name] = value
+            else:
+                theirs.append((name, value))
+        for name, known in (("profile", ("native", "portable")), ("pooler", ("none", "transaction"))):
+            if ours[name] not in known:
+                raise BadRequest(f"{shown(url)}: {name}={ours[name]}", remedy=f"{name}= is one of: {', '.join(known)}")
+        if not ours["schema"] or len(ours["schema"].encode()) > 40 or "\0" in ours["schema"]:
+            raise BadRequest(f"{shown(url)}: schema={ours['schema']!r}", remedy="a name of 1 to 40 bytes")
+        dsn = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(theirs), ""))
+        return Server(shown(url), dsn, ours["schema"], ours["profile"] == "portable", ours["pooler"] == "transaction", patience)
+
+
+_RACES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+_CONTENT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError, UnicodeError)
+_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+
+
+def translate(error: BaseException, server: Server) -> Exception:
+    """An error of the driver as one of ours. What is neither about the data nor ours may be over when tried again."""
+    if isinstance(error, StepkeelError):
+        return error
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, _CONTENT):
+        return DataInvalid(f"the database refused the data: {text}")
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return Unavailable(f"{server.url}: {text}", remedy="grant it, or run `stepkeel db upgrade` as the owner of the tables")
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | TimeoutError):
+        return Unavailable(f"{server.url}: {text}", remedy="does the server run, and is it reachable from here?")
+    return error if isinstance(error, Exception) else Unavailable(text)
+
+
+async def connect(server: Server, *, first: bool = False, planning: bool = True) -> Any:
+    """A connection with our settings. `first`: what will not go away by itself is told as DatabaseInvalid.
+
+    Raises Unavailable, DatabaseInvalid.
+    """
+    try:
+        connection: Any = await _driver.connect(
+            server.dsn,
+            timeout=CONNECT_SECONDS,
+            command_timeout=6 * server.patience,
+            statement_cache_size=0 if server.pooled else 500,
+            max_cached_statement_lifetime=0,
+        )
+    except _REFUSED as error:
+        if first:
+            raise DatabaseInvalid(
+                f"{server.url}: {' '.join(str(error).split())}", remedy="check user, password and the database's name"
+            ) from None
+        raise translate(error, server) from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise translate(error, server) from None
+    except ValueError as error:
+        raise BadRequest(f"{server.url}: {error}", remedy="postgresql://user@host:5432/database") from None
+    try:
+        version = connection.get_server_version().major
+        if version < OLDEST:
+            raise DatabaseInvalid(
+                f"{server.url} is PostgreSQL {version}, {OLDEST} is the oldest that will do", remedy="upgrade the server"
+            )
+        if not server.pooled:
+            await connection.execute("".join(f"set {s};" for s in (*_ALWAYS, *(_PLANNING if planning else ()))))
+    except BaseException as error:
+        connection.terminate()
+        if isinstance(error, Exception):
+            raise translate(error, server) from None
+        raise
+    return connection
+
+
+class Lane:
+    """A connection that its users take in turn."""
+
+    def __init__(self, server: Server, *, planning: bool = True) -> None:
+        self._server = server
+        self._planning = planning
+        self._lock = asyncio.Lock()
+        self._connection: Any = None
+        self._chance = IdMaker()
+        local = (*_ALWAYS[:2], *(_PLANNING if planning else ()))
+        self._begin = "begin isolation level read committed;" + "".join(f"set local {s};" for s in local)
+
+    async def fetch(self, sql: str, *values: Any, again: bool = True) -> list[Any]:
+        """The rows of one statement, which is a transaction of its own. `again`: may be sent again when its answer is lost."""
+        if self._server.pooled:
+            return await self.transact(lambda c: c.fetch(sql, *values), again=again)
+        return await self._tried(lambda c: c.fetch(sql, *values), again)
+
+    async def transact(self, work: Callable[[Any], Awaitable[T]], *, again: bool = True) -> T:
+        """The statements of `work` in one transaction, as a whole again when it could not be."""
+
+        async def whole(connection: Any) -> T:
+            await connection.execute(self._begin if self._server.pooled else "begin isolation level read committed")
+            try:
+                result = await work(connection)
+                await connection.execute("commit")
+            except BaseException:
+                if not connection.is_closed():
+                    await asyncio.shield(_rollback(connection))
+                raise
+            return result
+
+        return await self._tried(whole, again)
+
+    async def _tried(self, work: Callable[[Any], Awaitable[T]], again: bool) -> T:
+        end = time.monotonic() + self._server.patience
+        conflicts, pause = 0, 0.01
+        while True:
+            try:
+                async with self._lock:
+                    return await self._once(work)
+            except _RACES as error:
+                conflicts += 1
+                if conflicts > CONFLICTS:
+                    raise translate(error, self._server) from error
+            except Exception as error:
+                told = translate(error, self._server)
+                if not isinstance(told, Unavailable) or not again or time.monotonic() > end:
+                    raise told from None
+            await asyncio.sleep(pause * (0.5 + fraction(self._chance.seed())))
+            pause = min(pause * 2, 0.5)
+
+    async def _once(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = None
+            self._connection = await connect(self._server, planning=self._planning)
+        try:
+            return await work(self._connection)
+        except (*_RACES, *_CONTENT):
+            raise
+        except BaseException:
+            # Whatever it was: the next one begins on a fresh connection, which knows of no half-done work.
+            connection, self._connection = self._connection, None
+            connection.terminate()
+            raise
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            try:
+                await connection.close(timeout=2)
+            except Exception:
+                connection.terminate()
+
+
+async def _rollback(connection: Any) -> None:
+    try:
+        await connection.execute("rollback")
+    except Exception:
+        connection.terminate()

@@ -1,0 +1,378 @@
+-- Every statement of the PostgreSQL store, by the name of what runs it. Composed at run time: only the WHERE of lists.
+--
+-- clock($1) stands for the database's time in microseconds; a test may hand in its own instead of null.
+-- Connections that run these plan without sequential scans, hash and merge joins: plans are kept, and one made while a
+-- table was small must not walk over it when it has grown. Hence the shape: rows of `instances` are reached one by one
+-- through its key, by LATERAL or by the target of an UPDATE; sets are compared by `(x in (select ...)) is true`, which
+-- hashes; locks are taken in the order of ids.
+
+-- name: now
+select clock($1);
+
+-- name: lock
+-- All instances that a transaction of several statements touches, before anything else.
+select count(*) from (select id from unnest($1::text[]) as w(id) order by id) w
+cross join lateral (select 1 from stepkeel.instances i where i.id = w.id for update) l;
+
+-- name: write
+-- Starts and commits, each with its history. Keys come first, then instances by id. A start whose key is another's inserts
+-- nothing; a commit that does not match its row changes nothing. Answers with counts, and with ids where one is missing.
+with keyed as (
+    insert into stepkeel.start_keys (tenant, definition, key, instance_id)
+    select s.tenant, s.definition, s.key, s.id from unnest($2::text[], $3::text[], $4::text[], $6::text[]) as s(id, tenant, definition, key)
+    where s.key is not null order by s.tenant, s.definition, s.key
+    on conflict do nothing
+    returning instance_id
+), born as (
+    insert into stepkeel.instances (id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes,
+        wake_at, owner, epoch, takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at)
+    select s.id, s.tenant, s.definition, s.version, s.key, s.status, s.state, s.label, s.revision, s.snapshot, s.attributes::jsonb,
+        s.wake_at, s.owner, 1, 0, 0, 0, null, s.priority, s.correlation_id, s.at, s.at, s.completed_at
+    from unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
+        $11::bytea[], $12::text[], $13::bigint[], $14::text[], $15::smallint[], $16::text[], $17::bigint[], $18::bigint[])
+        as s(id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes, wake_at, owner, priority,
+            correlation_id, at, completed_at)
+    where s.key is null or s.id in (select instance_id from keyed)
+    on conflict (id) do nothing
+    returning id
+), locked as materialized (
+    select c.* from (
+        select * from unnest($19::text[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bytea[], $25::bigint[],
+            $26::bigint[], $27::text[], $28::text[], $29::text[], $30::bool[], $31::bool[], $32::bigint[], $33::text[])
+            as c(id, owner, epoch, expected, revision, snapshot, seen, at, status, state, label, release, ended, wake_at, fault)
+        where (select count(*) from keyed) >= 0
+        order by c.id
+    ) c cross join lateral (
+        select i.owner, i.epoch, i.revision from stepkeel.instances i where i.id = c.id for update
+    ) l
+    where l.owner is not distinct from c.owner and l.epoch = c.epoch and l.revision = c.expected
+), stepped as (
+    update stepkeel.instances i set
+        revision = c.revision,
+        snapshot = coalesce(c.snapshot, i.snapshot),
+        seen = greatest(i.seen, c.seen),
+        updated_at = c.at,
+        takeovers = 0,
+        fault = c.fault,
+        status = c.status,
+        state = case when c.fault is null then c.state else i.state end,
+        label = case when c.fault is null then c.label else i.label end,
+        completed_at = case when c.ended then coalesce(i.completed_at, c.at) end,
+        owner = case when c.release then null else i.owner end,
+        epoch = case when c.release then i.epoch + 1 else i.epoch end,
+        -- The inbox is compared on the row itself: what came since the decision wakes the instance at once.
+        wake_at = case when not c.release then i.wake_at when c.ended then null when i.inbox > c.seen then clock($1) else c.wake_at end
+    from locked c
+    where i.id = c.id and i.epoch = c.epoch and i.revision = c.expected
+    returning i.id, i.inbox, c.ended, c.at
+), written as (
+    insert into stepkeel.history (instance_id, revision, tenant, at, actor, worker, events, changes)
+    select h.* from unnest($34::text[], $35::bigint[], $36::text[], $37::bigint[], $38::text[], $39::text[], $40::bytea[], $41::bytea[])
+        as h(instance_id, revision, tenant, at, actor, worker, events, changes)
+    where (h.instance_id in (select id from stepped union all select id from born)) is true
+), settled as (
+    update stepkeel.signals s set status = x.status, reason = x.reason, processed_at = x.at
+    from unnest($42::text[], $43::bigint[], $44::text[], $45::text[], $46::bigint[]) as x(id, seq, status, reason, at)
+    where s.instance_id = x.id and s.seq = x.seq and s.status = 'pending' and (x.id in (select id from stepped)) is true
+), left_over as (
+    update stepkeel.signals s
+    set status = case s.kind when 'control' then 'rejected' else 'ignored' end, reason = 'the instance ended', processed_at = e.at
+    from stepped e
+    where e.ended and e.inbox > 0 and s.instance_id = e.id and s.status = 'pending'
+        and ((s.instance_id, s.seq) in (select * from unnest($42::text[], $43::bigint[]))) is not true
+)
+select case when (select count(*) from born) < cardinality($2::text[]) then array(select id from born) end,
+    case when (select count(*) from stepped) < cardinality($19::text[]) then array(select id from stepped) end;
+
+-- name: keys
+-- Who holds these keys: a new statement, so that it sees what a lost race has waited for.
+select s.id, k.instance_id from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as s(id, tenant, definition, key)
+cross join lateral (
+    select k.instance_id from stepkeel.start_keys k where k.tenant = s.tenant and k.definition = s.definition and k.key = s.key
+) k;
+
+-- name: deliver
+-- Counting and waking on the row itself, then the rows of the inbox. What is not stored here, `receipts` tells why.
+with locked as materialized (
+    select w.*, l.inbox, l.revision, l.owner, row_number() over (partition by w.id, w.kind, w.name, w.key order by w.n) as copy
+    from (
+        select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
+            with ordinality as w(id, tenant, kind, name, payload, key, actor, at, most, n)
+        order by w.id, w.n
+    ) w cross join lateral (
+        select i.inbox, i.revision, i.owner, i.status from stepkeel.instances i where i.id = w.id and i.tenant = w.tenant for update
+    ) l
+    where l.status not in ('completed', 'failed', 'cancelled', 'terminated')
+), fresh as materialized (
+    select l.*, l.inbox + row_number() over (partition by l.id order by l.n) as seq from locked l
+    where l.copy = 1
+        and not exists (select 1 from stepkeel.signals s
+            where s.instance_id = l.id and s.kind = l.kind and s.name = l.name and s.key = l.key)
+        and (l.kind <> 'signal' or l.inbox < l.most or l.most > (
+            select count(*) from stepkeel.signals s where s.instance_id = l.id and s.status = 'pending'))
+), counted as (
+    update stepkeel.instances i set inbox = i.inbox + f.n, wake_at = case
+        when i.owner is null and (i.status <> 'paused' or f.control) then least(coalesce(i.wake_at, clock($1)), clock($1))
+        else i.wake_at end
+    from (select id, count(*) as n, bool_or(kind = 'control') as control from fresh group by id) f
+    where i.id = f.id
+), stored as (
+    insert into stepkeel.signals (instance_id, seq, kind, tenant, name, payload, key, stamp, actor, status, reason, received_at)
+    select f.id, f.seq, f.kind, f.tenant, f.name, f.payload, f.key, f.revision, f.actor, 'pending', '', f.at from fresh f
+    on conflict do nothing
+    returning instance_id, seq
+)
+select f.n, f.seq, f.owner from fresh f where ((f.id, f.seq) in (select instance_id, seq from stored)) is true;
+
+-- name: receipts
+-- What is known of deliveries that stored nothing: a row of the same key, or how the instance stands.
+select w.n, s.seq, s.status, s.reason, coalesce(i.status, a.status), i.owner, i.id is not null
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) with ordinality as w(id, tenant, kind, name, key, n)
+left join lateral (select id, status, owner from stepkeel.instances i where i.id = w.id and i.tenant = w.tenant) i on true
+left join lateral (select status from stepkeel.archive_instances a where a.id = w.id and a.tenant = w.tenant) a on true
+left join lateral (
+    select seq, status, reason from stepkeel.signals s
+    where s.instance_id = w.id and s.kind = w.kind and s.name = w.name and s.key = w.key and s.tenant = w.tenant
+    union all
+    select seq, status, reason from stepkeel.archive_signals s
+    where s.instance_id = w.id and s.kind = w.kind and s.name = w.name and s.key = w.key and s.tenant = w.tenant
+) s on true
+order by w.n;
+
+-- name: due
+-- One probe for each (definition, version, priority): equality on the three, so nobody walks over others' rows.
+select t.now, w.definition, w.version, p.priority,
+    (select count(*) from (
+        select 1 from stepkeel.instances i
+        where i.definition = w.definition and i.version = w.version and i.priority = p.priority
+            and i.owner is null and i.wake_at is not null and i.wake_at <= t.now
+        limit $4
+    ) d),
+    (select i.wake_at from stepkeel.instances i
+        where i.definition = w.definition and i.version = w.version and i.priority = p.priority
+            and i.owner is null and i.wake_at is not null and i.wake_at > t.now
+        order by i.wake_at limit 1)
+from (select clock($1) as now) t
+cross join unnest($2::text[], $3::int[]) as w(definition, version)
+cross join (values (0::smallint), (1::smallint), (2::smallint), (3::smallint), (4::smallint)) as p(priority);
+
+-- name: claim
+-- Rows that another worker is just claiming are passed over, not waited for.
+with picked as materialized (
+    select i.id, i.wake_at from unnest($3::text[], $4::int[], $5::smallint[], $6::int[]) as w(definition, version, priority, most)
+    cross join lateral (
+        select i.id, i.wake_at from stepkeel.instances i
+        where i.definition = w.definition and i.version = w.version and i.priority = w.priority
+            and i.owner is null and i.wake_at is not null and i.wake_at <= $1
+        order by i.wake_at limit w.most for update skip locked
+    ) i
+)
+update stepkeel.instances i set owner = $2, epoch = i.epoch + 1, wake_at = null
+from picked p
+where i.id = p.id and i.owner is null and i.wake_at is not null and exists (select 1 from stepkeel.workers where id = $2)
+returning i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
+    p.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
+    i.completed_at;
+
+-- name: claim_portable
+-- Without SKIP LOCKED: look first, then lock by id and ask again.
+with seen as materialized (
+    select i.id from unnest($3::text[], $4::int[], $5::smallint[], $6::int[]) as w(definition, version, priority, most)
+    cross join lateral (
+        select i.id from stepkeel.instances i
+        where i.definition = w.definition and i.version = w.version and i.priority = w.priority
+            and i.owner is null and i.wake_at is not null and i.wake_at <= $1
+        order by i.wake_at limit w.most
+    ) i
+), picked as materialized (
+    select s.id, l.wake_at from (select id from seen order by id) s
+    cross join lateral (select i.wake_at, i.owner from stepkeel.instances i where i.id = s.id for update) l
+    where l.owner is null and l.wake_at is not null and l.wake_at <= $1
+)
+update stepkeel.instances i set owner = $2, epoch = i.epoch + 1, wake_at = null
+from picked p
+where i.id = p.id and i.owner is null and i.wake_at is not null and exists (select 1 from stepkeel.workers where id = $2)
+returning i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
+    p.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
+    i.completed_at;
+
+-- name: claim_one
+-- The same owner asks again when its first answer was lost: ids of requesters are never used twice.
+with was as materialized (
+    select i.id, i.wake_at from stepkeel.instances i where i.id = $1 for update
+)
+update stepkeel.instances i set owner = $2, epoch = i.epoch + 1, wake_at = null
+from was
+where i.id = was.id and (i.owner is null or i.owner = $2) and i.status not in ('completed', 'failed', 'cancelled', 'terminated')
+returning i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
+    was.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
+    i.completed_at;
+
+-- name: owned
+select id, epoch from stepkeel.instances where owner = $1;
+
+-- name: news
+select id, inbox from stepkeel.instances where owner = $1 and inbox > seen;
+
+-- name: give_back
+with locked as materialized (
+    select w.* from (select * from unnest($3::text[], $4::bigint[]) as w(id, epoch) order by w.id) w
+    cross join lateral (select i.owner, i.epoch from stepkeel.instances i where i.id = w.id for update) l
+    where l.owner = $2 and l.epoch = w.epoch
+)
+update stepkeel.instances i set owner = null, wake_at = clock($1), epoch = i.epoch + 1
+from locked w where i.id = w.id and i.owner = $2 and i.epoch = w.epoch;
+
+-- name: dead_owners
+-- A skip scan: one probe of the index for each owner, however many rows each has.
+with recursive owners (owner) as (
+    (select i.owner from stepkeel.instances i where i.owner is not null order by i.owner limit 1)
+    union all
+    select (select i.owner from stepkeel.instances i where i.owner > o.owner and i.owner is not null order by i.owner limit 1)
+    from owners o where o.owner is not null
+)
+select o.owner from owners o where o.owner is not null and not exists (select 1 from stepkeel.workers w where w.id = o.owner);
+
+-- name: take_over
+-- The owner is compared again: the row may have been parked and claimed by a live worker meanwhile.
+with dead as materialized (
+    select id from stepkeel.instances where owner = $2 order by id limit $3 for update skip locked
+)
+update stepkeel.instances i set owner = null, wake_at = clock($1), epoch = i.epoch + 1, takeovers = i.takeovers + 1
+from dead d where i.id = d.id and i.owner = $2
+returning i.id;
+
+-- name: take_over_portable
+with dead as materialized (
+    select id from stepkeel.instances where owner = $2 order by id limit $3 for update
+)
+update stepkeel.instances i set owner = null, wake_at = clock($1), epoch = i.epoch + 1, takeovers = i.takeovers + 1
+from dead d where i.id = d.id and i.owner = $2
+returning i.id;
+
+-- name: add_worker
+-- $5 is how long the lease is: it begins now, by the database's clock.
+insert into stepkeel.workers (id, name, capabilities, started_at, expires_at) values ($2, $3, $4, clock($1), clock($1) + $5::bigint)
+on conflict (id) do update set expires_at = excluded.expires_at, capabilities = excluded.capabilities;
+
+-- name: remove_worker
+delete from stepkeel.workers where id = $1;
+
+-- name: workers
+select id, name, capabilities, started_at, expires_at from stepkeel.workers order by id;
+
+-- name: bury
+delete from stepkeel.workers where expires_at < clock($1) returning id;
+
+-- name: renew
+update stepkeel.workers set expires_at = clock($1) + $3::bigint where id = $2 returning id;
+
+-- name: find_key
+select instance_id from stepkeel.start_keys where tenant = $1 and definition = $2 and key = $3;
+
+-- name: fences
+select i.id, i.owner, i.epoch, i.revision, i.status from unnest($1::text[]) as w(id)
+cross join lateral (select * from stepkeel.instances i where i.id = w.id) i;
+
+-- name: inbox
+-- The counter and the rows are of one snapshot.
+select i.id, i.inbox, s.seq, s.kind, s.name, s.payload, s.key, s.stamp, s.actor, s.status, s.reason, s.received_at, s.processed_at
+from unnest($1::text[], $2::bigint[]) as w(id, beyond)
+cross join lateral (select i.id, i.inbox from stepkeel.instances i where i.id = w.id) i
+left join lateral (
+    select * from stepkeel.signals s where s.instance_id = i.id and s.seq > w.beyond and s.status = 'pending' order by s.seq limit $3
+) s on true;
+
+-- name: signals
+-- A row that an ending has not seen is ignored, as if the ending had: nothing can reach an ended instance.
+select s.instance_id, s.seq, s.kind, s.name, s.payload, s.key, s.stamp, s.actor,
+    case when s.status <> 'pending' or i.completed_at is null then s.status when s.kind = 'control' then 'rejected' else 'ignored' end,
+    case when s.status <> 'pending' or i.completed_at is null then s.reason else 'the instance ended' end,
+    s.received_at, coalesce(s.processed_at, i.completed_at)
+from stepkeel.signals s left join stepkeel.instances i on i.id = s.instance_id
+where s.instance_id = $1
+union all
+select instance_id, seq, kind, name, payload, key, stamp, actor, status, reason, received_at, processed_at
+from stepkeel.archive_signals where instance_id = $1
+order by 2;
+
+-- name: history
+select revision, at, actor, worker, events, changes from stepkeel.history where instance_id = $1 and revision > $2
+union all
+select revision, at, actor, worker, events, changes from stepkeel.archive_history where instance_id = $1 and revision > $2
+order by revision limit $3;
+
+-- name: rows
+select i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
+    i.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
+    i.completed_at
+from unnest($1::text[]) as w(id) cross join lateral (select * from stepkeel.instances i where i.id = w.id) i;
+
+-- name: archived_rows
+select i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
+    i.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
+    i.completed_at
+from unnest($1::text[]) as w(id) cross join lateral (select * from stepkeel.archive_instances i where i.id = w.id) i;
+
+-- name: columns
+select id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes::text, wake_at, owner, epoch,
+    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at;
+
+-- name: metrics
+select definition, version, status, state, count(*) from stepkeel.instances where $1::text is null or tenant = $1
+group by definition, version, status, state order by definition, version, status, state;
+
+-- name: definitions
+select tenant, name, version, shape, code, document, status from stepkeel.definitions order by tenant, name, version;
+
+-- name: put_definition
+insert into stepkeel.definitions (tenant, name, version, shape, code, document, status) values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (tenant, name, version) do update set shape = excluded.shape, code = excluded.code,
+    document = excluded.document, status = excluded.status;
+
+-- name: archive
+-- The row as it is after the commit before it, with all that belongs to it.
+with h as (
+    delete from stepkeel.history where instance_id = any($1::text[]) returning *
+), s as (
+    delete from stepkeel.signals where instance_id = any($1::text[]) returning *
+), i as (
+    delete from stepkeel.instances where id = any($1::text[]) returning *
+), kept_history as (
+    insert into stepkeel.archive_history select * from h
+), kept_signals as (
+    insert into stepkeel.archive_signals select * from s
+)
+insert into stepkeel.archive_instances select * from i;
+
+-- name: purge
+-- The ids were read before; what is no ended row any more stays.
+with i as (
+    delete from stepkeel.instances
+    where id = any($1::text[]) and status in ('completed', 'failed', 'cancelled', 'terminated')
+    returning id, tenant, definition, key
+), h as (
+    delete from stepkeel.history where instance_id in (select id from i)
+), s as (
+    delete from stepkeel.signals where instance_id in (select id from i)
+), k as (
+    delete from stepkeel.start_keys k using i
+    where k.tenant = i.tenant and k.definition = i.definition and k.key = i.key and k.instance_id = i.id
+)
+select count(*) from i;
+
+-- name: purge_archived
+with i as (
+    delete from stepkeel.archive_instances where id = any($1::text[]) returning id, tenant, definition, key
+), h as (
+    delete from stepkeel.archive_history where instance_id in (select id from i)
+), s as (
+    delete from stepkeel.archive_signals where instance_id in (select id from i)
+), k as (
+    delete from stepkeel.start_keys k using i
+    where k.tenant = i.tenant and k.definition = i.definition and k.key = i.key and k.instance_id = i.id
+)
+select count(*) from i;
+
+-- name: notify
+select pg_notify($1, $2);

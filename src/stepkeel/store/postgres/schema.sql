@@ -1,0 +1,179 @@
+-- The schema of a Stepkeel database on PostgreSQL, as of version 1 (table meta). Migrations build exactly this; a test
+-- holds them to it. The name of the schema is `stepkeel` unless the URL says ?schema=other; it is put in by the program.
+--
+-- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
+-- that run at the same time stay close together in every tree; "C" compares them as bytes, as all stores do. instance_id
+-- leads the key of every table of an instance, so that they can be distributed by it. No triggers, sequences, enum types,
+-- foreign keys; no rules: those are the program's. What stands here as CHECK is the law that nothing is ever stranded, as
+-- far as one row can tell it.
+
+create table stepkeel.meta (
+    name text collate "C" primary key,
+    value text not null
+);
+
+-- What code registered: enough to explain and draw an instance without that code.
+create table stepkeel.definitions (
+    tenant text collate "C" not null,      -- '*': for all tenants
+    name text collate "C" not null,
+    version integer not null,
+    shape text not null,                   -- digest of states, nodes, names, policies
+    code text not null,                    -- digest of guards and mappings; '' unknown
+    document bytea not null,               -- the outline, JSON
+    status text not null,
+    primary key (tenant, name, version)
+);
+
+-- One row is one instance, with all that is needed to claim, run and park it. Every step updates it: room is left in the
+-- pages, so that a new version of a row finds a place beside the old one and no index has to learn of it.
+create table stepkeel.instances (
+    id text collate "C" primary key,
+    tenant text collate "C" not null,
+    definition text collate "C" not null,
+    version integer not null,
+    key text collate "C",                  -- of its start
+    status text collate "C" not null check (status in
+        ('created', 'running', 'waiting', 'paused', 'completed', 'failed', 'cancelled', 'terminated')),
+    state text collate "C" not null,       -- the author's place
+    label text collate "C" not null,
+    revision bigint not null,              -- of the last history entry; every commit is fenced by it
+    snapshot bytea not null,               -- JSON
+    attributes jsonb not null,             -- for searching
+    wake_at bigint,                        -- when somebody has to look at it; null: owned, ended, or waiting for its inbox
+    owner text collate "C",                -- the worker that holds it
+    epoch bigint not null,                 -- grows with every claim, give-back, takeover: names one residency
+    takeovers integer not null,            -- since its last commit
+    inbox bigint not null,                 -- rows ever put into its inbox
+    seen bigint not null,                  -- inbox as of the last decision that took account of it
+    fault text,                            -- why it was set aside
+    priority smallint not null,            -- 0 first, 4 last
+    correlation_id text collate "C",
+    created_at bigint not null,
+    updated_at bigint not null,
+    completed_at bigint,
+    check (owner is null or wake_at is null),
+    check (status not in ('completed', 'failed', 'cancelled', 'terminated') or (owner is null and wake_at is null))
+) with (
+    fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
+    autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0
+);
+
+-- All work is in this index: a start, a due timer, a retry, a signal, a recovered row are "wake_at has come".
+create index instances_wake on stepkeel.instances (definition, version, priority, wake_at)
+    where wake_at is not null and owner is null;
+create index instances_owner on stepkeel.instances (owner) where owner is not null;
+create index instances_status on stepkeel.instances (tenant, definition, status, state);
+create index instances_correlation on stepkeel.instances (correlation_id) where correlation_id is not null;
+create index instances_attributes on stepkeel.instances using gin (attributes jsonb_path_ops) where attributes <> '{}';
+
+-- Append-only: one entry a decision. Folded from the start, the changes give the snapshot of any revision.
+create table stepkeel.history (
+    instance_id text collate "C" not null,
+    revision bigint not null,
+    tenant text collate "C" not null,
+    at bigint not null,
+    actor text not null,
+    worker text not null,
+    events bytea not null,
+    changes bytea not null,
+    primary key (instance_id, revision)
+) with (autovacuum_vacuum_insert_scale_factor = 0.1);
+
+-- The inbox: signals and control requests, in order of arrival. A row is never deleted while its instance is kept.
+create table stepkeel.signals (
+    instance_id text collate "C" not null,
+    seq bigint not null,
+    kind text collate "C" not null check (kind in ('signal', 'control')),
+    tenant text collate "C" not null,
+    name text collate "C" not null,
+    payload bytea not null,
+    key text collate "C" not null,         -- the same kind, name and key is the same row
+    stamp bigint not null,                 -- the instance's revision when it was accepted
+    actor text not null,
+    status text collate "C" not null check (status in ('pending', 'processed', 'ignored', 'rejected', 'failed')),
+    reason text not null,
+    received_at bigint not null,
+    processed_at bigint,
+    primary key (instance_id, seq)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+create unique index signals_key on stepkeel.signals (instance_id, kind, name, key);
+
+-- Start keys: inserted with their instance, kept as long as it is, archive included.
+create table stepkeel.start_keys (
+    tenant text collate "C" not null,
+    definition text collate "C" not null,
+    key text collate "C" not null,
+    instance_id text collate "C" not null,
+    primary key (tenant, definition, key)
+);
+
+-- Live workers. Deleting a row is how a worker dies; whoever finds it expired does it.
+create table stepkeel.workers (
+    id text collate "C" primary key,
+    name text not null,
+    capabilities text not null,
+    started_at bigint not null,
+    expires_at bigint not null
+) with (fillfactor = 50);
+
+-- Ended instances taken out of the lists. Readable; only purge changes them. In parts by the month of their start, which
+-- their ids begin with, so that a read by id looks at one part; `stepkeel db upgrade` makes the parts of the months
+-- ahead, the last one here takes what has none.
+create table stepkeel.archive_instances (
+    id text collate "C" not null,
+    tenant text collate "C" not null,
+    definition text collate "C" not null,
+    version integer not null,
+    key text collate "C",
+    status text collate "C" not null,
+    state text collate "C" not null,
+    label text collate "C" not null,
+    revision bigint not null,
+    snapshot bytea not null,
+    attributes jsonb not null,
+    wake_at bigint,
+    owner text collate "C",
+    epoch bigint not null,
+    takeovers integer not null,
+    inbox bigint not null,
+    seen bigint not null,
+    fault text,
+    priority smallint not null,
+    correlation_id text collate "C",
+    created_at bigint not null,
+    updated_at bigint not null,
+    completed_at bigint,
+    primary key (id)
+) partition by range (id);
+create table stepkeel.archive_instances_rest partition of stepkeel.archive_instances default;
+
+create table stepkeel.archive_history (
+    instance_id text collate "C" not null,
+    revision bigint not null,
+    tenant text collate "C" not null,
+    at bigint not null,
+    actor text not null,
+    worker text not null,
+    events bytea not null,
+    changes bytea not null,
+    primary key (instance_id, revision)
+) partition by range (instance_id);
+create table stepkeel.archive_history_rest partition of stepkeel.archive_history default;
+
+create table stepkeel.archive_signals (
+    instance_id text collate "C" not null,
+    seq bigint not null,
+    kind text collate "C" not null,
+    tenant text collate "C" not null,
+    name text collate "C" not null,
+    payload bytea not null,
+    key text collate "C" not null,
+    stamp bigint not null,
+    actor text not null,
+    status text collate "C" not null,
+    reason text not null,
+    received_at bigint not null,
+    processed_at bigint,
+    primary key (instance_id, seq)
+) partition by range (instance_id);
+create table stepkeel.archive_signals_rest partition of stepkeel.archive_signals default;

@@ -1,0 +1,270 @@
+"""The store on PostgreSQL. Every method is one transaction, nearly every one a single statement."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from stepkeel.clock import Clock
+from stepkeel.errors import Unavailable
+from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row
+from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Wanted, WorkerRow
+from stepkeel.store.postgres.connection import Lane, Server, connect
+from stepkeel.store.postgres.gather import Gather
+from stepkeel.store.postgres.listener import Listener, Teller
+from stepkeel.store.postgres.query import list_statement, statements
+from stepkeel.store.postgres.schema import prepare
+from stepkeel.store.postgres.write import Writer
+from stepkeel.store.share import shares
+
+__all__ = ["PostgresStore"]
+
+_log = logging.getLogger("stepkeel.store")
+
+
+def _row(record: Any, *, archived: bool = False) -> Row:
+    columns = list(record)
+    columns[10] = columns[10].encode()
+    return Row(*columns, archived=archived)
+
+
+class PostgresStore:
+    """Three connections, each made when first needed: commits, what a worker asks, what people ask (it may take long).
+
+    `clock` None: the server's, the only one that is compared. A test may hand in its own.
+    """
+
+    batch_rows = 500
+
+    def __init__(self, url: str, clock: Clock | None = None, patience: float = 10.0) -> None:
+        server = Server.of(url, patience)
+        self.url = server.url
+        self.server = server
+        self._clock = clock
+        self._sql = statements(server.schema)
+        self._at, self._then = 0, 0.0
+        self._heard: list[Callable[[str | None], None]] = []
+        self._listener: Listener | None = None
+        self._loads: Gather[Row] = Gather(self._load)
+        self._commits: Lane
+        self._work: Lane
+        self._people: Lane
+        self._writer: Writer
+        self._teller: Teller
+
+    async def open(self) -> None:
+        connection = await connect(self.server, first=True, planning=False)
+        try:
+            await prepare(connection, self.server)
+        finally:
+            await connection.close()
+        self._commits = Lane(self.server)
+        self._work = Lane(self.server)
+        self._people = Lane(self.server, planning=False)
+        self._writer = Writer(self._commits, self._sql, self._given)
+        self._teller = Teller(self._work, self._sql["notify"], self.server.schema)
+        self._read((await self._work.fetch(self._sql["now"], self._given()))[0][0])
+
+    async def close(self) -> None:
+        await self._teller.close()
+        if self._listener is not None:
+            await self._listener.close()
+        for lane in (self._commits, self._work, self._people):
+            await lane.close()
+
+    # -- time
+
+    def _given(self) -> int | None:
+        return None if self._clock is None else self._clock.now()
+
+    def _read(self, now: int) -> int:
+        self._at, self._then = now, time.monotonic()
+        return now
+
+    def now(self) -> int:
+        """The server's time as last read, moved on by a clock that never steps back."""
+        if self._clock is not None:
+            return self._clock.now()
+        return self._at + round((time.monotonic() - self._then) * 1e6)
+
+    # -- hints
+
+    def version(self) -> int:
+        return 0
+
+    def listen(self, heard: Callable[[str | None], None]) -> None:
+        if not self.server.portable and not self.server.pooled:
+            self._listener = self._listener or Listener(self.server, self.server.schema, self._pass_on)
+            self._heard.append(heard)
+
+    def _pass_on(self, worker: str | None) -> None:
+        for heard in self._heard:
+            heard(worker)
+
+    def tell(self, worker: str | None) -> None:
+        if not self.server.portable:
+            self._teller.tell(worker)
+
+    # -- workers
+
+    def pulse(self) -> PostgresPulse:
+        return PostgresPulse(self.server, self._sql["renew"], self._given)
+
+    async def add_worker(self, worker: WorkerRow) -> None:
+        lease = worker.expires_at - worker.started_at
+        await self._work.fetch(self._sql["add_worker"], self._given(), worker.id, worker.name, worker.capabilities, lease)
+
+    async def remove_worker(self, worker: str) -> None:
+        await self._work.fetch(self._sql["remove_worker"], worker)
+
+    async def workers(self) -> list[WorkerRow]:
+        return [WorkerRow(*r) for r in await self._work.fetch(self._sql["workers"])]
+
+    async def bury(self) -> list[str]:
+        return [r[0] for r in await self._work.fetch(self._sql["bury"], self._given())]
+
+    async def take_over(self, limit: int) -> list[str]:
+        taken: list[str] = []
+        sql = self._sql["take_over_portable" if self.server.portable else "take_over"]
+        for (owner,) in await self._work.fetch(self._sql["dead_owners"]):
+            taken += [r[0] for r in await self._work.fetch(sql, self._given(), owner, limit - len(taken))]
+            if len(taken) >= limit:
+                break
+        return taken
+
+    # -- claims
+
+    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int) -> Claims:
+        names, versions = [w.definition for w in wanted], [w.version for w in wanted]
+        found = await self._work.fetch(self._sql["due"], self._given(), names, versions, max(limit, 1))
+        now = self._read(found[0][0]) if found else self.now()
+        soonest = [r[5] for r in found if r[5] is not None]
+        due: dict[int, list[Any]] = {}
+        for r in found:
+            if r[4]:
+                due.setdefault(r[3], []).append(r)
+        room = shares({p: sum(r[4] for r in rs) for p, rs in due.items()}, limit)
+        asked: list[tuple[str, int, int, int]] = []
+        for priority, left in room.items():
+            for r in due[priority]:
+                take = min(left, r[4])
+                if take:
+                    asked.append((r[1], r[2], priority, take))
+                left -= take
+        rows: list[Row] = []
+        if asked:
+            sql = self._sql["claim_portable" if self.server.portable else "claim"]
+            columns = map(list, zip(*asked, strict=True))
+            rows = [_row(r) for r in await self._work.fetch(sql, now, worker, *columns)]
+        if due and (len(rows) < sum(r[4] for rs in due.values() for r in rs) or not rows):
+            soonest.append(now)
+        return Claims(now, tuple(rows), min(soonest, default=None))
+
+    async def claim_one(self, instance_id: str, owner: str) -> Row | None:
+        rows = await self._work.fetch(self._sql["claim_one"], instance_id, owner)
+        return _row(rows[0]) if rows else None
+
+    async def owned(self, worker: str) -> dict[str, int]:
+        return {r[0]: r[1] for r in await self._work.fetch(self._sql["owned"], worker)}
+
+    async def news(self, worker: str) -> dict[str, int]:
+        return {r[0]: r[1] for r in await self._work.fetch(self._sql["news"], worker)}
+
+    async def give_back(self, worker: str, rows: Mapping[str, int]) -> int:
+        ids, epochs = list(rows), list(rows.values())
+
+        async def work(connection: Any) -> int:
+            status = await connection.execute(self._sql["give_back"], self._given(), worker, ids, epochs)
+            return int(status.rpartition(" ")[2])
+
+        return await self._work.transact(work)
+
+    # -- the one write verb
+
+    async def commit(self, batch: Batch) -> Answer:
+        return await self._writer.apply(batch)
+
+    async def fences(self, ids: Sequence[str]) -> dict[str, Fence]:
+        return {r[0]: Fence(*tuple(r)[1:]) for r in await self._work.fetch(self._sql["fences"], list(ids))}
+
+    # -- reading
+
+    async def inbox(self, after: Mapping[str, int], limit: int = 100) -> dict[str, tuple[int, list[InboxRow]]]:
+        found: dict[str, tuple[int, list[InboxRow]]] = {i: (0, []) for i in after}
+        for r in await self._work.fetch(self._sql["inbox"], list(after), list(after.values()), limit):
+            rows = found[r[0]][1]
+            found[r[0]] = (r[1], rows)
+            if r[2] is not None:
+                rows.append(InboxRow(r[0], *tuple(r)[2:]))
+        return found
+
+    async def signals(self, instance_id: str) -> list[InboxRow]:
+        return [InboxRow(*r) for r in await self._work.fetch(self._sql["signals"], instance_id)]
+
+    async def load(self, ids: Sequence[str]) -> dict[str, Row]:
+        return await self._loads.get(ids)
+
+    async def _load(self, ids: Sequence[str]) -> dict[str, Row]:
+        found = {r[0]: _row(r) for r in await self._work.fetch(self._sql["rows"], list(ids))}
+        missing = [i for i in ids if i not in found]
+        if missing:
+            rows = await self._work.fetch(self._sql["archived_rows"], missing)
+            found |= {r[0]: _row(r, archived=True) for r in rows}
+        return found
+
+    async def list(self, query: Query) -> list[Row]:
+        sql, values = list_statement(query, self.server.schema)
+        return [_row(r, archived=query.archived) for r in await self._people.fetch(sql, *values)]
+
+    async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]:
+        return [HistoryRow(*r) for r in await self._work.fetch(self._sql["history"], instance_id, after, limit)]
+
+    async def find_key(self, tenant: str, definition: str, key: str) -> str | None:
+        rows = await self._work.fetch(self._sql["find_key"], tenant, definition, key)
+        return rows[0][0] if rows else None
+
+    async def metrics(self, tenant: str | None) -> list[MetricRow]:
+        return [MetricRow(*r) for r in await self._people.fetch(self._sql["metrics"], tenant)]
+
+    # -- definitions, retention
+
+    async def definitions(self) -> list[DefinitionRow]:
+        return [DefinitionRow(*r) for r in await self._work.fetch(self._sql["definitions"])]
+
+    async def put_definition(self, row: DefinitionRow) -> None:
+        values = (row.tenant, row.name, row.version, row.shape, row.code, row.document, row.status)
+        await self._work.fetch(self._sql["put_definition"], *values)
+
+    async def purge(self, query: Query) -> int:
+        ids = [r.id for r in await self.list(query)]
+        if not ids:
+            return 0
+        return (await self._people.fetch(self._sql["purge_archived" if query.archived else "purge"], ids))[0][0]
+
+
+class PostgresPulse:
+    """The heartbeat's own connection, on an event loop of its own thread."""
+
+    def __init__(self, server: Server, sql: str, given: Callable[[], int | None]) -> None:
+        self._url = server.url
+        self._lane = Lane(server, planning=False)
+        self._sql = sql
+        self._given = given
+        self._runner = asyncio.Runner()
+
+    def renew(self, worker: str, lease: int) -> bool:
+        return self._runner.run(self._renew(worker, lease))
+
+    async def _renew(self, worker: str, lease: int) -> bool:
+        try:
+            async with asyncio.timeout(max(1.0, lease / 3e6)):
+                return bool(await self._lane.fetch(self._sql, self._given(), worker, lease, again=False))
+        except TimeoutError:
+            raise Unavailable(f"{self._url} does not answer") from None
+
+    def close(self) -> None:
+        self._runner.run(self._lane.close())
+        self._runner.close()

@@ -1,0 +1,152 @@
+"""The one write verb on PostgreSQL: a batch as arrays, one statement where it can be one.
+
+A batch of starts and commits is a single statement and so a single round trip. Deliveries are a second statement, and
+the way into the archive a third; both then stand in one transaction that has locked all its instances first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stepkeel.errors import Unavailable
+from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start
+from stepkeel.model.snapshot import TERMINAL
+from stepkeel.store.postgres.connection import Lane
+
+__all__ = ["Writer", "text"]
+
+
+def text(value: str | None) -> str | None:
+    """Free text as PostgreSQL takes it: an error's message may hold what no text may."""
+    if value is None or (value.isascii() and "\0" not in value):
+        return value
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+class Writer:
+    def __init__(self, lane: Lane, sql: dict[str, str], clock: Callable[[], int | None]) -> None:
+        self._lane = lane
+        self._sql = sql
+        self._clock = clock
+
+    async def apply(self, batch: Batch) -> Answer:
+        if not batch.deliveries and not any(c.step.archive for c in batch.commits):
+            born, stepped = (await self._lane.fetch(self._sql["write"], *self._arguments(batch), again=False))[0]
+            return await self._answer(batch, born, stepped, ())
+        if not batch.starts and not batch.commits:
+            stored = await self._lane.fetch(self._sql["deliver"], *self._deliveries(batch.deliveries), again=False)
+            return Answer((), (), await self._receipts(batch.deliveries, stored))
+        born, stepped, stored = await self._lane.transact(lambda c: self.within(c, batch), again=False)
+        return await self._answer(batch, born, stepped, await self._receipts(batch.deliveries, stored))
+
+    async def within(self, connection: Any, batch: Batch) -> tuple[Any, Any, list[Any]]:
+        """The batch within a transaction that its caller has begun: ids born and stepped (None: all), deliveries stored."""
+        ids = [*(c.id for c in batch.commits), *(d.instance_id for d in batch.deliveries)]
+        await connection.fetch(self._sql["lock"], ids)
+        born, stepped = await connection.fetchrow(self._sql["write"], *self._arguments(batch))
+        matched = None if stepped is None else set(stepped)
+        archived = [c.id for c in batch.commits if c.step.archive and (matched is None or c.id in matched)]
+        if archived:
+            await connection.execute(self._sql["archive"], archived)
+        if not batch.deliveries:
+            return born, stepped, []
+        return born, stepped, await connection.fetch(self._sql["deliver"], *self._deliveries(batch.deliveries))
+
+    async def _answer(self, batch: Batch, born: Any, stepped: Any, receipts: tuple[Receipt, ...]) -> Answer:
+        if stepped is None:
+            commits = (True,) * len(batch.commits)
+        else:
+            matched = set(stepped)
+            commits = tuple(c.id in matched for c in batch.commits)
+        starts = tuple(s.id for s in batch.starts)
+        if born is not None:
+            starts = await self._held(batch.starts, set(born))
+        return Answer(starts, commits, receipts)
+
+    async def _held(self, starts: Sequence[Start], born: set[str]) -> tuple[str, ...]:
+        """Who holds the keys of the starts that inserted nothing: themselves, sent before, or another."""
+        asked = [s for s in starts if s.id not in born and s.row.key is not None]
+        rows = [(s.id, s.row.tenant, s.row.definition, s.row.key) for s in asked]
+        held: dict[str, str] = {}
+        if rows:
+            found = await self._lane.fetch(self._sql["keys"], *map(list, zip(*rows, strict=True)))
+            held = {r[0]: r[1] for r in found}
+        if len(held) < len(asked):
+            raise Unavailable("a start key was removed while it was asked for", remedy="send the start again")
+        return tuple(held.get(s.id, s.id) for s in starts)
+
+    # -- arrays
+
+    def _arguments(self, batch: Batch) -> list[Any]:
+        return [self._clock(), *_starts(batch.starts), *_commits(batch.commits), *_history(batch), *_settled(batch.commits)]
+
+    def _deliveries(self, deliveries: Sequence[Delivery]) -> list[Any]:
+        rows = [(d.instance_id, d.tenant, d.kind, d.name, d.payload, d.key, d.actor, d.at, d.limit) for d in deliveries]
+        return [self._clock(), *_columns(rows, 9)]
+
+    async def _receipts(self, deliveries: Sequence[Delivery], stored: list[Any]) -> tuple[Receipt, ...]:
+        found: dict[int, Receipt] = {}
+        for n, seq, owner in stored:
+            found[int(n)] = Receipt(seq, "pending", "", deliveries[int(n) - 1].key, owner=owner)
+        if len(found) < len(deliveries):
+            left = [(n, d) for n, d in enumerate(deliveries, 1) if n not in found]
+            columns = _columns([(d.instance_id, d.tenant, d.kind, d.name, d.key) for _, d in left], 5)
+            for (n, d), row in zip(left, await self._lane.fetch(self._sql["receipts"], *columns), strict=True):
+                found[n] = _receipt(d, *tuple(row)[1:])
+        return tuple(found[n] for n in range(1, len(deliveries) + 1))
+
+
+def _receipt(
+    d: Delivery, seq: int | None, status: str, reason: str, instance: str | None, owner: str | None, live: bool
+) -> Receipt:
+    if seq is not None:
+        return Receipt(seq, status, reason, d.key, duplicate=True, owner=owner)
+    if instance is None:
+        return Receipt(refused="not_found", key=d.key)
+    if instance in TERMINAL or not live:
+        return Receipt(refused="instance_ended", reason=instance, key=d.key)
+    return Receipt(refused="inbox_full", key=d.key)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(c) for c in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def _starts(starts: Sequence[Start]) -> list[list[Any]]:
+    rows = [
+        (
+            s.id, s.row.tenant, s.row.definition, s.row.version, s.row.key, s.step.status, s.step.state, s.step.label,
+            s.step.revision, s.step.snapshot, s.row.attributes.decode(), None if s.step.ended else s.step.wake_at,
+            None if s.step.release else s.owner, s.row.priority, s.row.correlation_id, s.step.at,
+            s.step.at if s.step.ended else None,
+        )
+        for s in starts
+    ]  # fmt: skip
+    return _columns(rows, 17)
+
+
+def _commits(commits: Sequence[Commit]) -> list[list[Any]]:
+    rows = [
+        (
+            c.id, c.owner, c.epoch, c.revision, s.revision, s.snapshot, s.seen, s.at, s.status, s.state, s.label, s.release,
+            s.status in TERMINAL, s.wake_at, text(s.fault),
+        )
+        for c in commits
+        for s in (c.step,)
+    ]  # fmt: skip
+    return _columns(rows, 15)
+
+
+def _history(batch: Batch) -> list[list[Any]]:
+    rows = [
+        (s.id, h.revision, s.row.tenant, h.at, h.actor, h.worker, h.events, h.changes) for s in batch.starts for h in s.step.history
+    ]
+    rows += [
+        (c.id, h.revision, c.tenant, h.at, h.actor, h.worker, h.events, h.changes) for c in batch.commits for h in c.step.history
+    ]
+    return _columns(rows, 8)
+
+
+def _settled(commits: Sequence[Commit]) -> list[list[Any]]:
+    return _columns([(c.id, x.seq, x.status, text(x.reason), x.at) for c in commits for x in c.step.settled], 5)
