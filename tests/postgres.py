@@ -115,6 +115,12 @@ class Server:
     def stop(self, mode: str = "fast") -> None:
         self._control("stop", "-m", mode)
 
+    def ensure(self) -> None:
+        """It runs, whatever a test has done."""
+        done = subprocess.run([self._binaries / "pg_ctl", "-D", self.folder / "data", "status"], capture_output=True, **self._user)
+        if done.returncode:
+            self.start()
+
     def restart(self, mode: str = "fast") -> None:
         self.stop(mode)
         self.start()
@@ -188,10 +194,10 @@ _made = 0
 
 
 @contextlib.contextmanager
-def fresh_schema(options: str = "") -> Iterator[str]:
+def fresh_schema(options: str = "", *, base: str = "") -> Iterator[str]:
     """A URL whose schema nobody has used, dropped afterwards."""
     global _made
-    base = database_url()
+    base = base or database_url()
     _made += 1
     name = f"t{os.getpid()}_{_made}_{time.monotonic_ns() % 1_000_000}"
     try:

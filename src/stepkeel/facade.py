@@ -95,6 +95,11 @@ class Engine:
     ) -> None:
         self.url = url
         self._clock: Clock = clock or SystemClock()
+        workflows = tuple(workflows)
+        self._given: dict[str, Any] = {
+            "workflows": workflows, "services": services, "behaviours": behaviours, "tenant": tenant, "on_change": on_change,
+            "strict": strict, "clock": clock,
+        }  # fmt: skip
         self._definitions = _registry(workflows)
         self._services: Mapping[Any, Any] = services if services is not None else {}
         self._bindings = bind_all(self._definitions, self._services)
@@ -114,7 +119,8 @@ class Engine:
 
     async def open(self) -> Engine:
         """What entering the context does: connect, register definitions, start the worker."""
-        await self._store.open()
+        # Who only looks makes no tables: a mistyped URL would otherwise leave some behind.
+        await self._store.open(make=self._polls or bool(self._definitions))
         try:
             ids = IdMaker()
             core = Core(
@@ -144,6 +150,16 @@ class Engine:
         if process is not None:
             await process.stop()
             await self._store.close()
+
+    def elsewhere(self, url: str, *, concurrency: int | None = None, name: str = "", worker: bool = True) -> Engine:
+        """An engine of the same workflows and services, not yet opened, on another database or with other room."""
+        settings = replace(self._settings, concurrency=concurrency or self._settings.concurrency)
+        return Engine(url, **self._given, settings=settings, name=name or self._name, worker=worker)
+
+    @property
+    def definitions(self) -> Sequence[Definition]:
+        """Those it was given."""
+        return list(self._definitions.values())
 
     async def __aenter__(self) -> Engine:
         return await self.open()

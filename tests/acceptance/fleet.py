@@ -1,13 +1,21 @@
-"""A worker process for the tests that kill and stop processes: python -m tests.acceptance.fleet FILE LOG."""
+"""What the worker processes of the fleet tests run: `stepkeel worker tests.acceptance.fleet:engine --database URL`."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from stepkeel import Context, Engine, Retry, State, Workflow, activity
+from stepkeel import Context, Engine, Retry, Signal, State, Workflow, activity
 from tests.flows import FAST, Job
+
+ROOT = Path(__file__).parents[2]
+EFFECTS = "STEPKEEL_TEST_EFFECTS"
+SETTINGS = replace(FAST, patience=20.0)
 
 
 class Effects:
@@ -47,13 +55,74 @@ class FleetFlow(Workflow[Job]):
     work.to(done)
 
 
-async def main(database: str, log: str) -> None:
-    engine = Engine(f"sqlite:///{database}", [FleetFlow], {Effects: Effects(Path(log))}, settings=FAST, concurrency=30)
-    async with engine:
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        await asyncio.Event().wait()
+class Nudge(Signal):
+    n: int
 
 
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:3]))
+class Finish(Signal): ...
+
+
+@activity
+async def take_nudge(ctx: Context[Job, Nudge]) -> None:
+    await asyncio.sleep(0.002)
+    ctx.data.amount += 1
+
+
+class NudgedFlow(Workflow[Job]):
+    """Waits and is nudged, again and again, until it is told to finish."""
+
+    ready = State[Job]()
+    done = State.completed()
+    ready.on(Nudge, do=take_nudge)
+    ready.on(Finish, to=done)
+
+
+FLOWS = [FleetFlow, NudgedFlow]
+
+
+def engine() -> Engine:
+    effects = Effects(Path(os.environ[EFFECTS]))
+    return Engine("memory://", FLOWS, {Effects: effects}, settings=SETTINGS, concurrency=200)
+
+
+class Worker:
+    """A worker process of the command line; ready when it says so."""
+
+    def __init__(self, url: str, log: Path, concurrency: int = 200, *, wait: bool = True) -> None:
+        command = [str(Path(sys.executable).parent / "stepkeel"), "worker", "tests.acceptance.fleet:engine"]
+        self.process = subprocess.Popen(
+            [*command, "--database", url, "--concurrency", str(concurrency), "--log-level", "error"],
+            cwd=ROOT,
+            env={**os.environ, EFFECTS: str(log), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if wait:
+            self.ready()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ready(self) -> None:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("worker "), self.process.communicate()
+
+    def send(self, what: signal.Signals) -> None:
+        os.kill(self.pid, what)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def terminate(self) -> tuple[int, str]:
+        """SIGTERM; its exit code and what it said."""
+        self.process.terminate()
+        out, _ = self.process.communicate(timeout=30)
+        return self.process.returncode, out

@@ -13,6 +13,7 @@ import pytest
 
 from stepkeel import Engine
 from stepkeel.cli.main import main
+from tests import postgres
 from tests.flows import ChainFlow, Job, OrderFlow, WaitFlow, World
 
 Run = Callable[..., tuple[int, str, str]]
@@ -160,3 +161,45 @@ def test_bench_verifies_and_prints_one_json_object(name: str, tmp_path: Path) ->
     if name in ("order", "latency", "signal"):
         assert again.returncode != 0, "a database that holds an earlier run is refused"
         assert "use a new database" in again.stderr
+
+
+def test_a_worker_is_told_what_is_wrong_in_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for target, said in (
+        ("nonsense", "names no engine"),
+        ("tests.nowhere:engine", "cannot be imported"),
+        ("tests.flows:nobody", "has no engine nobody"),
+        ("tests.flows:FAST", "is a Settings, no engine"),
+    ):
+        code, out, err = run("worker", target)
+        assert (code, out) == (2, "")
+        assert said in err
+    assert run("worker", "tests.flows:World", "--log-level", "loud")[0] == 2
+
+
+def test_a_databases_tables_are_made_looked_at_and_never_made_by_looking(run: Run, url: str) -> None:
+    assert run("db", "check")[0] == 5
+    assert not Path(url.removeprefix("sqlite:///")).exists()
+    code, out, _ = run("db", "upgrade", "--json")
+    assert (code, json.loads(out)["before"]) == (0, 0)
+    code, out, _ = run("db", "check", "--json")
+    assert code == 0
+    assert {"schema", "journal_mode", "size"} <= {r["name"] for r in json.loads(out)["remarks"]}
+    assert "nothing to do" in run("db", "upgrade")[1]
+
+
+def test_a_postgresql_without_our_tables_is_told_from_one_with_them(run: Run) -> None:
+    with postgres.fresh_schema() as place:
+        code, _, err = run("list", "--database", place)
+        assert code == 5
+        assert "has no tables of ours" in err
+        assert run("db", "upgrade", "--database", place)[0] == 0
+        assert run("list", "--database", place)[0] == 0
+        code, out, _ = run("db", "check", "--database", place, "--json")
+        remarks = {r["name"]: r for r in json.loads(out)["remarks"]}
+        assert remarks["fsync"]["advice"] == ("" if remarks["fsync"]["value"] == "on" else remarks["fsync"]["advice"])
+        assert code == (1 if any(r["advice"] for r in remarks.values()) else 0)
+        assert int(remarks["archive"]["value"].split()[0]) == 14
+    code, _, err = run("list", "--database", "postgresql://ann:secret@127.0.0.1:1/x")
+    assert code == 5
+    assert "secret" not in err
+    assert "postgresql://ann:***@127.0.0.1:1/x" in err

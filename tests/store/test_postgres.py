@@ -144,9 +144,8 @@ async def test_an_older_schema_asks_for_the_upgrade_which_runs_what_is_missing(
     with pytest.raises(DatabaseInvalid, match=f"has schema {len(known)}, this release needs {len(known) + 1}") as caught:
         await PostgresStore(place).open()
     assert "stepkeel db upgrade" in caught.value.remedy
-    connection = await connect(store.server, planning=False)
-    assert await schema.upgrade(connection, store.server) == (len(known), len(known) + 1)
-    await connection.close()
+    done = await PostgresStore(place).upgrade()
+    assert (done.before, done.now) == (len(known), len(known) + 1)
     again = PostgresStore(place)
     await again.open()
     await again.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +13,8 @@ from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
-from stepkeel.config import database_url, parse_url
-from stepkeel.errors import BadRequest, Unavailable
+from stepkeel.config import database_url
+from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "ReasonOption",
     "TenantOption",
     "attributes_of",
+    "load_object",
     "on_engine",
     "read_json",
     "time_of",
@@ -36,18 +39,34 @@ ReasonOption = Annotated[str, Parameter(name="--reason", help="why; kept in hist
 
 
 def on_engine(url: str | None, work: Callable[[Engine], Awaitable[T]], tenant: str = "default") -> T:
-    """Open a client, do the work, close it. A database that does not exist is not made. Raises Unavailable."""
-    database = parse_url(database_url(url))
-    if database.kind == "sqlite" and not Path(database.place).exists():
-        raise Unavailable(
-            f"{database.url}: there is no such file", remedy="is the path right? the engine makes it, this command does not"
-        )
+    """Open a client, do the work, close it. A database that does not exist is not made. Raises Unavailable, DatabaseInvalid."""
+    place = database_url(url)
 
     async def main() -> T:
-        async with Engine(database.url, worker=False, tenant=tenant) as engine:
+        async with Engine(place, worker=False, tenant=tenant) as engine:
             return await work(engine)
 
     return asyncio.run(main())
+
+
+def load_object(target: str, what: str, example: str) -> Any:
+    """What `module:name` names, looked for in the working directory first. Raises BadRequest."""
+    module_name, separator, name = target.partition(":")
+    if not separator or not name:
+        raise BadRequest(f"{target!r} names no {what}", remedy=example)
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise BadRequest(f"{module_name} cannot be imported: {error}", remedy="run it where the module lies") from None
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        raise BadRequest(f"{module_name} has no {what} {name}", remedy=example)
+    return found
 
 
 def read_json(text: str | None, what: str) -> Any:

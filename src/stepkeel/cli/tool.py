@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.cli.output import print_json, print_table, say
-from stepkeel.cli.session import DatabaseOption, JsonOption
+from stepkeel.cli.session import DatabaseOption, JsonOption, load_object
 from stepkeel.config import database_url
 from stepkeel.errors import BadRequest
 
@@ -25,20 +22,10 @@ def add_to(app: App) -> None:
 
 def _load(target: str) -> AuthoredDefinition:
     """The definition of `module:Class`, looked for in the working directory first. Raises BadRequest."""
-    module_name, separator, name = target.partition(":")
-    if not separator or not name:
-        raise BadRequest(f"{target!r} names no workflow", remedy="module:Class, for example shop.orders:OrderApproval")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise BadRequest(f"{module_name} cannot be imported: {error}", remedy="run it where the module lies") from None
-    found: Any = getattr(module, name, None)
+    found = load_object(target, "workflow", "module:Class, for example shop.orders:OrderApproval")
     definition: Any = getattr(found, "definition", found)
     if not isinstance(definition, AuthoredDefinition):
-        raise BadRequest(f"{module_name} has no workflow {name}", remedy="a class that derives from Workflow[...]")
+        raise BadRequest(f"{target} is no workflow", remedy="a class that derives from Workflow[...]")
     return definition
 
 

@@ -24,7 +24,7 @@ from stepkeel.model.commit import (
     Step,
 )
 from stepkeel.model.snapshot import TERMINAL
-from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Wanted, WorkerRow
+from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
 from stepkeel.store.share import shares
 
 __all__ = ["MemoryStore"]
@@ -47,8 +47,14 @@ class MemoryStore:
         self._workers: dict[str, WorkerRow] = {}
         self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
 
-    async def open(self) -> None:
+    async def open(self, *, make: bool = True) -> None:
         return
+
+    async def upgrade(self) -> Upgrade:
+        return Upgrade(1, 1)
+
+    async def check(self) -> Sequence[Remark]:
+        return (Remark("durability", "none", "use sqlite:/// or postgresql:// for what must not be lost"),)
 
     async def close(self) -> None:
         return

@@ -13,7 +13,19 @@ from typing import Any, Literal, Protocol
 
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row
 
-__all__ = ["Claims", "DefinitionRow", "Fence", "MetricRow", "Pulse", "Query", "Store", "Wanted", "WorkerRow"]
+__all__ = [
+    "Claims",
+    "DefinitionRow",
+    "Fence",
+    "MetricRow",
+    "Pulse",
+    "Query",
+    "Remark",
+    "Store",
+    "Upgrade",
+    "Wanted",
+    "WorkerRow",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,24 @@ class Query:
     limit: int = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Versions of the schema before and now, and what was made besides."""
+
+    before: int
+    now: int
+    made: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A fact about a database; `advice` says what would be better, where it is not well."""
+
+    name: str
+    value: str
+    advice: str = ""
+
+
 class Pulse(Protocol):
     """A worker's row kept alive from a thread of its own, over a connection of its own."""
 
@@ -118,11 +148,19 @@ class Store(Protocol):
     url: str
     batch_rows: int
 
-    async def open(self) -> None:
-        """Connect; make the tables in an empty database.
+    async def open(self, *, make: bool = True) -> None:
+        """Connect; make the tables in an empty database, unless `make` is False.
 
         Raises Unavailable, DatabaseInvalid (no database, or not ours), SchemaTooNew.
         """
+        ...
+
+    async def upgrade(self) -> Upgrade:
+        """Bring the tables to this release's version, without `open`. Raises what `open` does."""
+        ...
+
+    async def check(self) -> Sequence[Remark]:
+        """What an operator should know of this database, opened before."""
         ...
 
     async def close(self) -> None: ...

@@ -88,6 +88,8 @@ class Server:
 
 _RACES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 _CONTENT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError, UnicodeError)
+# The driver's own confusion too: a connection lost at an awkward moment leaves it in a state that it does not expect.
+_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
@@ -100,7 +102,7 @@ def translate(error: BaseException, server: Server) -> Exception:
         return DataInvalid(f"the database refused the data: {text}")
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return Unavailable(f"{server.url}: {text}", remedy="grant it, or run `stepkeel db upgrade` as the owner of the tables")
-    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | TimeoutError):
+    if isinstance(error, _AWAY):
         return Unavailable(f"{server.url}: {text}", remedy="does the server run, and is it reachable from here?")
     return error if isinstance(error, Exception) else Unavailable(text)
 
@@ -124,7 +126,7 @@ async def connect(server: Server, *, first: bool = False, planning: bool = True)
                 f"{server.url}: {' '.join(str(error).split())}", remedy="check user, password and the database's name"
             ) from None
         raise translate(error, server) from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except _AWAY as error:
         raise translate(error, server) from None
     except ValueError as error:
         raise BadRequest(f"{server.url}: {error}", remedy="postgresql://user@host:5432/database") from None
@@ -153,6 +155,7 @@ class Lane:
         self._lock = asyncio.Lock()
         self._connection: Any = None
         self._chance = IdMaker()
+        self.repeated = 0  # transactions that lost a race and ran again
         local = (*_ALWAYS[:2], *(_PLANNING if planning else ()))
         self._begin = "begin isolation level read committed;" + "".join(f"set local {s};" for s in local)
 
@@ -187,6 +190,7 @@ class Lane:
                     return await self._once(work)
             except _RACES as error:
                 conflicts += 1
+                self.repeated += 1
                 if conflicts > CONFLICTS:
                     raise translate(error, self._server) from error
             except Exception as error:

@@ -8,7 +8,8 @@ from typing import Any
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from stepkeel.errors import DatabaseInvalid, SchemaTooNew, StepkeelError
-from stepkeel.store.postgres.connection import Server, translate
+from stepkeel.store.port import Upgrade
+from stepkeel.store.postgres.connection import Server, connect, translate
 from stepkeel.store.postgres.query import migrations, quoted
 
 __all__ = ["make_partitions", "prepare", "upgrade"]
@@ -41,8 +42,8 @@ async def version_of(connection: Any, server: Server) -> int:
     return 0
 
 
-async def prepare(connection: Any, server: Server) -> None:
-    """Make the tables where there are none. Raises DatabaseInvalid, SchemaTooNew, Unavailable."""
+async def prepare(connection: Any, server: Server, *, make: bool = True) -> None:
+    """Make the tables where there are none, unless `make` is False. Raises DatabaseInvalid, SchemaTooNew, Unavailable."""
     try:
         async with connection.transaction():
             version = await version_of(connection, server)
@@ -51,8 +52,13 @@ async def prepare(connection: Any, server: Server) -> None:
             raise SchemaTooNew(
                 f"{server.url} has schema {version}, this release knows {known}", remedy="upgrade the stepkeel package"
             )
+        if version == 0 and not make:
+            raise DatabaseInvalid(
+                f"{server.url} has no tables of ours in schema {server.schema}",
+                remedy="is it the right database? `stepkeel db upgrade` makes them, or an engine with workflows",
+            )
         if version == 0:
-            await upgrade(connection, server)
+            await _migrate(connection, server)
         elif version < known:
             raise DatabaseInvalid(
                 f"{server.url} has schema {version}, this release needs {known}", remedy="run `stepkeel db upgrade` once"
@@ -68,8 +74,26 @@ async def prepare(connection: Any, server: Server) -> None:
         raise translate(error, server) from None
 
 
-async def upgrade(connection: Any, server: Server) -> tuple[int, int]:
-    """Bring the tables to this release's version: from, to. Several that try at once do it once."""
+async def upgrade(server: Server) -> Upgrade:
+    """Bring the tables to this release's version, and make the archive's parts of the months ahead.
+
+    Raises Unavailable, DatabaseInvalid, SchemaTooNew.
+    """
+    connection = await connect(server, first=True, planning=False)
+    try:
+        before, now = await _migrate(connection, server)
+        clock = await connection.fetchval("select (extract(epoch from clock_timestamp()) * 1000000)::bigint")
+        return Upgrade(before, now, tuple(await make_partitions(connection, server, clock)))
+    except StepkeelError:
+        raise
+    except Exception as error:
+        raise translate(error, server) from None
+    finally:
+        await connection.close()
+
+
+async def _migrate(connection: Any, server: Server) -> tuple[int, int]:
+    """From, to. Several that try at once do it once."""
     for tries in range(TRIES):
         try:
             async with connection.transaction():

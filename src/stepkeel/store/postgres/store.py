@@ -11,12 +11,13 @@ from typing import Any
 from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row
-from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Wanted, WorkerRow
+from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
+from stepkeel.store.postgres.check import remarks
 from stepkeel.store.postgres.connection import Lane, Server, connect
 from stepkeel.store.postgres.gather import Gather
 from stepkeel.store.postgres.listener import Listener, Teller
 from stepkeel.store.postgres.query import list_statement, statements
-from stepkeel.store.postgres.schema import prepare
+from stepkeel.store.postgres.schema import prepare, upgrade
 from stepkeel.store.postgres.write import Writer
 from stepkeel.store.share import shares
 
@@ -55,10 +56,10 @@ class PostgresStore:
         self._writer: Writer
         self._teller: Teller
 
-    async def open(self) -> None:
+    async def open(self, *, make: bool = True) -> None:
         connection = await connect(self.server, first=True, planning=False)
         try:
-            await prepare(connection, self.server)
+            await prepare(connection, self.server, make=make)
         finally:
             await connection.close()
         self._commits = Lane(self.server)
@@ -67,6 +68,12 @@ class PostgresStore:
         self._writer = Writer(self._commits, self._sql, self._given)
         self._teller = Teller(self._work, self._sql["notify"], self.server.schema)
         self._read((await self._work.fetch(self._sql["now"], self._given()))[0][0])
+
+    async def upgrade(self) -> Upgrade:
+        return await upgrade(self.server)
+
+    async def check(self) -> Sequence[Remark]:
+        return await self._people.transact(lambda c: remarks(c, self.server))
 
     async def close(self) -> None:
         await self._teller.close()

@@ -13,13 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
+
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row
-from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Wanted, WorkerRow
+from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
 from stepkeel.store.share import PRIORITIES, shares
 from stepkeel.store.sqlite.connection import Connection, prepare
-from stepkeel.store.sqlite.query import list_statement, statements
+from stepkeel.store.sqlite.query import list_statement, migrations, statements
 from stepkeel.store.sqlite.write import Writer
 
 __all__ = ["SqliteStore"]
@@ -47,10 +49,12 @@ class SqliteStore:
         self._threads: ThreadPoolExecutor
         self._scanners: ThreadPoolExecutor
 
-    async def open(self) -> None:
+    async def open(self, *, make: bool = True) -> None:
         folder = Path(self._path).resolve().parent
         if not folder.is_dir():
             raise Unavailable(f"{self.url}: the folder {folder} does not exist", remedy="make it, or name another")
+        if not make and not Path(self._path).exists():
+            raise Unavailable(f"{self.url}: there is no such file", remedy="is the path right? an engine with workflows makes it")
         self._write_to = Connection(self._path, self.url)
         try:
             prepare(self._write_to, self._path)
@@ -62,6 +66,34 @@ class SqliteStore:
         self._writer = Writer(self._write_to.db, self._sql, self.now)
         self._threads = ThreadPoolExecutor(1, "stepkeel-writer")
         self._scanners = ThreadPoolExecutor(1, "stepkeel-reader")
+
+    async def upgrade(self) -> Upgrade:
+        """The file is brought up to date whenever it is opened."""
+        known = len(migrations())
+        before = 0
+        if Path(self._path).exists():
+            probe = Connection(self._path, self.url)
+            try:
+                before = int(probe.all("pragma user_version")[0][0])
+            finally:
+                probe.close()
+        await self.open()
+        await self.close()
+        return Upgrade(before, known)
+
+    async def check(self) -> Sequence[Remark]:
+        def pragma(name: str) -> str:
+            return str(self._read_from.all(f"pragma {name}")[0][0])
+
+        size = int(pragma("page_count")) * int(pragma("page_size"))
+        free = int(pragma("freelist_count")) * int(pragma("page_size"))
+        mode = pragma("journal_mode")
+        return (
+            Remark("schema", pragma("user_version")),
+            Remark("sqlite", apsw.sqlite_lib_version()),
+            Remark("journal_mode", mode, "" if mode == "wal" else "others block each other: is the folder on a network?"),
+            Remark("size", f"{size / 1e6:.1f} MB", "vacuum it when no worker runs" if free > max(size / 2, 1e8) else ""),
+        )
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan_from.close)

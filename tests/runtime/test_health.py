@@ -1,0 +1,51 @@
+"""What a worker tells whoever watches over it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from stepkeel import Engine
+from stepkeel.errors import BadRequest, Unavailable
+from stepkeel.runtime.health import Health
+from tests.flows import FAST, ChainFlow, World
+
+
+async def ask(port: int, text: str) -> tuple[str, bytes]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(text.encode())
+    answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[0].decode(), body
+
+
+async def test_ready_while_it_claims_and_its_lease_is_valid() -> None:
+    async with Engine("memory://", [ChainFlow], {World: World()}, settings=FAST) as engine:
+        worker = engine.process.worker
+        async with Health(worker, "127.0.0.1", 0) as health:
+            get = "GET {} HTTP/1.1\r\nHost: x\r\n\r\n"
+            status, body = await ask(health.port, get.format("/readyz"))
+            assert status == "HTTP/1.1 200 OK"
+            assert json.loads(body)["worker"] == worker.id
+            assert (await ask(health.port, get.format("/elsewhere")))[0].startswith("HTTP/1.1 404")
+            assert (await ask(health.port, "POST /livez HTTP/1.1\r\n\r\n"))[0].startswith("HTTP/1.1 405")
+            assert (await ask(health.port, "HEAD /livez HTTP/1.1\r\n\r\n")) == ("HTTP/1.1 200 OK", b"")
+            assert (await ask(health.port, "\r\n\r\n"))[0].startswith("HTTP/1.1 405")
+            worker._trusted_until = 0
+            assert (await ask(health.port, get.format("/readyz")))[0].startswith("HTTP/1.1 503")
+            assert (await ask(health.port, get.format("/livez")))[0] == "HTTP/1.1 200 OK"
+            with pytest.raises(Unavailable, match="name another port"):
+                async with Health(worker, "127.0.0.1", health.port):
+                    pass
+
+
+def test_the_place_is_host_and_port() -> None:
+    assert Health.place("8081") == ("127.0.0.1", 8081)
+    assert Health.place("0.0.0.0:80") == ("0.0.0.0", 80)
+    assert Health.place("[::1]:80") == ("::1", 80)
+    for bad in ("host", "host:", "host:99999", "host:x"):
+        with pytest.raises(BadRequest):
+            Health.place(bad)
