@@ -29,9 +29,8 @@ def disconnect(store: Any) -> None:
     """A process that is gone has no connections."""
     for name in ("_commits", "_work", "_people"):
         lane = getattr(store, name, None)
-        if lane is not None and lane._connection is not None:
-            lane._connection.terminate()
-            lane._connection = None
+        if lane is not None:
+            lane.abandon()
     for name in ("_listener", "_teller"):
         part = getattr(store, name, None)
         if part is not None and part._task is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,6 +30,7 @@ __all__ = [
     "list_instances",
     "make_query",
     "metrics",
+    "served_by_live_workers",
     "signals",
     "timers",
 ]
@@ -154,4 +156,12 @@ async def explanation(core: Core, instance_id: str) -> Explanation:
         snapshot = snapshot_of(row)
     except InstanceFault:
         snapshot = None
-    return explain(row, snapshot, core.definitions.get((row.definition, row.version)), inbox)
+    served = await served_by_live_workers(core)
+    definition = core.definitions.get((row.definition, row.version))
+    return explain(row, snapshot, definition, inbox, served=f"{row.definition}@{row.version}" in served)
+
+
+async def served_by_live_workers(core: Core) -> set[str]:
+    """`definition@version` of all that some live worker serves."""
+    now = core.store.now()
+    return {c for w in await core.store.workers() if w.expires_at >= now for c in json.loads(w.capabilities)}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from stepkeel.engine.core import Core
-from stepkeel.engine.query import make_query
+from stepkeel.engine.query import make_query, served_by_live_workers
 from stepkeel.engine.result import snapshot_of
 from stepkeel.errors import BadRequest, InstanceFault
 from stepkeel.kernel.invariants import violations_of_history, violations_of_row
@@ -52,9 +51,8 @@ class Report:
 
 async def doctor(core: Core, *, histories: bool = True) -> Report:
     """Check every instance of all tenants that is not archived. `histories=False` leaves the folds out (they read all)."""
-    workers = await core.store.workers()
-    alive = {w.id for w in workers}
-    served = {c for w in workers for c in json.loads(w.capabilities)}
+    alive = {w.id for w in await core.store.workers()}
+    served = await served_by_live_workers(core)
     now = core.store.now()
     findings: list[Finding] = []
     checked = 0
@@ -97,7 +95,7 @@ def _notes(row: Row, alive: set[str], served: set[str], now: int) -> list[Findin
         notes.append(Finding("set_aside", row.id, row.fault, False))
     if row.owner is not None and row.owner not in alive:
         notes.append(Finding("dead_owner", row.id, f"held by {row.owner}, which is dead: the next sweep frees it", False))
-    if alive and f"{row.definition}@{row.version}" not in served:
+    if (alive or row.wake_at is not None) and f"{row.definition}@{row.version}" not in served:
         notes.append(Finding("unserved", row.id, f"no live worker serves {row.definition} version {row.version}", False))
     if row.wake_at is not None and row.wake_at < now - OVERDUE:
         late = (now - row.wake_at) // 1_000_000

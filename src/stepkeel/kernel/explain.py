@@ -17,7 +17,9 @@ __all__ = ["Explanation", "Reason", "explain"]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, owner, wake_up, unserved."""
+    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, owner, wake_up, unserved (no live worker
+    has its definition and version), unknown (the program that asks has not).
+    """
 
     kind: str
     text: str
@@ -42,8 +44,13 @@ def _time(at: int) -> str:
     return from_micros(at).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def explain(row: Row, snapshot: Snapshot | None, definition: Definition | None, inbox: Sequence[InboxRow] = ()) -> Explanation:
-    """`inbox` are its unread rows. `definition` is None where the program asking was not given it."""
+def explain(
+    row: Row, snapshot: Snapshot | None, definition: Definition | None, inbox: Sequence[InboxRow] = (), *, served: bool = True
+) -> Explanation:
+    """`inbox` are its unread rows. `definition` is None where the program asking was not given it.
+
+    `served`: some live worker has its definition and version.
+    """
     why: list[Reason] = []
     moves: list[str] = []
     if row.fault is not None:
@@ -57,6 +64,9 @@ def explain(row: Row, snapshot: Snapshot | None, definition: Definition | None, 
         _of_row(row, snapshot, inbox, why, moves)
         _of_frames(snapshot, why)
         _of_definition(row, snapshot, definition, why, moves)
+        if not served:
+            why.append(Reason("unserved", f"no live worker serves {row.definition} version {row.version}"))
+            moves.append(f"a worker that is given {row.definition} version {row.version}")
     return Explanation(row.id, row.status, row.state, tuple(why), tuple(moves))
 
 
@@ -101,7 +111,7 @@ def _of_frames(snapshot: Snapshot, why: list[Reason]) -> None:
 
 def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, why: list[Reason], moves: list[str]) -> None:
     if definition is None:
-        why.append(Reason("unserved", f"{row.definition} version {row.version} is not known to this program"))
+        why.append(Reason("unknown", f"{row.definition} version {row.version} is not known to this program"))
         return
     waits = [
         place.node.signal

@@ -155,6 +155,7 @@ class Lane:
         self._lock = asyncio.Lock()
         self._connection: Any = None
         self._chance = IdMaker()
+        self._closed = False
         self.repeated = 0  # transactions that lost a race and ran again
         local = (*_ALWAYS[:2], *(_PLANNING if planning else ()))
         self._begin = "begin isolation level read committed;" + "".join(f"set local {s};" for s in local)
@@ -195,26 +196,37 @@ class Lane:
                     raise translate(error, self._server) from error
             except Exception as error:
                 told = translate(error, self._server)
-                if not isinstance(told, Unavailable) or not again or time.monotonic() > end:
+                if not isinstance(told, Unavailable) or not again or self._closed or time.monotonic() > end:
                     raise told from None
             await asyncio.sleep(pause * (0.5 + fraction(self._chance.seed())))
             pause = min(pause * 2, 0.5)
 
     async def _once(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        if self._closed:
+            raise Unavailable(f"{self._server.url}: this store was closed")
         if self._connection is None or self._connection.is_closed():
             self._connection = None
             self._connection = await connect(self._server, planning=self._planning)
+        connection = self._connection
         try:
-            return await work(self._connection)
+            return await work(connection)
         except (*_RACES, *_CONTENT):
             raise
         except BaseException:
             # Whatever it was: the next one begins on a fresh connection, which knows of no half-done work.
-            connection, self._connection = self._connection, None
+            self._connection = None
             connection.terminate()
             raise
 
+    def abandon(self) -> None:
+        """Hang up, whatever is going on; nothing is done here any more."""
+        self._closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
     async def close(self) -> None:
+        self._closed = True
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             try:
