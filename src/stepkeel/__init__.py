@@ -17,7 +17,7 @@ from stepkeel.errors import (
 )
 from stepkeel.facade import Engine
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
-from stepkeel.model.policy import Retry
+from stepkeel.model.policy import Limit, Retry
 from stepkeel.runtime.behaviour import Chaos, Invocation
 from stepkeel.runtime.binding import scoped
 from stepkeel.runtime.settings import Settings
@@ -34,6 +34,7 @@ __all__ = [
     "Fail",
     "Instance",
     "Invocation",
+    "Limit",
     "PermanentError",
     "Receipt",
     "ResourceExhausted",

@@ -5,18 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints, overload
 
 from stepkeel.authoring.context import Context
+from stepkeel.authoring.source import code_of
 from stepkeel.errors import BadRequest, DefinitionError
 from stepkeel.model.instant import to_span
-from stepkeel.model.node import Activity
-from stepkeel.model.policy import CompensateWhen, Retry
+from stepkeel.model.node import Activity, Function, Pool
+from stepkeel.model.policy import CompensateWhen, Limit, Retry
 
-__all__ = ["Call", "activity", "activity_of", "read_call"]
+__all__ = ["Call", "activity", "activity_of", "pools_of", "read_call"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__stepkeel_activity__"
@@ -36,6 +37,7 @@ def activity(
     fallback: Callable[..., Any] | None = None,
     compensate: Callable[..., Any] | None = None,
     compensate_when: CompensateWhen = "done",
+    limits: Limit | Sequence[Limit] = (),
 ) -> Callable[[F], F]: ...
 def activity(
     target: Any = None,
@@ -49,6 +51,7 @@ def activity(
     fallback: Callable[..., Any] | None = None,
     compensate: Callable[..., Any] | None = None,
     compensate_when: CompensateWhen = "done",
+    limits: Limit | Sequence[Limit] = (),
 ) -> Any:
     """Mark a function, or a class with `__call__`, as an activity and give it policies. It stays what it was.
 
@@ -59,6 +62,7 @@ def activity(
     optional         when it finally fails it is recorded as skipped and the flow goes on
     fallback         an activity that runs in its stead when it finally fails
     compensate       an activity that undoes it; runs when the instance fails, is cancelled or terminated
+    limits           how many attempts of it may run at a time, or begin in a span, in the whole fleet; those beyond wait
     compensate_when  "done", or "started": also when it failed after its first attempt began (ambiguous effects)
     Raises BadRequest on values that make no sense.
     """
@@ -83,11 +87,27 @@ def activity(
             fallback=None if fallback is None else activity_of(fallback),
             compensate=None if compensate is None else activity_of(compensate),
             compensate_when=compensate_when,
+            pools=pools_of(limits, f"activity/{name or _name_of(found)}"),
         )
         setattr(found, _MARK, record)
         return found
 
     return mark if target is None else mark(target)
+
+
+def pools_of(limits: Limit | Sequence[Limit], owner: str) -> tuple[Pool, ...]:
+    """The pools that limits stand for. Raises BadRequest on what is no limit."""
+    given = (limits,) if isinstance(limits, Limit) else tuple(limits)
+    found: list[Pool] = []
+    for n, limit in enumerate(given, 1):
+        if not isinstance(limit, Limit):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadRequest(f"limits={limit!r}", remedy="Limit(5), Limit(100, per=60), Limit(1, key=lambda data: ...)")
+        name = limit.name or (owner if n == 1 else f"{owner}-{n}")
+        key = None if limit.key is None else Function(limit.key, f"key of {name}", code_of(limit.key))
+        found.append(Pool(name, limit.n, None if limit.per is None else to_span(limit.per), key))
+    if len({p.name for p in found}) < len(found):
+        raise BadRequest(f"two limits of {owner} have one name", remedy="give one of them another name=")
+    return tuple(found)
 
 
 def activity_of(target: Callable[..., Any]) -> Activity:

@@ -7,21 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from stepkeel.authoring.activity import activity_of
+from stepkeel.authoring.activity import activity_of, pools_of
 from stepkeel.authoring.check import Problems, check_activity, check_definition, check_into
 from stepkeel.authoring.node import BodyNode
-from stepkeel.authoring.outline import outline_of
+from stepkeel.authoring.outline import limits_of, outline_of
 from stepkeel.authoring.signal import signal_name, signal_type
 from stepkeel.authoring.source import code_of, digest
 from stepkeel.authoring.state import State as StateObject
 from stepkeel.authoring.state import Way
 from stepkeel.authoring.view import AuthoredDefinition
-from stepkeel.errors import DataInvalid
+from stepkeel.errors import BadRequest, DataInvalid
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import Fingerprint, Place, SignalType, State
 from stepkeel.model.instant import to_span
-from stepkeel.model.node import Activity, ActivityNode, Function, Mapper, Node, PureNode, WaitNode
-from stepkeel.model.policy import CompensationPolicy, Unhandled, matcher
+from stepkeel.model.node import Activity, ActivityNode, Function, Mapper, Node, Pool, PureNode, WaitNode
+from stepkeel.model.policy import CompensationPolicy, Limit, Unhandled, matcher
 from stepkeel.model.reaction import Move, Reaction, Transition
 
 __all__ = ["Policies", "build"]
@@ -239,6 +239,7 @@ class Policies:
     on_failure: Any = None
     on_cancel: Any = None
     finally_: Any = None
+    limits: Limit | Sequence[Limit] = ()
 
 
 def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefinition:
@@ -256,10 +257,17 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
     initial = initials[0] if initials else next(iter(states), "")
     handlers = {n: builder.handler(n, getattr(policies, a)) for n, a in _HANDLERS.items()}
     check_definition(problems, name, initial, states)
+    pools: tuple[Pool, ...] = ()
+    try:
+        pools = pools_of(policies.limits, f"definition/{name}")
+    except BadRequest as error:
+        problems.add("bad_limit", name, error.message, error.remedy)
     problems.raise_if_any(name)
+    indexes = _indexes(states, handlers)
     outline = outline_of(
-        name, policies.version, builder.data, initial, states, builder.signals, policies.unhandled, policies.compensation, handlers
-    )
+        name, policies.version, builder.data, initial, states, builder.signals, policies.unhandled, policies.compensation, handlers,
+        limits_of(pools, indexes["activities"].values()),
+    )  # fmt: skip
     definition = AuthoredDefinition(
         name=name,
         version=policies.version,
@@ -275,7 +283,8 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
         finally_=handlers["finally"],
         problems=tuple(problems.found),
         outline=outline.document,
-        **_indexes(states, handlers),
+        pools=pools,
+        **indexes,
     )
     by_name = {builder.names[id(s)]: s for s in builder.written.values()}
     for written in by_name.values():

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 from stepkeel.authoring.build import Policies, build
 from stepkeel.authoring.node import Item
 from stepkeel.authoring.view import AuthoredDefinition
-from stepkeel.model.policy import CompensationPolicy, Unhandled
+from stepkeel.model.policy import CompensationPolicy, Limit, Unhandled
 
 __all__ = ["Workflow"]
 
@@ -24,6 +24,8 @@ class Workflow(Generic[D]):
     compensation       when an undo fails: "continue_then_fail" (default), "stop_and_fail", "continue_then_terminate"
     on_failure, on_cancel, finally_   activities and nodes that run, after compensation, when the instance fails; is
                        cancelled or terminated; or ends in whatever way. One that finally fails makes the instance fail.
+    limits             how many instances may be between their first state and their end at a time, in the whole fleet, all
+                       together or for each value of a key; those beyond wait in order, before their first state
     Raises DefinitionError with every problem found, when the class is built. `definition` is the only public attribute.
     """
 
@@ -39,9 +41,10 @@ class Workflow(Generic[D]):
         on_failure: Item[D] | Sequence[Item[D]] | None = None,
         on_cancel: Item[D] | Sequence[Item[D]] | None = None,
         finally_: Item[D] | Sequence[Item[D]] | None = None,
+        limits: Limit | Sequence[Limit] = (),
     ) -> None:
         super().__init_subclass__()
-        policies = Policies(version, unhandled_signals, compensation, on_failure, on_cancel, finally_)
+        policies = Policies(version, unhandled_signals, compensation, on_failure, on_cancel, finally_, limits)
         cls.definition = build(cls, _data_type(cls), name or cls.__name__, policies)
 
     def __new__(cls) -> Any:

@@ -6,7 +6,7 @@ compared field by field: a new field with a default is no new shape.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,11 @@ import msgspec
 from stepkeel.authoring.source import digest
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import SignalType, State
-from stepkeel.model.node import Activity, ActivityNode, Function, Mapper, Node, PureNode, WaitNode
+from stepkeel.model.node import Activity, ActivityNode, Function, Mapper, Node, Pool, PureNode, WaitNode
 from stepkeel.model.policy import Retry
 from stepkeel.model.reaction import Reaction
 
-__all__ = ["Outline", "outline_of"]
+__all__ = ["Outline", "limits_of", "outline_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,12 @@ def _state(state: State) -> dict[str, Any]:
     )
 
 
+def limits_of(own: Iterable[Pool], activities: Iterable[Activity]) -> dict[str, Any]:
+    """Every limit of a definition and of its activities, by name."""
+    pools = [*own, *(p for a in activities for p in a.pools)]
+    return {p.name: _slim(size=p.size, per=p.per, key=_name(p.key)) for p in pools}
+
+
 def outline_of(
     name: str,
     version: int,
@@ -108,6 +114,7 @@ def outline_of(
     unhandled: str,
     compensation: str,
     handlers: Mapping[str, tuple[Node, ...]],
+    limits: Mapping[str, Any],
 ) -> Outline:
     document: dict[str, Any] = {
         "name": name,
@@ -119,5 +126,6 @@ def outline_of(
         "keep": {n: s.keep for n, s in signals.items() if s.keep is not None},
     }
     shape = digest(msgspec.json.encode(document, order="deterministic").decode())
-    schemas = {"data": data.schema(), "signals": {n: s.codec.schema() for n, s in signals.items()}}
+    # A limit is no shape: it may change while instances live.
+    schemas = {"limits": limits, "data": data.schema(), "signals": {n: s.codec.schema() for n, s in signals.items()}}
     return Outline({**document, **schemas}, shape)

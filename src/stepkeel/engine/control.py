@@ -23,6 +23,7 @@ from stepkeel.engine.signal import raise_refused, wait_for_receipt
 from stepkeel.errors import InstanceEnded, InvalidTransition, Unavailable
 from stepkeel.kernel.decide import apply_only
 from stepkeel.kernel.history import encode, history_row
+from stepkeel.kernel.hold import tickets_of
 from stepkeel.model import input as inputs
 from stepkeel.model.commit import Batch, Commit, Delivery, HistoryRow, Row, Step
 from stepkeel.model.decision import Decision
@@ -123,11 +124,12 @@ def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> S
     _raise(decision)
     s = decision.snapshot
     archive = isinstance(request, inputs.Archive)
+    _, returned = tickets_of(decision.effects, s.at, row.priority)
     # What is wanted next is the next claim's business: it settles, runs, undoes. A pause rests.
     wake = None if archive or s.status == "paused" else core.store.now()
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
-        release=not archive, wake_at=wake, ended=s.ended, archive=archive,
+        release=not archive, wake_at=wake, ended=s.ended, archive=archive, returned=returned,
     )  # fmt: skip
 
 

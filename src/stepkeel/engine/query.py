@@ -17,6 +17,7 @@ from stepkeel.engine.result import Entry, InboxEntry, Info, Timer, entry_of, inb
 from stepkeel.errors import BadRequest, InstanceFault
 from stepkeel.kernel.explain import Explanation, explain
 from stepkeel.kernel.replay import data_at
+from stepkeel.model.commit import TicketRow
 from stepkeel.model.instant import from_micros, to_micros
 from stepkeel.model.snapshot import Status
 from stepkeel.store.port import MetricRow, Query
@@ -35,6 +36,7 @@ __all__ = [
     "timers",
 ]
 
+QUEUE = 1_000  # tickets of a pool that are looked at to tell a place in its queue
 _TIMES = ("created_from", "created_to", "updated_from", "updated_to", "completed_from", "completed_to")
 _PLAIN = ("definition", "version", "state", "correlation_id", "key", "fault")
 FILTERS = (*_PLAIN, "status", "attributes", *_TIMES)
@@ -158,7 +160,12 @@ async def explanation(core: Core, instance_id: str) -> Explanation:
         snapshot = None
     served = await served_by_live_workers(core)
     definition = core.definitions.get((row.definition, row.version))
-    return explain(row, snapshot, definition, inbox, served=f"{row.definition}@{row.version}" in served)
+    queues: dict[str, list[TicketRow]] = {}
+    for held in snapshot.tickets.values() if snapshot else ():
+        for ticket in held.values():
+            if not ticket.granted:
+                queues[ticket.pool] = await core.store.pool(ticket.pool, QUEUE)
+    return explain(row, snapshot, definition, inbox, served=f"{row.definition}@{row.version}" in served, queues=queues)
 
 
 async def served_by_live_workers(core: Core) -> set[str]:

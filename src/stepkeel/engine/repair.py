@@ -10,7 +10,7 @@ from stepkeel.engine.core import Core
 from stepkeel.engine.query import make_query, served_by_live_workers
 from stepkeel.engine.result import snapshot_of
 from stepkeel.errors import BadRequest, InstanceFault
-from stepkeel.kernel.invariants import violations_of_history, violations_of_row
+from stepkeel.kernel.invariants import violations_of_history, violations_of_row, violations_of_tickets
 from stepkeel.model.commit import Row
 from stepkeel.model.snapshot import TERMINAL, Snapshot
 from stepkeel.store.port import Query
@@ -79,6 +79,8 @@ async def _check(core: Core, row: Row, histories: bool) -> list[Finding]:
     codes = violations_of_row(row, snapshot, handles)
     if histories and snapshot is not None and row.fault is None and row.owner is None:
         codes += violations_of_history(snapshot, await core.store.history(row.id))
+    if snapshot is not None and snapshot.tickets and row.owner is None:
+        codes += violations_of_tickets(snapshot, await core.store.tickets(row.id))
     if not codes:
         return []
     again = (await core.store.load([row.id])).get(row.id)

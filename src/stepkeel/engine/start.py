@@ -12,6 +12,7 @@ from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest
 from stepkeel.kernel.decide import start as decide_start
 from stepkeel.kernel.history import encode, history_row
+from stepkeel.kernel.hold import tickets_of
 from stepkeel.model.codec import to_json
 from stepkeel.model.commit import Row, Start, StartRow, Step
 from stepkeel.model.decision import Decision
@@ -69,7 +70,7 @@ async def start(core: Core, definition: Definition, data: Any, options: Options,
     held = ""
     try:
         decision = decide_start(definition, Started(instance_id, core.tenant, raw, claimed), now, core.ids.seed())
-        step = _step(decision, options.actor, owner or "", now if not claimed else None)
+        step = _step(decision, options.actor, owner or "", now if not claimed else None, options.priority)
         held = await core.committer.start(Start(instance_id, row, step, owner))
     finally:
         if claimed and host is not None:
@@ -89,14 +90,15 @@ def _parked(decision: Decision) -> Park | End | None:
     return None
 
 
-def _step(decision: Decision, actor: str, worker: str, wake_at: int | None) -> Step:
+def _step(decision: Decision, actor: str, worker: str, wake_at: int | None, priority: int) -> Step:
     s = decision.snapshot
     parked = _parked(decision)
     wake = parked.wake_at if isinstance(parked, Park) else wake_at
     entry = history_row(decision, actor, worker)
+    asked, returned = tickets_of(decision.effects, s.at, priority)
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, 0, (entry,),
-        release=parked is not None or not worker, wake_at=wake, ended=s.ended,
+        release=parked is not None or not worker, wake_at=wake, ended=s.ended, asked=asked, returned=returned,
     )  # fmt: skip
 
 

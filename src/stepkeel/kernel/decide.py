@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, machine
+from stepkeel.kernel import compensation, ending, hold, machine
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.gate import verdict
 from stepkeel.kernel.node import activity
@@ -128,8 +128,8 @@ _UNKNOWN = Definition("", 0, Codec(Any), "", {}, {}, Fingerprint("", ""))
 # -- apply: one function per input; a text refuses it
 
 
-def _claimed(draft: Draft, _: Any) -> None:
-    activity.lost(draft)
+def _claimed(draft: Draft, input: inputs.Claimed) -> None:
+    activity.lost(draft, input.paths)
 
 
 def _attempt_ended(draft: Draft, input: inputs.AttemptEnded) -> None:
@@ -229,6 +229,7 @@ _APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
     inputs.StepRecorded: _step_recorded,
     inputs.Heartbeat: _heartbeat,
     inputs.SignalArrived: _nothing,
+    inputs.HoldGranted: hold.granted,
     inputs.Tick: _nothing,
     inputs.Pause: _pause,
     inputs.Resume: _resume,

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from stepkeel.model.codec import split_fields
 from stepkeel.model.decision import Changes, Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import Effect, SettleSignal, StopAttempt
+from stepkeel.model.effect import Effect, ReturnPool, SettleSignal, StopAttempt
 from stepkeel.model.event import Event
 from stepkeel.model.input import Signal
-from stepkeel.model.snapshot import EndingStage, Failure, Frame, Pause, Snapshot, Status, flatten
+from stepkeel.model.snapshot import EndingStage, Failure, Frame, Pause, Snapshot, Status, Ticket, flatten
 
 __all__ = ["FLYING", "READY", "Draft"]
 
@@ -48,6 +48,7 @@ class Draft:
         "signals",
         "state",
         "status",
+        "tickets",
         "timers",
         "undo",
         "view_data",
@@ -73,6 +74,7 @@ class Draft:
         self.timers = before.timers
         self.closed = before.closed
         self.undo = before.undo
+        self.tickets = before.tickets
         self.ending: EndingStage | None = before.ending
         self.pause: Pause | None = before.pause
         self.reason = before.reason
@@ -108,9 +110,11 @@ class Draft:
         self.open[path] = frame
 
     def drop(self, path: str) -> Frame | None:
-        """Remove a frame and the timers that belong to it."""
+        """Remove a frame, the timers that belong to it, and give back the slots it holds or queues for."""
         if path in self.timers:
             self.drop_timers(path)
+        if path in self.tickets:
+            self.give_back(path)
         if path not in self.open:
             return None
         if self.open is self.before.open:
@@ -137,6 +141,21 @@ class Draft:
         left = {k: v for k, v in self.timers.pop(path).items() if purpose and k != purpose}
         if left:
             self.timers[path] = left
+
+    def put_ticket(self, path: str, base: str, ticket: Ticket) -> None:
+        if self.tickets is self.before.tickets:
+            self.tickets = self.tickets.copy()
+        self.tickets[path] = {**self.tickets.get(path, {}), base: ticket}
+
+    def give_back(self, path: str) -> None:
+        """Return the slots of a path, and leave the queues it stands in."""
+        if path not in self.tickets:
+            return
+        if self.tickets is self.before.tickets:
+            self.tickets = self.tickets.copy()
+        for ticket in self.tickets.pop(path).values():
+            self.effects.append(ReturnPool(path, ticket.pool, ticket.n))
+            self.say("hold_returned", path, pool=ticket.pool)
 
     def set_data(self, raw: bytes | Raw) -> None:
         self.data = raw if isinstance(raw, Raw) else Raw(raw)
@@ -179,6 +198,8 @@ class Draft:
             _compare("fired.", b.fired, self.fired, put, unset)
         if self.closed is not b.closed:
             _compare("closed.", b.closed, self.closed, put, unset)
+        if self.tickets is not b.tickets:
+            _compare("tickets.", b.tickets, self.tickets, put, unset)
         if self.undo is not b.undo:
             _compare("undo.", {str(u.n): u for u in b.undo}, {str(u.n): u for u in self.undo}, put, unset)
         self._scalars(put, unset)
@@ -207,7 +228,7 @@ class Draft:
         return Snapshot(
             b.id, b.tenant, b.definition, b.version, self.fingerprint, self.status, self.data,
             self.revision, self.now, self.label, b.schema, self.state, self.visits, self.fired, self.open, self.timers,
-            self.closed, self.undo, self.ending, self.pause, self.reason, self.failure,
+            self.closed, self.undo, self.ending, self.pause, self.reason, self.failure, self.tickets,
         )  # fmt: skip
 
 

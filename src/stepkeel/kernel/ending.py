@@ -127,6 +127,8 @@ def close(draft: Draft) -> None:
         draft.drop(path)
     for path in list(draft.timers):
         draft.drop_timers(path)
+    for path in list(draft.tickets):
+        draft.give_back(path)
     detail: dict[str, Any] = {"reason": ending.reason} if ending.reason else {}
     if ending.failure is not None and status in ("failed", "terminated"):
         detail |= {"code": ending.failure.code, "message": ending.failure.message}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stepkeel.kernel.hold import ROOT
 from stepkeel.kernel.path import address
-from stepkeel.model.commit import InboxRow, Row
+from stepkeel.model.commit import InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
 from stepkeel.model.instant import from_micros
 from stepkeel.model.node import WaitNode
@@ -17,7 +18,7 @@ __all__ = ["Explanation", "Reason", "explain"]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, owner, wake_up, unserved (no live worker
+    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, owner, wake_up, limit, unserved (no live worker
     has its definition and version), unknown (the program that asks has not).
     """
 
@@ -45,11 +46,18 @@ def _time(at: int) -> str:
 
 
 def explain(
-    row: Row, snapshot: Snapshot | None, definition: Definition | None, inbox: Sequence[InboxRow] = (), *, served: bool = True
+    row: Row,
+    snapshot: Snapshot | None,
+    definition: Definition | None,
+    inbox: Sequence[InboxRow] = (),
+    *,
+    served: bool = True,
+    queues: Mapping[str, Sequence[TicketRow]] | None = None,
 ) -> Explanation:
     """`inbox` are its unread rows. `definition` is None where the program asking was not given it.
 
-    `served`: some live worker has its definition and version.
+    `served`: some live worker has its definition and version. `queues`: of each pool it waits for, who holds slots and
+    who waits, in order.
     """
     why: list[Reason] = []
     moves: list[str] = []
@@ -63,6 +71,7 @@ def explain(
     else:
         _of_row(row, snapshot, inbox, why, moves)
         _of_frames(snapshot, why)
+        _of_tickets(snapshot, queues or {}, why, moves)
         _of_definition(row, snapshot, definition, why, moves)
         if not served:
             why.append(Reason("unserved", f"no live worker serves {row.definition} version {row.version}"))
@@ -107,6 +116,27 @@ def _of_frames(snapshot: Snapshot, why: list[Reason]) -> None:
     for path, purposes in snapshot.timers.items():
         for purpose, at in purposes.items():
             why.append(Reason("timer", f"{purpose} of {path} is due at {_time(at)}", at))
+
+
+def _of_tickets(snapshot: Snapshot, queues: Mapping[str, Sequence[TicketRow]], why: list[Reason], moves: list[str]) -> None:
+    """Which limit holds it, and who holds the slots."""
+    for path, held in snapshot.tickets.items():
+        for ticket in held.values():
+            if ticket.granted:
+                continue
+            queue = queues.get(ticket.pool, ())
+            holders = [t.instance_id for t in queue if t.granted_at is not None]
+            waiting = [t for t in queue if t.granted_at is None]
+            mine = next((n for n, t in enumerate(waiting) if (t.instance_id, t.path, t.n) == (snapshot.id, path, ticket.n)), None)
+            what = "it" if path == ROOT else path
+            size = next((f"{t.size} at once" if t.per is None else f"{t.size} in {t.per / 1e6:g} s" for t in waiting), "full")
+            text = f"{what} waits for a slot of {ticket.pool} ({size})"
+            if mine is not None:
+                text += f", {mine} before it"
+            if holders:
+                text += f"; held by {', '.join(holders[:3])}" + (f" and {len(holders) - 3} more" if len(holders) > 3 else "")
+            why.append(Reason("limit", text))
+            moves.append(f"a slot of {ticket.pool}")
 
 
 def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, why: list[Reason], moves: list[str]) -> None:

@@ -4,11 +4,12 @@
 |---|---|
 | owner_and_wake | a row that is owned has no wake-up |
 | terminal_at_rest | an ended row has neither owner nor wake-up |
-| no_orphan | a row that has not ended has a reason to move: owner, pause, wake-up, or an open wait |
+| no_orphan | a row that has not ended has a reason to move: owner, pause, wake-up, or an open wait (a queue for a slot is one) |
 | unread_inbox | a resting row with unread inbox has a wake-up |
 | in_flight_owned | what flies has an owner, or a wake-up that will find it lost |
 | timer_matches | the wake-up of a waiting row is not later than its earliest timer |
 | status_matches | row and snapshot tell the same status, state and revision |
+| ticket_matches | what it queues for or holds is a ticket in the store |
 | fold_matches | the snapshot is the fold of the history |
 | times_increase | the times of history strictly increase, its revisions have no gap |
 """
@@ -20,10 +21,10 @@ from itertools import pairwise
 
 from stepkeel.kernel.replay import differs
 from stepkeel.kernel.timer import earliest
-from stepkeel.model.commit import HistoryRow, Row
+from stepkeel.model.commit import HistoryRow, Row, TicketRow
 from stepkeel.model.snapshot import TERMINAL, Snapshot
 
-__all__ = ["violations_of_history", "violations_of_row"]
+__all__ = ["violations_of_history", "violations_of_row", "violations_of_tickets"]
 
 
 def violations_of_row(row: Row, snapshot: Snapshot | None, handles_signals: bool | None = None) -> list[str]:
@@ -45,7 +46,7 @@ def violations_of_row(row: Row, snapshot: Snapshot | None, handles_signals: bool
         if row.status != "paused" and row.wake_at is None and any(f.run == "flying" for f in snapshot.open.values()):
             found.append("in_flight_owned")
         timer = earliest(snapshot.timers)
-        if row.status == "waiting" and timer is not None and (row.wake_at is None or row.wake_at > timer):
+        if row.status == "waiting" and timer is not None and not _queues(snapshot) and (row.wake_at is None or row.wake_at > timer):
             found.append("timer_matches")
     if (row.status, row.state, row.revision) != (snapshot.status, snapshot.state, snapshot.revision):
         found.append("status_matches")
@@ -55,7 +56,22 @@ def violations_of_row(row: Row, snapshot: Snapshot | None, handles_signals: bool
 def _has_open_wait(snapshot: Snapshot | None, handles_signals: bool | None) -> bool:
     if snapshot is None:
         return False
-    return any(f.run == "waiting" for f in snapshot.open.values()) or handles_signals is not False
+    return _queues(snapshot) or any(f.run == "waiting" for f in snapshot.open.values()) or handles_signals is not False
+
+
+def violations_of_tickets(snapshot: Snapshot, tickets: Sequence[TicketRow]) -> list[str]:
+    """A resting instance queues in the store for what its snapshot says it queues for, and holds there what it holds."""
+    kept = {(t.path, t.pool, t.n): t.granted_at is not None for t in tickets}
+    for path, held in snapshot.tickets.items():
+        for ticket in held.values():
+            granted = kept.get((path, ticket.pool, ticket.n))
+            if granted is None or (ticket.granted and not granted):
+                return ["ticket_matches"]
+    return []
+
+
+def _queues(snapshot: Snapshot) -> bool:
+    return any(not t.granted for tickets in snapshot.tickets.values() for t in tickets.values())
 
 
 def violations_of_history(snapshot: Snapshot, history: Sequence[HistoryRow]) -> list[str]:

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MOVES_WITHOUT_REST = 1_000
-_BUSY = frozenset({"flying", "ready", "held", "stopping", "failed"})
+_BUSY = frozenset({"flying", "ready", "stopping", "failed"})
 
 
 def root_path(draft: Draft) -> str:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from stepkeel.kernel.data import PureFailed, apply_into, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import current, open_body, root_path, take_transition
-from stepkeel.kernel.path import address, container
+from stepkeel.kernel.path import address, container, is_reaction
 from stepkeel.model.input import Signal
 from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import NOTHING, Failure, Frame
@@ -67,7 +67,7 @@ def proceed_held(draft: Draft) -> bool:
     """Let the interrupting reaction go on once every attempt it stopped has ended."""
     held = ""
     for path, frame in draft.open.items():
-        if frame.run == "held":
+        if frame.run == "held" and is_reaction(path):
             held = path
     if not held or draft.in_flight():
         return False

@@ -5,13 +5,14 @@
 | 1 | close | a node is done: its place goes to its successor, or its container is told |
 | 2 | paused | the instance is paused: stop here |
 | 3 | ending | an ending is set: nothing below applies |
-| 4 | fail | a node has finally failed: fallback, optional, reactions of the state, ending |
-| 5 | open | a ready node may start; an instance without a state enters its first |
-| 6 | signals | a signal can be judged |
-| 7 | timers | a timer is due |
-| 8 | leave | the body is done, the machine rests, a guard holds |
-| 9 | final | a final state's body is done |
-| 10 | rest | nothing else: running, waiting, or no way on |
+| 4 | admit | its definition has limits and it holds no slot of them yet: it queues, nothing below applies |
+| 5 | fail | a node has finally failed: fallback, optional, reactions of the state, ending |
+| 6 | open | a ready node may start; an instance without a state enters its first |
+| 7 | signals | a signal can be judged |
+| 8 | timers | a timer is due |
+| 9 | leave | the body is done, the machine rests, a guard holds |
+| 10 | final | a final state's body is done |
+| 11 | rest | nothing else: running, waiting, or no way on |
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, machine, reaction, signal, timer
+from stepkeel.kernel import compensation, ending, hold, machine, reaction, signal, timer
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.node import activity, kind_of
@@ -85,6 +86,24 @@ def _fail_in_ending(draft: Draft, path: str, failure: Failure) -> None:
     place = draft.definition.places.get(address(path))
     if place is None or not isinstance(place.node, ActivityNode) or not activity.recover(draft, path, place.node, failure):
         ending.handler_failed(draft, path, failure)
+
+
+def admit(draft: Draft) -> bool:
+    """A definition's own limits hold for the instance as a whole, from its first state to its end."""
+    if not draft.definition.pools or draft.in_flight():
+        return False
+    try:
+        waits_for = hold.obtain(draft, hold.ROOT, draft.definition.pools)
+    except PureFailed as error:
+        ending.begin(draft, "failed", failure=pure_failure(hold.ROOT, error))
+        return True
+    if waits_for:
+        # No timer of it counts meanwhile: it has none, or (redriven) they fire when it goes on.
+        if draft.status != "waiting":
+            draft.status = "waiting"
+            draft.say("waiting")
+        draft.effects.append(Park(None))
+    return bool(waits_for)
 
 
 def fail(draft: Draft) -> bool:
@@ -173,7 +192,7 @@ def rest(draft: Draft) -> bool:
     return True
 
 
-RULES: tuple[Callable[[Draft], bool], ...] = (close, paused, end, fail, open_, signals, timers, leave, final)
+RULES: tuple[Callable[[Draft], bool], ...] = (close, paused, end, admit, fail, open_, signals, timers, leave, final)
 
 
 def settle(draft: Draft) -> None:
@@ -186,7 +205,7 @@ def settle(draft: Draft) -> None:
             if rest(draft):
                 return
             continue
-        if rule is paused or (rule is end and _at_rest(draft)):
+        if rule is paused or (rule is end and _at_rest(draft)) or (rule is admit and draft.ending is None):
             return
     text = f"{MAX_RULES} rules in one decision"
     ending.begin(draft, "failed", failure=Failure("no_progress", text, draft.state, kind="permanent"))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from stepkeel.kernel.data import PureFailed, apply_into, holds
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import current, rests
-from stepkeel.kernel.path import address
+from stepkeel.kernel.path import address, is_reaction
 from stepkeel.kernel.reaction import fire
 from stepkeel.model.input import Signal
 from stepkeel.model.node import WaitNode
@@ -85,7 +85,7 @@ def _take(draft: Draft, signal: Signal, blocked: set[str]) -> bool:
 
 def _may_interrupt(draft: Draft, reaction: Reaction) -> bool:
     """An interrupting reaction does not wait for attempts, but for another reaction that is already at work."""
-    return reaction.interrupt and not any(f.seq or f.run == "held" for f in draft.open.values())
+    return reaction.interrupt and not any(f.seq or (f.run == "held" and is_reaction(p)) for p, f in draft.open.items())
 
 
 def takes(draft: Draft, signal: Signal) -> str | Reaction | None:

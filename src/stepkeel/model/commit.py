@@ -8,17 +8,20 @@ import msgspec
 
 __all__ = [
     "Answer",
+    "Ask",
     "Batch",
     "Commit",
     "Delivery",
     "HistoryRow",
     "InboxRow",
     "Receipt",
+    "Return",
     "Row",
     "Settled",
     "Start",
     "StartRow",
     "Step",
+    "TicketRow",
 ]
 
 
@@ -42,6 +45,37 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     at: int
 
 
+class Ask(msgspec.Struct, frozen=True, gc=False):
+    """A ticket: a place in the queue of a pool. `rank` orders it: the time of asking, later for the less urgent."""
+
+    path: str
+    pool: str
+    n: int
+    size: int
+    per: int | None
+    rank: int
+
+
+class Return(msgspec.Struct, frozen=True, gc=False):
+    """The end of a ticket. One that counts for a rate stays until its span is over."""
+
+    path: str
+    pool: str
+    n: int
+
+
+class TicketRow(msgspec.Struct, frozen=True, gc=False):
+    instance_id: str
+    path: str
+    pool: str
+    n: int
+    tenant: str
+    size: int
+    per: int | None
+    rank: int
+    granted_at: int | None = None
+
+
 class StartRow(msgspec.Struct, frozen=True, gc=False):
     """What a start says about its instance and no step changes."""
 
@@ -60,6 +94,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     release    owner goes, epoch grows, `wake_at` is set (to now if `inbox > seen`)
     moved      status, state or label may differ from the row's: False spares their index
     archive    the ended instance leaves the lists in the same commit
+    asked, returned   tickets of pools
     snapshot   None leaves the bytes as they are (an instance that is set aside)
     """
 
@@ -78,6 +113,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     fault: str | None = None
     moved: bool = True
     archive: bool = False
+    asked: tuple[Ask, ...] = ()
+    returned: tuple[Return, ...] = ()
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):
@@ -105,7 +142,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
     instance_id: str
     tenant: str
-    kind: Literal["signal", "control"]
+    kind: Literal["signal", "control", "grant"]
     name: str
     payload: bytes
     key: str

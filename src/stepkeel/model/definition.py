@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from stepkeel.model.codec import Codec
-from stepkeel.model.node import Activity, Node
+from stepkeel.model.node import Activity, Node, Pool
 from stepkeel.model.policy import CompensationPolicy, Unhandled
 from stepkeel.model.reaction import Reaction, Transition
 
@@ -103,6 +103,7 @@ class Definition:
     places: dict[str, Place] = field(default_factory=dict[str, Place])
     reactions: dict[str, Reaction] = field(default_factory=dict[str, Reaction])
     activities: dict[str, Activity] = field(default_factory=dict[str, Activity])
+    pools: tuple[Pool, ...] = ()
 
     def keeps(self, signal: str) -> bool:
         """True when a signal of this name that nothing takes stays pending."""

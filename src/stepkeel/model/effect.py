@@ -1,6 +1,6 @@
 """What a decision wants done. RunAttempt, StopAttempt and Log are performed once the commit is durable;
 
-SettleSignal, Park and End are part of the commit itself.
+SettleSignal, AskPool, ReturnPool, Park and End are part of the commit itself.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Effect", "End", "Log", "Park", "RunAttempt", "SettleSignal", "StopAttempt"]
+__all__ = ["AskPool", "Effect", "End", "Log", "Park", "ReturnPool", "RunAttempt", "SettleSignal", "StopAttempt"]
 
 
 class RunAttempt(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +33,24 @@ class SettleSignal(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
+class AskPool(msgspec.Struct, frozen=True, gc=False):
+    """Queue for a slot of a pool. `n` tells this asking from others of the same path."""
+
+    path: str
+    pool: str
+    n: int
+    size: int
+    per: int | None = None
+
+
+class ReturnPool(msgspec.Struct, frozen=True, gc=False):
+    """Give a slot back, or leave the queue for it."""
+
+    path: str
+    pool: str
+    n: int
+
+
 class Park(msgspec.Struct, frozen=True, gc=False):
     """Give the lease back and rest until `wake_at` (None: until something comes)."""
 
@@ -43,4 +61,4 @@ class End(msgspec.Struct, frozen=True, gc=False):
     """The instance has ended: give the lease back for good."""
 
 
-Effect = RunAttempt | StopAttempt | Log | SettleSignal | Park | End
+Effect = RunAttempt | StopAttempt | Log | SettleSignal | AskPool | ReturnPool | Park | End

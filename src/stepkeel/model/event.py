@@ -42,6 +42,10 @@ EVENTS: dict[str, str] = {
     "step_recorded": "name",
     # node
     "wait_ended": "by",
+    # pool
+    "hold_asked": "pool",
+    "hold_granted": "pool",
+    "hold_returned": "pool",
     # signal
     "signal_processed": "seq, name",
     "signal_ignored": "seq, name, reason",

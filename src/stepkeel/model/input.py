@@ -16,6 +16,7 @@ __all__ = [
     "Claimed",
     "Control",
     "Heartbeat",
+    "HoldGranted",
     "Input",
     "Pause",
     "Redrive",
@@ -27,6 +28,7 @@ __all__ = [
     "Terminate",
     "Tick",
     "read_control",
+    "read_grant",
 ]
 
 
@@ -40,7 +42,9 @@ class Started(msgspec.Struct, frozen=True, gc=False):
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
-    """A worker took the row. Attempts in flight were lost with the last owner."""
+    """A worker took the row. The attempts that were in flight at these paths then (None: all) are lost with the last owner."""
+
+    paths: tuple[str, ...] | None = None
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
@@ -95,6 +99,14 @@ class SignalArrived(msgspec.Struct, frozen=True, gc=False):
     """Signals are at hand (they come with the decision, oldest first)."""
 
 
+class HoldGranted(msgspec.Struct, frozen=True, gc=False):
+    """A slot of a pool is this node's: the one it asked for with `n`."""
+
+    path: str
+    pool: str
+    n: int
+
+
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """Time has come for some timer."""
 
@@ -135,7 +147,7 @@ class Archive(msgspec.Struct, frozen=True, gc=False):
 
 
 Control = Pause | Resume | Cancel | Terminate | Redrive | Archive
-Input = Started | Claimed | AttemptEnded | AttemptDeferred | StepRecorded | Heartbeat | SignalArrived | Tick | Control
+Input = Started | Claimed | AttemptEnded | AttemptDeferred | StepRecorded | Heartbeat | SignalArrived | HoldGranted | Tick | Control
 CONTROLS: dict[str, type[Any]] = {
     "pause": Pause,
     "resume": Resume,
@@ -144,6 +156,11 @@ CONTROLS: dict[str, type[Any]] = {
     "redrive": Redrive,
     "archive": Archive,
 }
+
+
+def read_grant(payload: bytes) -> HoldGranted:
+    """A grant from its inbox row. Raises msgspec.MsgspecError."""
+    return msgspec.json.decode(payload, type=HoldGranted)
 
 
 def read_control(name: str, payload: bytes) -> Control:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from stepkeel.model.policy import CompensateWhen, Retry
 
-__all__ = ["Activity", "ActivityNode", "Function", "Mapper", "Node", "PureNode", "WaitNode"]
+__all__ = ["Activity", "ActivityNode", "Function", "Mapper", "Node", "Pool", "PureNode", "WaitNode"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +32,19 @@ class Mapper:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Slots that are shared by the whole fleet: `size` at once, or `size` begun in any `per` microseconds.
+
+    `key` gives each of its values slots of its own.
+    """
+
+    name: str
+    size: int
+    per: int | None = None
+    key: Function | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Activity:
     """A unit of user code with its policies. `target` is a function, or a class whose instances are called."""
 
@@ -44,6 +57,7 @@ class Activity:
     fallback: Activity | None = None
     compensate: Activity | None = None
     compensate_when: CompensateWhen = "done"
+    pools: tuple[Pool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

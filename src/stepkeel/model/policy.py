@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from stepkeel.errors import BadRequest
 from stepkeel.model.instant import to_span
@@ -13,6 +14,7 @@ __all__ = [
     "DEFAULT_RETRY",
     "CompensateWhen",
     "CompensationPolicy",
+    "Limit",
     "Matcher",
     "Retry",
     "Unhandled",
@@ -105,6 +107,33 @@ def _as_tuple(
     errors: tuple[str | type[BaseException], ...] | type[BaseException] | str,
 ) -> tuple[str | type[BaseException], ...]:
     return errors if isinstance(errors, tuple) else (errors,)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many may go on at a time in the whole fleet, whatever worker they run on. Those beyond wait in order.
+
+    n     at most so many at once; with `per`: at most so many begin in any span of that length
+    per   a timedelta or seconds: a rate rather than a number at once
+    key   a function of the data: each of its values is counted by itself (None: not limited). "One at a time for each
+          customer" is Limit(1, key=lambda order: order.customer_id)
+    name  what the limit is called in explain; two limits of one name share their slots. Default: its owner's name
+    Of those that wait, the most urgent priority goes first, but each step of priority is worth one minute of waiting: none
+    starves. Raises BadRequest on values out of range.
+    """
+
+    n: int
+    per: timedelta | float | None = None
+    key: Callable[[Any], str | int | None] | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if type(self.n) is not int or not 1 <= self.n <= 1_000_000:
+            raise BadRequest(f"Limit({self.n!r})", remedy="a whole number from 1 to 1,000,000")
+        if self.per is not None and to_span(self.per) <= 0:
+            raise BadRequest(f"Limit(per={self.per!r})", remedy="a positive timedelta or number of seconds")
+        if len(self.name) > 100 or ":" in self.name:
+            raise BadRequest(f"Limit(name={self.name!r})", remedy="at most 100 characters, without a colon")
 
 
 # What TryAgain and TransientError use where an activity declares no policy of its own.

@@ -15,6 +15,7 @@ __all__ = [
     "Pause",
     "Snapshot",
     "Status",
+    "Ticket",
     "Undo",
     "flatten",
     "read_snapshot",
@@ -24,7 +25,7 @@ Status = Literal["created", "running", "waiting", "paused", "completed", "failed
 STATUSES: tuple[str, ...] = get_args(Status)
 TERMINAL = frozenset({"completed", "failed", "cancelled", "terminated"})
 
-# flying: an attempt is on its way · ready: may start · held: waits for attempts that are being stopped
+# flying: an attempt is on its way · ready: may start · held: waits for a slot, or (a reaction) for attempts being stopped
 # backing_off: a retry timer runs · waiting: the activity returned Wait · deferred: put back, burns no attempt
 # failed: finally failed, not yet judged (only while paused) · stopping: told to stop, not yet ended
 Run = Literal["flying", "ready", "held", "backing_off", "waiting", "deferred", "failed", "stopping"]
@@ -65,6 +66,14 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     since: int = 0
     seq: int = 0
     input: msgspec.Raw = NOTHING
+
+
+class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A place in the queue of a pool, or a slot of it once `granted`. `n` tells it from earlier ones of the same path."""
+
+    pool: str
+    n: int
+    granted: bool = False
 
 
 class Pause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -117,13 +126,14 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     pause: Pause | None = None
     reason: str = ""
     failure: Failure | None = None
+    tickets: dict[str, dict[str, Ticket]] = {}
 
     @property
     def ended(self) -> bool:
         return self.status in TERMINAL
 
 
-MAPS = ("visits", "fired", "open", "timers", "closed")
+MAPS = ("visits", "fired", "open", "timers", "closed", "tickets")
 SCALARS = ("fingerprint", "status", "label", "schema", "state", "ending", "pause", "reason", "failure")
 _DEFAULTS: dict[str, Any] = {
     "label": "",

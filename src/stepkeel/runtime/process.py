@@ -14,6 +14,7 @@ from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.binding import Binding, bind
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
+from stepkeel.runtime.services.granter import Granter
 from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.services.takeover import Takeover
 from stepkeel.runtime.settings import Settings
@@ -54,6 +55,7 @@ class Process:
         self.executor = Executor(bindings, behaviours, settings.grace)
         self.committer = Committer(store, settings.patience, self._trusted)
         self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name)
+        self.granter = Granter(self.worker)
         self._heartbeat: Heartbeat | None = None
         self._takeover: Takeover | None = None
         self._registered = False
@@ -78,8 +80,10 @@ class Process:
         self.worker.start()
         self._takeover = Takeover(self.worker)
         self._takeover.start()
+        self.granter.start()
 
     async def stop(self) -> None:
+        await self.granter.stop()
         if self._takeover is not None:
             await self._takeover.stop()
         if self._registered:

@@ -15,11 +15,12 @@ import msgspec
 
 from stepkeel.kernel.decide import decide
 from stepkeel.kernel.history import encode, history_row
+from stepkeel.kernel.hold import tickets_of
 from stepkeel.model import input as inputs
-from stepkeel.model.commit import Commit, HistoryRow, InboxRow, Row, Settled, Step
+from stepkeel.model.commit import Ask, Commit, HistoryRow, InboxRow, Return, Row, Settled, Step
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import Effect, End, Log, Park, RunAttempt, SettleSignal, StopAttempt
+from stepkeel.model.effect import AskPool, Effect, End, Log, Park, ReturnPool, RunAttempt, SettleSignal, StopAttempt
 from stepkeel.model.snapshot import TERMINAL, Snapshot
 from stepkeel.runtime.executor import Attempt, write_log
 
@@ -40,22 +41,35 @@ def signal_of(row: InboxRow) -> inputs.Signal:
 class _Group:
     """What goes into one commit, and what is to be done once it is durable."""
 
-    __slots__ = ("effects", "futures", "history", "moved", "revision", "settled")
+    __slots__ = ("asked", "effects", "futures", "history", "moved", "returned", "revision", "settled")
 
     def __init__(self) -> None:
         self.history: list[HistoryRow] = []
         self.settled: list[Settled] = []
+        self.asked: list[Ask] = []
+        self.returned: list[Return] = []
         self.effects: list[RunAttempt | StopAttempt | Log] = []
         self.futures: list[asyncio.Future[None]] = []
         self.moved = False
         self.revision = 0
 
+    def take_tickets(self, effects: tuple[Effect, ...], at: int, priority: int) -> None:
+        """Tickets asked for and given back; one that is both, within this commit, never was."""
+        asked, returned = tickets_of(effects, at, priority)
+        self.asked += asked
+        for each in returned:
+            same = next((a for a in self.asked if (a.path, a.pool, a.n) == (each.path, each.pool, each.n)), None)
+            if same is None:
+                self.returned.append(each)
+            else:
+                self.asked.remove(same)
+
 
 class Resident:
     __slots__ = (
         "_attempts", "_fault", "_fresh", "_loaded", "_next", "_parked", "_sent", "_ticked", "_window", "attributes",
-        "correlation_id", "definition", "dropped", "epoch", "floor", "id", "loop", "releasing", "revision", "seen",
-        "signals", "snapshot", "worker",
+        "correlation_id", "definition", "dropped", "epoch", "floor", "id", "loop", "orphaned", "priority", "releasing",
+        "revision", "seen", "signals", "snapshot", "worker",
     )  # fmt: skip
 
     def __init__(self, worker: Worker, definition: Definition, snapshot: Snapshot, row: Row) -> None:
@@ -67,9 +81,11 @@ class Resident:
         self.correlation_id = row.correlation_id
         self.attributes: dict[str, Any] = msgspec.json.decode(row.attributes) if row.attributes != b"{}" else {}
         self.epoch = row.epoch
+        self.priority = row.priority
         self.revision = row.revision  # of the last durable commit
         self.floor = row.wake_at or 0
         self.seen = row.seen
+        self.orphaned = tuple(p for p, f in snapshot.open.items() if f.run in ("flying", "stopping"))  # by the last owner
         self.signals: tuple[inputs.Signal, ...] = ()
         self.releasing = False
         self.dropped = False
@@ -126,6 +142,7 @@ class Resident:
         if snapshot is not was or decision.effects:
             self._parked = None  # else nothing was decided: what is about to be sent still holds
         settled = False
+        tickets = False
         for effect in decision.effects:
             if isinstance(effect, SettleSignal):
                 settled = True
@@ -133,8 +150,12 @@ class Resident:
                 self.signals = tuple(s for s in self.signals if s.seq != effect.seq)
             elif isinstance(effect, Park | End):
                 self._parked = effect
+            elif isinstance(effect, AskPool | ReturnPool):
+                tickets = True
             else:
                 group.effects.append(effect)
+        if tickets:
+            group.take_tickets(decision.effects, snapshot.at, self.priority)
         if isinstance(self._parked, Park) and len(self.signals) > self._window and snapshot.pause is None:
             # More signals are at hand than one decision is given; kept ones that nothing takes now do not count.
             self._window += 0 if settled else MAX_SIGNALS
@@ -157,7 +178,7 @@ class Resident:
         self.seen = max(self.seen, inbox)
         self.signals += tuple(signal_of(r) for r in fresh if r.kind == "signal")
         for row in fresh:
-            if row.kind == "control":
+            if row.kind != "signal":
                 self._control(row)
 
     @property
@@ -166,7 +187,7 @@ class Resident:
 
     def _control(self, row: InboxRow) -> None:
         try:
-            request = inputs.read_control(row.name, row.payload)
+            request = inputs.read_grant(row.payload) if row.kind == "grant" else inputs.read_control(row.name, row.payload)
         except (msgspec.MsgspecError, KeyError) as error:
             text = f"not understood: {error}"
             self._next.settled.append(Settled(row.seq, "rejected", text, self.snapshot.at))
@@ -210,7 +231,7 @@ class Resident:
         step = Step(
             snapshot.status, snapshot.state, snapshot.label, snapshot.revision, raw, snapshot.at, self.seen,
             tuple(group.history), tuple(group.settled), parked is not None, parked.wake_at if isinstance(parked, Park) else None,
-            snapshot.status in TERMINAL, None, group.moved or raw is None,
+            snapshot.status in TERMINAL, None, group.moved or raw is None, False, tuple(group.asked), tuple(group.returned),
         )  # fmt: skip
         group.revision = snapshot.revision
         self._sent, self._next, self._parked = group, _Group(), None
@@ -231,6 +252,8 @@ class Resident:
             self.worker.drop(self)
         else:
             self.revision = group.revision
+            if group.asked or group.returned:
+                self.worker.pools_moved()
             self._perform(group)
             if self.releasing:
                 self.worker.released(self)

@@ -92,6 +92,7 @@ class Worker:
         self._next_wake: int | None = None
         self._reconcile_at = 0
         self.letters = Letters(self)
+        self.granting = asyncio.Event()
         self.nap = Nap(store)
         self._task: asyncio.Task[None] | None = None
         self._trusted_until = 0
@@ -178,6 +179,10 @@ class Worker:
 
     # -- hints
 
+    def pools_moved(self) -> None:
+        """Tickets of pools were asked for or given back: somebody may have a slot now."""
+        self.granting.set()
+
     def wake(self) -> None:
         """Look at the database soon."""
         self._pause = self.settings.poll_min
@@ -189,6 +194,16 @@ class Worker:
             if instance_id in self.residents:
                 self.letters.hinted.add(instance_id)
                 self.wake()
+        elif owner is None and self.room > 0:
+            self.wake()
+        else:
+            self.store.tell(owner)
+
+    def granted_to(self, owner: str | None) -> None:
+        """Slots were granted to residents of this owner, or to rows that nobody holds."""
+        if owner == self.id:
+            self.letters.ask()
+            self.wake()
         elif owner is None and self.room > 0:
             self.wake()
         else:
@@ -274,10 +289,11 @@ class Worker:
             if resident is not None and row.inbox:
                 lettered.append(resident)
             elif resident is not None:
-                resident.feed(inputs.Claimed())
+                resident.feed(inputs.Claimed(resident.orphaned))
         await self.letters.load(lettered)
         for resident in lettered:
-            resident.feed(inputs.Claimed())
+            # Requests and grants in its inbox come first: what they began is not lost.
+            resident.feed(inputs.Claimed(resident.orphaned))
         return bool(claims.rows)
 
     def adopt(self, row: Row) -> Resident | None:
@@ -335,6 +351,8 @@ class Worker:
         self._starting.discard(row.id)
         if decision is None:
             return
+        if decision.snapshot.tickets:
+            self.pools_moved()
         if row.owner is None:
             self.watch(row.id, at_rest=True)
             return

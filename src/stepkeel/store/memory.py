@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from stepkeel.clock import Clock, SystemClock
@@ -22,9 +21,12 @@ from stepkeel.model.commit import (
     Row,
     Start,
     Step,
+    TicketRow,
 )
 from stepkeel.model.snapshot import TERMINAL
-from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
+from stepkeel.store.match import matching
+from stepkeel.store.port import Claims, DefinitionRow, Fence, Grants, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
+from stepkeel.store.queue import choose, grant_of, in_order
 from stepkeel.store.share import shares
 
 __all__ = ["MemoryStore"]
@@ -46,6 +48,7 @@ class MemoryStore:
         self._keys: dict[tuple[str, str, str], str] = {}
         self._workers: dict[str, WorkerRow] = {}
         self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
+        self._tickets: dict[tuple[str, str, str, int], TicketRow] = {}
 
     async def open(self, *, make: bool = True) -> None:
         return
@@ -174,6 +177,34 @@ class MemoryStore:
                 self._put(row, owner=None, wake_at=self.now(), epoch=row.epoch + 1)
             return len(mine)
 
+    # -- pools
+
+    async def grant(self, limit: int) -> Grants:
+        with self._lock:
+            now = self.now()
+            for place, t in list(self._tickets.items()):
+                row = self._rows.get(t.instance_id)
+                expired = t.per is not None and t.granted_at is not None and t.granted_at + t.per <= now
+                gone = t.granted_at is None and (row is None or row.status in TERMINAL)
+                if expired or gone:
+                    del self._tickets[place]
+            tickets = list(self._tickets.values())
+            chosen, next_at = choose(tickets, now, limit)
+            owners: set[str | None] = set()
+            for t in chosen:
+                self._tickets[t.instance_id, t.path, t.pool, t.n] = replace(t, granted_at=now)
+                owners.add(self._deliver(grant_of(t, now)).owner)
+            self._version += bool(chosen)
+            return Grants(len(chosen), frozenset(owners), next_at)
+
+    async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:
+        with self._lock:
+            return in_order(t for t in self._tickets.values() if t.pool == name)[:limit]
+
+    async def tickets(self, instance_id: str) -> list[TicketRow]:
+        with self._lock:
+            return in_order(t for t in self._tickets.values() if t.instance_id == instance_id)
+
     # -- the one write verb
 
     async def commit(self, batch: Batch) -> Answer:
@@ -217,7 +248,18 @@ class MemoryStore:
             row.priority, row.correlation_id, step.at, step.at, step.at if step.ended else None,
         )  # fmt: skip
         self._history[start.id] = list(step.history)
+        self._queue(start.id, row.tenant, step)
         return start.id
+
+    def _queue(self, instance_id: str, tenant: str, step: Step) -> None:
+        for a in step.asked:
+            ticket = TicketRow(instance_id, a.path, a.pool, a.n, tenant, a.size, a.per, a.rank)
+            self._tickets.setdefault((instance_id, a.path, a.pool, a.n), ticket)
+        for r in step.returned:
+            place = (instance_id, r.path, r.pool, r.n)
+            ticket = self._tickets.get(place)
+            if ticket is not None and (ticket.per is None or ticket.granted_at is None):
+                del self._tickets[place]
 
     def _commit(self, commit: Commit) -> bool:
         row = self._matching_row(commit)
@@ -237,6 +279,7 @@ class MemoryStore:
             self._put(self._rows[commit.id], completed_at=step.at if step.ended else None)
         self._history[commit.id].extend(step.history)
         self._settle(commit.id, step)
+        self._queue(commit.id, commit.tenant, step)
         if step.archive:
             self._put(self._rows[commit.id], archived=True)
         return True
@@ -301,17 +344,7 @@ class MemoryStore:
 
     async def list(self, query: Query) -> list[Row]:
         with self._lock:
-            return self._matching(query)
-
-    def _matching(self, query: Query) -> list[Row]:
-        def value(row: Row) -> tuple[int, str]:
-            return (row.created_at if query.sort == "created" else row.updated_at), row.id
-
-        rows = sorted((r for r in self._rows.values() if _matches(r, query)), key=value, reverse=query.descending)
-        if query.after is not None:
-            after = query.after
-            rows = [r for r in rows if (value(r) < after if query.descending else value(r) > after)]
-        return rows[: query.limit]
+            return matching(self._rows.values(), query)
 
     async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]:
         with self._lock:
@@ -342,11 +375,12 @@ class MemoryStore:
 
     async def purge(self, query: Query) -> int:
         with self._lock:
-            gone = [r for r in self._matching(query) if r.status in TERMINAL]
+            gone = [r for r in matching(self._rows.values(), query) if r.status in TERMINAL]
             for row in gone:
                 del self._rows[row.id]
                 self._history.pop(row.id, None)
                 self._inbox.pop(row.id, None)
+                self._tickets = {p: t for p, t in self._tickets.items() if t.instance_id != row.id}
                 if row.key is not None:
                     self._keys.pop((row.tenant, row.definition, row.key), None)
             return len(gone)
@@ -361,30 +395,3 @@ class MemoryPulse:
 
     def close(self) -> None:
         return
-
-
-def _matches(row: Row, q: Query) -> bool:
-    exact = (
-        (q.tenant, row.tenant), (q.definition, row.definition), (q.version, row.version),
-        (q.correlation_id, row.correlation_id), (q.key, row.key),
-    )  # fmt: skip
-    if any(want is not None and want != have for want, have in exact):
-        return False
-    if row.archived != q.archived or (q.ids and row.id not in q.ids) or (q.status and row.status not in q.status):
-        return False
-    if q.state is not None and q.state not in (row.state, row.label):
-        return False
-    if q.fault is not None and q.fault != (row.fault is not None):
-        return False
-    spans = (
-        (row.created_at, q.created_from, q.created_to),
-        (row.updated_at, q.updated_from, q.updated_to),
-        (row.completed_at, q.completed_from, q.completed_to),
-    )
-    for at, start, end in spans:
-        if (start is not None and (at is None or at < start)) or (end is not None and (at is None or at >= end)):
-            return False
-    if q.attributes:
-        kept: dict[str, Any] = msgspec.json.decode(row.attributes)
-        return all(kept.get(k, ...) == v for k, v in q.attributes.items())
-    return True

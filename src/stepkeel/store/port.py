@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row
+from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
 
 __all__ = [
     "Claims",
     "DefinitionRow",
     "Fence",
+    "Grants",
     "MetricRow",
     "Pulse",
     "Query",
@@ -43,6 +44,15 @@ class Claims:
     now: int
     rows: tuple[Row, ...]
     next_wake: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """How many slots were given, to rows of which owners, and when the next slot of a rate is free (None: none in sight)."""
+
+    count: int
+    owners: frozenset[str | None] = frozenset()
+    next_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +244,24 @@ class Store(Protocol):
 
     async def give_back(self, worker: str, rows: Mapping[str, int]) -> int:
         """Free rows (id -> epoch) that still name this worker with that epoch: owner = null, wake_at = now, epoch + 1."""
+        ...
+
+    # -- pools
+
+    async def grant(self, limit: int) -> Grants:
+        """Give free slots to those that wait first, in rank order, and put a grant into the inbox of each. At most `limit`.
+
+        One transaction; whoever does it holds the pools it looks at, others pass them over. Tickets of instances that have
+        ended or are gone are removed.
+        """
+        ...
+
+    async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:
+        """Those that hold slots of a pool, then those that wait, in order."""
+        ...
+
+    async def tickets(self, instance_id: str) -> list[TicketRow]:
+        """What an instance holds or waits for."""
         ...
 
     # -- the one write verb

@@ -89,6 +89,7 @@ class Harness:
         self._behaviours = behaviours
         self._options = engine
         self._engine: Engine | None = None
+        self._next_slot: int | None = None  # when a slot of a rate is free
 
     async def engine(self) -> Engine:
         """The engine behind it, opened at first use."""
@@ -124,6 +125,7 @@ class Harness:
     async def advance(self, span: timedelta | float) -> None:
         """Let time pass, stopping at each moment at which something is due."""
         target = self.clock.now() + to_span(span)
+        engine = await self.engine()
         await self.settle()
         while True:
             due = await self._next_due()
@@ -131,6 +133,9 @@ class Harness:
             if due is None or due > target + SLACK:
                 break
             self.clock.move_to(due)
+            if self._next_slot is not None and self._next_slot <= due:
+                self._next_slot = None
+                engine.process.worker.pools_moved()
             await self.settle()
         self.clock.move_to(target)
         await self.settle()
@@ -144,7 +149,8 @@ class Harness:
         worker = engine.process.worker
         timers = [at for r in worker.residents.values() if (at := r.timer()) is not None]
         rows = [r.wake_at for r in self.store.rows() if r.wake_at is not None]
-        return min((*timers, *rows), default=None)
+        slots = [] if self._next_slot is None else [self._next_slot]
+        return min((*timers, *rows, *slots), default=None)
 
     async def settle(self, timeout: float = 30.0) -> None:
         """Until nothing can move any more but time. Raises TimeoutError if activities do not end in real seconds."""
@@ -154,6 +160,10 @@ class Harness:
             while True:
                 busy = await process.worker.look()
                 await process.committer.drain()
+                if process.worker.granting.is_set():
+                    process.worker.granting.clear()
+                    self._next_slot = await process.granter.sweep()
+                    busy = True
                 if not busy and process.worker.idle:
                     return
                 await asyncio.sleep(0 if busy else 0.0005)

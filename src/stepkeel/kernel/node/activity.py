@@ -3,6 +3,7 @@
 | run | comes | then |
 |---|---|---|
 | ready | room | flying, RunAttempt |
+| ready | a limit, no slot yet | held, until its slot is granted; given back with every attempt (hold.py) |
 | flying | done | data merged, undo registered, node closes |
 | flying | wait | data merged, undo registered, waiting (until) |
 | flying | again, failed | retry.py: ready (attempt + 1), backing_off (retry), or failed |
@@ -21,7 +22,8 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, retry
+from stepkeel.kernel import compensation, ending, hold, retry
+from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import FLYING, Draft
 from stepkeel.kernel.path import address
 from stepkeel.model.effect import RunAttempt
@@ -48,6 +50,16 @@ def activity_at(draft: Draft, path: str) -> Activity | None:
 
 def open(draft: Draft, path: str, frame: Frame) -> None:
     activity = activity_at(draft, path)
+    if activity is not None and activity.pools:
+        try:
+            waits_for = hold.obtain(draft, path, activity.pools)
+        except PureFailed as error:
+            draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+            return
+        if waits_for:
+            draft.put(path, replace(frame, run="held", reason=waits_for))
+            return
+        frame = replace(frame, reason="")
     if frame.attempt == 1 and not frame.lost and not frame.steps and not frame.fell_back and not frame.first_at:
         flying = FLYING if activity is None or activity.deadline is None else Frame(first_at=draft.now)
     else:
@@ -64,6 +76,7 @@ def ended(draft: Draft, result: AttemptEnded) -> None:
     if frame.run == "stopping":
         _stopped(draft, result)
         return
+    draft.give_back(result.path)
     if result.outcome == "failed":
         assert result.failure is not None
         _failed(draft, result, frame, result.failure)
@@ -158,15 +171,18 @@ def deferred(draft: Draft, result: AttemptDeferred) -> None:
     if frame.run == "stopping":
         _stopped(draft, AttemptEnded(result.path, result.attempt, "stopped"))
         return
+    draft.give_back(result.path)
     draft.say("activity_deferred", result.path, reason=result.reason)
     draft.put(result.path, replace(frame, run="deferred", reason=result.reason))
     # At least 1 us: a worker that shuts down has to be able to give the row back first.
     draft.set_timer(result.path, "deferred", draft.now + max(1, result.delay))
 
 
-def lost(draft: Draft) -> None:
-    """The last owner is gone, and with it the attempts that were in flight."""
+def lost(draft: Draft, paths: tuple[str, ...] | None) -> None:
+    """The last owner is gone, and with it the attempts that were in flight: at these paths, or all."""
     for path, frame in list(draft.open.items()):
+        if paths is not None and path not in paths:
+            continue
         if frame.run == "flying":
             count = frame.lost + 1
             draft.say("activity_lost", path, attempt=frame.attempt, lost=count)

@@ -355,6 +355,8 @@ with i as (
     delete from stepkeel.history where instance_id in (select id from i)
 ), s as (
     delete from stepkeel.signals where instance_id in (select id from i)
+), t as (
+    delete from stepkeel.tickets where instance_id in (select id from i)
 ), k as (
     delete from stepkeel.start_keys k using i
     where k.tenant = i.tenant and k.definition = i.definition and k.key = i.key and k.instance_id = i.id
@@ -376,3 +378,86 @@ select count(*) from i;
 
 -- name: notify
 select pg_notify($1, $2);
+
+-- name: ask
+insert into stepkeel.tickets (instance_id, path, pool, n, tenant, size, per, rank)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::int[], $7::bigint[], $8::bigint[])
+on conflict do nothing;
+
+-- name: return
+-- One that counts for a rate stays until its span is over.
+delete from stepkeel.tickets t using unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) as r(instance_id, path, pool, n)
+where t.instance_id = r.instance_id and t.path = r.path and t.pool = r.pool and t.n = r.n and (t.per is null or t.granted_at is null);
+
+-- name: waiting_pools
+-- A skip scan: one probe for each pool that somebody waits for; of each the size that its first ticket tells, and what is held.
+with recursive waiting (pool) as (
+    (select t.pool from stepkeel.tickets t where t.granted_at is null order by t.pool limit 1)
+    union all
+    select (select t.pool from stepkeel.tickets t where t.granted_at is null and t.pool > w.pool order by t.pool limit 1)
+    from waiting w where w.pool is not null
+)
+select w.pool, h.size, h.per, c.held, c.oldest, t.now
+from (select clock($1) as now) t cross join waiting w
+cross join lateral (
+    select t.size, t.per from stepkeel.tickets t where t.pool = w.pool and t.granted_at is null
+    order by t.rank, t.instance_id, t.path, t.n limit 1
+) h cross join lateral (
+    select count(*)::int as held, min(k.granted_at) as oldest from stepkeel.tickets k
+    where k.pool = w.pool and k.granted_at is not null and (h.per is null or k.granted_at > t.now - h.per)
+) c
+where w.pool is not null;
+
+-- name: make_pools
+insert into stepkeel.pools (name) select * from unnest($1::text[]) as p(name) order by 1 on conflict do nothing;
+
+-- name: lock_pools
+select name from stepkeel.pools where name = any($1::text[]) order by name for update skip locked;
+
+-- name: lock_pools_portable
+select name from stepkeel.pools where name = any($1::text[]) order by name for update;
+
+-- name: first_waiting
+-- Asked in a statement of its own, behind the lock of the pools: it sees what others granted before.
+select f.instance_id, f.path, f.pool, f.n, f.tenant, f.size, f.per, f.rank, f.granted_at
+from unnest($2::text[]) as w(pool)
+cross join lateral (
+    select t.size, t.per from stepkeel.tickets t where t.pool = w.pool and t.granted_at is null
+    order by t.rank, t.instance_id, t.path, t.n limit 1
+) h cross join lateral (
+    select count(*)::int as held from stepkeel.tickets k
+    where k.pool = w.pool and k.granted_at is not null and (h.per is null or k.granted_at > $1 - h.per)
+) c cross join lateral (
+    select t.* from stepkeel.tickets t where t.pool = w.pool and t.granted_at is null
+    order by t.rank, t.instance_id, t.path, t.n limit greatest(h.size - c.held, 0)
+) f
+limit $3;
+
+-- name: granted
+-- A ticket that was returned meanwhile is not there any more.
+update stepkeel.tickets t set granted_at = $1
+from unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) with ordinality as g(instance_id, path, pool, n, i)
+where t.instance_id = g.instance_id and t.path = g.path and t.pool = g.pool and t.n = g.n and t.granted_at is null
+returning g.i;
+
+-- name: expired
+delete from stepkeel.tickets t where t.pool = any($2::text[]) and t.per is not null and t.granted_at is not null and t.granted_at <= $1 - t.per;
+
+-- name: delete_tickets
+delete from stepkeel.tickets t using unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) as r(instance_id, path, pool, n)
+where t.instance_id = r.instance_id and t.path = r.path and t.pool = r.pool and t.n = r.n;
+
+-- name: drop_pools
+delete from stepkeel.pools p where p.name = any($1::text[])
+    and not exists (select 1 from stepkeel.tickets t where t.pool = p.name and t.granted_at is null);
+
+-- name: pool
+(select instance_id, path, pool, n, tenant, size, per, rank, granted_at from stepkeel.tickets
+    where pool = $1 and granted_at is not null order by granted_at limit $2)
+union all
+(select instance_id, path, pool, n, tenant, size, per, rank, granted_at from stepkeel.tickets
+    where pool = $1 and granted_at is null order by rank, instance_id, path, n limit $2)
+limit $2;
+
+-- name: tickets
+select instance_id, path, pool, n, tenant, size, per, rank, granted_at from stepkeel.tickets where instance_id = $1;

@@ -83,7 +83,7 @@ create table stepkeel.history (
 create table stepkeel.signals (
     instance_id text collate "C" not null,
     seq bigint not null,
-    kind text collate "C" not null check (kind in ('signal', 'control')),
+    kind text collate "C" not null check (kind in ('signal', 'control', 'grant')),
     tenant text collate "C" not null,
     name text collate "C" not null,
     payload bytea not null,
@@ -97,6 +97,28 @@ create table stepkeel.signals (
     primary key (instance_id, seq)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 create unique index signals_key on stepkeel.signals (instance_id, kind, name, key);
+
+-- Who holds slots of pools and who waits for one: asked for and returned in the commits of the instance itself, granted by
+-- whoever looks next. `rank` is the time of asking, later for the less urgent.
+create table stepkeel.tickets (
+    instance_id text collate "C" not null,
+    path text collate "C" not null,
+    pool text collate "C" not null,
+    n bigint not null,                     -- tells this asking from earlier ones of the same path
+    tenant text collate "C" not null,
+    size integer not null,                 -- of the pool, as whoever asked knows it
+    per bigint,                            -- microseconds, where the pool is a rate: the row then stays that long
+    rank bigint not null,
+    granted_at bigint,
+    primary key (instance_id, path, pool, n)
+) with (autovacuum_vacuum_scale_factor = 0.02);
+create index tickets_waiting on stepkeel.tickets (pool, rank, instance_id, path, n) where granted_at is null;
+create index tickets_held on stepkeel.tickets (pool, granted_at) where granted_at is not null;
+
+-- A row to lock while slots of a pool are given; it comes and goes with the need.
+create table stepkeel.pools (
+    name text collate "C" primary key
+);
 
 -- Start keys: inserted with their instance, kept as long as it is, archive included.
 create table stepkeel.start_keys (

@@ -10,8 +10,8 @@ from typing import Any
 
 from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
-from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row
-from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
+from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.store.port import Claims, DefinitionRow, Fence, Grants, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
 from stepkeel.store.postgres.check import remarks
 from stepkeel.store.postgres.connection import Lane, Server, connect
 from stepkeel.store.postgres.gather import Gather
@@ -19,10 +19,12 @@ from stepkeel.store.postgres.listener import Listener, Teller
 from stepkeel.store.postgres.query import list_statement, statements
 from stepkeel.store.postgres.schema import prepare, upgrade
 from stepkeel.store.postgres.write import Writer
+from stepkeel.store.queue import in_order
 from stepkeel.store.share import shares
 
 __all__ = ["PostgresStore"]
 
+POOLS = 200  # given slots of in one transaction
 _log = logging.getLogger("stepkeel.store")
 
 
@@ -188,6 +190,26 @@ class PostgresStore:
             return int(status.rpartition(" ")[2])
 
         return await self._work.transact(work)
+
+    # -- pools
+
+    async def grant(self, limit: int) -> Grants:
+        waiting = await self._work.fetch(self._sql["waiting_pools"], self._given())
+        owners: list[str | None] = []
+        free = [r[0] for r in waiting if r[1] > r[3]][:POOLS]
+        if free:
+            lock = "lock_pools_portable" if self.server.portable else "lock_pools"
+            now = waiting[0][5]
+            owners = await self._work.transact(lambda c: self._writer.grant(c, free, now, limit, lock))
+            waiting = await self._work.fetch(self._sql["waiting_pools"], self._given())
+        free_at = [r[4] + r[2] for r in waiting if r[2] is not None and r[4] is not None]
+        return Grants(len(owners), frozenset(owners), min(free_at, default=None))
+
+    async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:
+        return [TicketRow(*r) for r in await self._work.fetch(self._sql["pool"], name, limit)]
+
+    async def tickets(self, instance_id: str) -> list[TicketRow]:
+        return in_order(TicketRow(*r) for r in await self._work.fetch(self._sql["tickets"], instance_id))
 
     # -- the one write verb
 

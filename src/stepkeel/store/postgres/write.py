@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stepkeel.errors import Unavailable
-from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start
+from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, TicketRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.store.postgres.connection import Lane
+from stepkeel.store.queue import grant_of
 
 __all__ = ["Writer", "text"]
 
@@ -31,7 +32,7 @@ class Writer:
         self._clock = clock
 
     async def apply(self, batch: Batch) -> Answer:
-        if not batch.deliveries and not any(c.step.archive for c in batch.commits):
+        if not batch.deliveries and not _more(batch):
             born, stepped = (await self._lane.fetch(self._sql["write"], *self._arguments(batch), again=False))[0]
             return await self._answer(batch, born, stepped, ())
         if not batch.starts and not batch.commits:
@@ -46,12 +47,47 @@ class Writer:
         await connection.fetch(self._sql["lock"], ids)
         born, stepped = await connection.fetchrow(self._sql["write"], *self._arguments(batch))
         matched = None if stepped is None else set(stepped)
+        await self._queue(connection, batch, None if born is None else set(born), matched)
         archived = [c.id for c in batch.commits if c.step.archive and (matched is None or c.id in matched)]
         if archived:
             await connection.execute(self._sql["archive"], archived)
         if not batch.deliveries:
             return born, stepped, []
         return born, stepped, await connection.fetch(self._sql["deliver"], *self._deliveries(batch.deliveries))
+
+    async def _queue(self, connection: Any, batch: Batch, born: set[str] | None, matched: set[str] | None) -> None:
+        """Tickets of pools, asked for and returned by the rows that were written."""
+        rows = [(s.id, s.row.tenant, s.step) for s in batch.starts if born is None or s.id in born]
+        rows += [(c.id, c.tenant, c.step) for c in batch.commits if matched is None or c.id in matched]
+        asked = [(i, a.path, a.pool, a.n, t, a.size, a.per, a.rank) for i, t, s in rows for a in s.asked]
+        returned = [(i, r.path, r.pool, r.n) for i, _, s in rows for r in s.returned]
+        if asked:
+            await connection.fetch(self._sql["ask"], *_columns(asked, 8))
+        if returned:
+            await connection.fetch(self._sql["return"], *_columns(returned, 4))
+
+    # -- pools
+
+    async def grant(self, connection: Any, pools: Sequence[str], now: int, limit: int, lock: str) -> list[str | None]:
+        """Give slots of these pools, in a transaction begun by the caller; the owners of the rows that got one."""
+        await connection.fetch(self._sql["make_pools"], list(pools))
+        held = [r[0] for r in await connection.fetch(self._sql[lock], list(pools))]
+        if not held:
+            return []
+        await connection.fetch(self._sql["expired"], now, held)
+        found = [TicketRow(*r) for r in await connection.fetch(self._sql["first_waiting"], now, held, limit)]
+        # Instances before tickets: so do the commits that return them.
+        await connection.fetch(self._sql["lock"], sorted({t.instance_id for t in found}))
+        places = [(t.instance_id, t.path, t.pool, t.n) for t in found]
+        given = {r[0] for r in await connection.fetch(self._sql["granted"], now, *_columns(places, 4))}
+        tickets = [t for i, t in enumerate(found, 1) if i in given]
+        stored = await connection.fetch(self._sql["deliver"], *self._deliveries([grant_of(t, now) for t in tickets]))
+        told = {n: owner for n, _, owner in stored}
+        lost = [(t.instance_id, t.path, t.pool, t.n) for n, t in enumerate(tickets, 1) if n not in told]
+        if lost:  # of instances that have ended, or are gone
+            await connection.fetch(self._sql["delete_tickets"], *_columns(lost, 4))
+        await connection.fetch(self._sql["drop_pools"], held)
+        return list(told.values())
 
     async def _answer(self, batch: Batch, born: Any, stepped: Any, receipts: tuple[Receipt, ...]) -> Answer:
         if stepped is None:
@@ -95,6 +131,13 @@ class Writer:
             for (n, d), row in zip(left, await self._lane.fetch(self._sql["receipts"], *columns), strict=True):
                 found[n] = _receipt(d, *tuple(row)[1:])
         return tuple(found[n] for n in range(1, len(deliveries) + 1))
+
+
+def _more(batch: Batch) -> bool:
+    """It has rows that only some batches have: tickets, or ways into the archive."""
+    return any(s.step.asked or s.step.returned for s in batch.starts) or any(
+        c.step.asked or c.step.returned or c.step.archive for c in batch.commits
+    )
 
 
 def _receipt(

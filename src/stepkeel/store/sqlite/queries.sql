@@ -200,3 +200,52 @@ delete from archive_signals where instance_id = ?;
 
 -- name: delete_key
 delete from start_keys where instance_id = ? and tenant = ? and definition = ? and key = ?;
+
+-- name: ask
+insert into tickets (instance_id, path, pool, n, tenant, size, per, rank) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing;
+
+-- name: return
+-- One that counts for a rate stays until its span is over.
+delete from tickets where instance_id = ? and path = ? and pool = ? and n = ? and (per is null or granted_at is null);
+
+-- name: waiting_pools
+-- A skip scan: one probe for each pool that somebody waits for; of each the size that its first ticket tells, and what is held.
+with recursive waiting (pool) as (
+    select min(pool) from tickets where granted_at is null
+    union all
+    select (select min(t.pool) from tickets t where t.granted_at is null and t.pool > w.pool) from waiting w where w.pool is not null
+), heads as (
+    select w.pool, (select t.size from tickets t where t.pool = w.pool and t.granted_at is null order by t.rank, t.instance_id, t.path, t.n limit 1) as size,
+        (select t.per from tickets t where t.pool = w.pool and t.granted_at is null order by t.rank, t.instance_id, t.path, t.n limit 1) as per
+    from waiting w where w.pool is not null
+)
+select h.pool, h.size, h.per,
+    (select count(*) from tickets t where t.pool = h.pool and t.granted_at is not null and (h.per is null or t.granted_at > :now - h.per)),
+    (select min(t.granted_at) from tickets t where t.pool = h.pool and t.granted_at is not null and (h.per is null or t.granted_at > :now - h.per))
+from heads h;
+
+-- name: first_waiting
+select instance_id, path, pool, n, tenant, size, per, rank, granted_at from tickets
+where pool = ? and granted_at is null order by rank, instance_id, path, n limit ?;
+
+-- name: granted
+update tickets set granted_at = ? where instance_id = ? and path = ? and pool = ? and n = ?;
+
+-- name: expired
+delete from tickets where pool = :pool and per is not null and granted_at is not null and granted_at <= :now - per;
+
+-- name: delete_ticket
+delete from tickets where instance_id = ? and path = ? and pool = ? and n = ?;
+
+-- name: delete_tickets
+delete from tickets where instance_id = ?;
+
+-- name: pool
+select * from (select instance_id, path, pool, n, tenant, size, per, rank, granted_at from tickets
+    where pool = :pool and granted_at is not null order by granted_at limit :limit)
+union all
+select * from (select instance_id, path, pool, n, tenant, size, per, rank, granted_at from tickets
+    where pool = :pool and granted_at is null order by rank, instance_id, path, n limit :limit);
+
+-- name: tickets
+select instance_id, path, pool, n, tenant, size, per, rank, granted_at from tickets where instance_id = ?;

@@ -1,4 +1,4 @@
--- The schema of a Stepkeel database on SQLite, as of version 1 (PRAGMA user_version; application_id 'STPK').
+-- The schema of a Stepkeel database on SQLite, as of version 2 (PRAGMA user_version; application_id 'STPK').
 -- Migrations build exactly this; a test holds them to it.
 --
 -- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
@@ -71,7 +71,7 @@ create table history (
 create table signals (
     instance_id text not null,
     seq integer not null,
-    kind text not null check (kind in ('signal', 'control')),
+    kind text not null check (kind in ('signal', 'control', 'grant')),
     tenant text not null,
     name text not null,
     payload blob not null,
@@ -85,6 +85,23 @@ create table signals (
     primary key (instance_id, seq)
 ) without rowid;
 create unique index signals_key on signals (instance_id, kind, name, key);
+
+-- Who holds slots of pools and who waits for one: asked for and returned in the commits of the instance itself, granted by
+-- whoever looks next. `rank` is the time of asking, later for the less urgent.
+create table tickets (
+    instance_id text not null,
+    path text not null,
+    pool text not null,
+    n integer not null,                    -- tells this asking from earlier ones of the same path
+    tenant text not null,
+    size integer not null,                 -- of the pool, as whoever asked knows it
+    per integer,                           -- microseconds, where the pool is a rate: the row then stays that long
+    rank integer not null,
+    granted_at integer,
+    primary key (instance_id, path, pool, n)
+) without rowid;
+create index tickets_waiting on tickets (pool, rank, instance_id, path, n) where granted_at is null;
+create index tickets_held on tickets (pool, granted_at) where granted_at is not null;
 
 -- Start keys: inserted with their instance, kept as long as it is, archive included.
 create table start_keys (

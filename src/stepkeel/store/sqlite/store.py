@@ -17,8 +17,9 @@ import apsw
 
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
-from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row
-from stepkeel.store.port import Claims, DefinitionRow, Fence, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
+from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.store.port import Claims, DefinitionRow, Fence, Grants, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
+from stepkeel.store.queue import in_order
 from stepkeel.store.share import PRIORITIES, shares
 from stepkeel.store.sqlite.connection import Connection, prepare
 from stepkeel.store.sqlite.query import list_statement, migrations, statements
@@ -237,6 +238,24 @@ class SqliteStore:
             return self._write_to.db.total_changes() - before
 
         return await self._write(work, len(rows))
+
+    # -- pools
+
+    async def grant(self, limit: int) -> Grants:
+        now = self.now()
+        waiting = self._read_from.all(self._sql["waiting_pools"], {"now": now})
+        count, owners = 0, set[str | None]()
+        if any(size > held for _, size, _, held, _ in waiting):
+            count, owners = await self._write(lambda: self._writer.grant(limit), limit)
+            waiting = self._read_from.all(self._sql["waiting_pools"], {"now": now})
+        free_at = [oldest + per for _, _, per, _, oldest in waiting if per is not None and oldest is not None]
+        return Grants(count, frozenset(owners), min(free_at, default=None))
+
+    async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:
+        return [TicketRow(*r) for r in self._read_from.all(self._sql["pool"], {"pool": name, "limit": limit})][:limit]
+
+    async def tickets(self, instance_id: str) -> list[TicketRow]:
+        return in_order(TicketRow(*r) for r in self._read_from.all(self._sql["tickets"], (instance_id,)))
 
     # -- the one write verb
 

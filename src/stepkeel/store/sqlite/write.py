@@ -11,8 +11,9 @@ from typing import Any
 
 import apsw
 
-from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, Step
+from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, Step, TicketRow
 from stepkeel.model.snapshot import TERMINAL
+from stepkeel.store.queue import grant_of
 
 __all__ = ["Writer"]
 
@@ -75,7 +76,15 @@ class Writer:
         )
         if db.changes():
             self._history(start.id, row.tenant, step)
+            self._queue(start.id, row.tenant, step)
         return start.id
+
+    def _queue(self, instance_id: str, tenant: str, step: Step) -> None:
+        """Tickets of pools, asked for and returned."""
+        for a in step.asked:
+            self._db.execute(self._sql["ask"], (instance_id, a.path, a.pool, a.n, tenant, a.size, a.per, a.rank))
+        for r in step.returned:
+            self._db.execute(self._sql["return"], (instance_id, r.path, r.pool, r.n))
 
     def _history(self, instance_id: str, tenant: str, step: Step) -> None:
         for h in step.history:
@@ -111,7 +120,7 @@ class Writer:
         if history:
             db.executemany(self._sql["history_add"], history)
         for c in commits:
-            if c.step.settled or c.step.ended or c.step.archive:
+            if c.step.settled or c.step.ended or c.step.archive or c.step.asked or c.step.returned:
                 self._aside(c)
 
     def _values(self, c: Commit) -> dict[str, Any]:
@@ -136,6 +145,7 @@ class Writer:
             self._db.execute(self._sql["settle"], (s.status, s.reason, s.at, c.id, s.seq))
         if c.step.ended:
             self._db.execute(self._sql["settle_rest"], (c.step.at, c.id))
+        self._queue(c.id, c.tenant, c.step)
         if c.step.archive:
             for name in ("archive_row", "archive_history", "archive_signals"):
                 self._db.execute(self._sql[name], (c.id,))
@@ -178,11 +188,38 @@ class Writer:
                 return Receipt(refused="instance_ended", reason=row[5], key=d.key)
         return Receipt(refused="not_found", key=d.key)
 
+    # -- pools
+
+    def grant(self, limit: int) -> tuple[int, set[str | None]]:
+        """How many slots were given, and to rows of which owners."""
+        now, count = self._now(), 0
+        owners: set[str | None] = set()
+        for pool, size, _, held, _ in self._db.execute(self._sql["waiting_pools"], {"now": now}).fetchall():
+            self._db.execute(self._sql["expired"], {"pool": pool, "now": now})
+            room = min(size - held, limit - count)
+            if room <= 0:
+                continue
+            for row in self._db.execute(self._sql["first_waiting"], (pool, room)).fetchall():
+                ticket = TicketRow(*row)
+                place = (ticket.instance_id, ticket.path, ticket.pool, ticket.n)
+                receipt = self._deliver(grant_of(ticket, now))
+                if receipt.refused:
+                    self._db.execute(self._sql["delete_ticket"], place)  # it has ended, or is gone
+                    continue
+                self._db.execute(self._sql["granted"], (now, *place))
+                owners.add(receipt.owner)
+                count += 1
+        return count, owners
+
     # -- retention
 
     def purge(self, sql: str, values: list[Any], *, archived: bool) -> int:
         rows = [r for r in self._db.execute(sql, values).fetchall() if r[5] in TERMINAL]
-        kinds = ("archived_instance", "archived_history", "archived_signals") if archived else ("instance", "history", "signals")
+        kinds = (
+            ("archived_instance", "archived_history", "archived_signals")
+            if archived
+            else ("instance", "history", "signals", "tickets")
+        )
         for row in rows:
             for kind in kinds:
                 self._db.execute(self._sql[f"delete_{kind}"], (row[0],))

@@ -69,7 +69,7 @@ create table stepkeel.history (
 create table stepkeel.signals (
     instance_id text collate "C" not null,
     seq bigint not null,
-    kind text collate "C" not null check (kind in ('signal', 'control')),
+    kind text collate "C" not null check (kind in ('signal', 'control', 'grant')),
     tenant text collate "C" not null,
     name text collate "C" not null,
     payload bytea not null,
@@ -83,6 +83,25 @@ create table stepkeel.signals (
     primary key (instance_id, seq)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 create unique index signals_key on stepkeel.signals (instance_id, kind, name, key);
+
+create table stepkeel.tickets (
+    instance_id text collate "C" not null,
+    path text collate "C" not null,
+    pool text collate "C" not null,
+    n bigint not null,
+    tenant text collate "C" not null,
+    size integer not null,
+    per bigint,
+    rank bigint not null,
+    granted_at bigint,
+    primary key (instance_id, path, pool, n)
+) with (autovacuum_vacuum_scale_factor = 0.02);
+create index tickets_waiting on stepkeel.tickets (pool, rank, instance_id, path, n) where granted_at is null;
+create index tickets_held on stepkeel.tickets (pool, granted_at) where granted_at is not null;
+
+create table stepkeel.pools (
+    name text collate "C" primary key
+);
 
 create table stepkeel.start_keys (
     tenant text collate "C" not null,

@@ -1,0 +1,78 @@
+"""Holding slots of pools: asked for one pool after the other, in the order of their names, so that no two wait for each other.
+
+| a path has | comes | then |
+|---|---|---|
+| no ticket | it needs a slot | hold_asked: a ticket in the queue of the first pool it lacks |
+| a ticket, not granted | - | it waits; whatever closes the path takes it out of the queue |
+| a ticket, not granted | grant | hold_granted; the next pool is asked for, or the node may start |
+| all granted | its attempt ended, it was closed, the instance has ended | hold_returned |
+| all granted | its worker is lost | it keeps them: a holder is an instance, not a worker |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from stepkeel.kernel.data import PureFailed, ask
+from stepkeel.kernel.draft import Draft
+from stepkeel.model.commit import Ask, Return
+from stepkeel.model.effect import AskPool, Effect, ReturnPool
+from stepkeel.model.input import HoldGranted
+from stepkeel.model.node import Pool
+from stepkeel.model.snapshot import Ticket
+
+__all__ = ["AGE", "ROOT", "granted", "obtain", "tickets_of"]
+
+ROOT = "!hold"  # the path of what the instance as a whole holds
+AGE = 60_000_000  # what a step of priority is worth in waiting: so none starves
+
+
+def obtain(draft: Draft, path: str, pools: tuple[Pool, ...]) -> str:
+    """Empty when the path holds a slot of every pool; else the pool it now waits for. Raises PureFailed (a key)."""
+    held = draft.tickets.get(path, {})
+    for pool in sorted(pools, key=lambda p: p.name):
+        ticket = held.get(pool.name)
+        if ticket is None:
+            name = _named(draft, pool)
+            if name is None:
+                continue
+            ticket = Ticket(name, draft.revision)
+            draft.put_ticket(path, pool.name, ticket)
+            draft.effects.append(AskPool(path, name, ticket.n, pool.size, pool.per))
+            draft.say("hold_asked", path, pool=name)
+        if not ticket.granted:
+            return ticket.pool
+    return ""
+
+
+def _named(draft: Draft, pool: Pool) -> str | None:
+    """The pool's name with the value of its key; None where the key says that there is no limit."""
+    if pool.key is None:
+        return pool.name
+    value = ask(pool.key, draft.view())
+    if value is None:
+        return None
+    if not isinstance(value, str | int) or len(str(value)) > 200:
+        raise PureFailed(f"{pool.key.name} gave {value!r}: a limit's key is a text of at most 200 characters, a number, or None")
+    return f"{pool.name}:{value}"
+
+
+def granted(draft: Draft, input: HoldGranted) -> None:
+    """A slot has come; for a ticket that is no more, nothing: it was given back with it."""
+    for base, ticket in draft.tickets.get(input.path, {}).items():
+        if (ticket.pool, ticket.n, ticket.granted) == (input.pool, input.n, False):
+            draft.put_ticket(input.path, base, replace(ticket, granted=True))
+            draft.say("hold_granted", input.path, pool=input.pool)
+            frame = draft.open.get(input.path)
+            if frame is not None and frame.run == "held":
+                draft.put(input.path, replace(frame, run="ready", reason=""))
+            return
+
+
+def tickets_of(effects: Iterable[Effect], at: int, priority: int) -> tuple[tuple[Ask, ...], tuple[Return, ...]]:
+    """The tickets that effects of a decision at that time open and close."""
+    asked = [Ask(e.path, e.pool, e.n, e.size, e.per, at + priority * AGE) for e in effects if isinstance(e, AskPool)]
+    returned = [Return(e.path, e.pool, e.n) for e in effects if isinstance(e, ReturnPool)]
+    return tuple(asked), tuple(returned)

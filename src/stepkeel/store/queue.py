@@ -1,0 +1,51 @@
+"""Who of those that wait for slots is next, in plain Python; the SQL stores say the same in their statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from stepkeel.model.commit import Delivery, TicketRow
+from stepkeel.model.input import HoldGranted
+
+__all__ = ["choose", "grant_of", "in_order"]
+
+
+def in_order(tickets: Iterable[TicketRow]) -> list[TicketRow]:
+    """Those that hold a slot, then those that wait, first come first."""
+    return sorted(tickets, key=lambda t: (t.granted_at is None, t.granted_at or 0, t.rank, t.instance_id, t.path, t.n))
+
+
+def choose(tickets: Sequence[TicketRow], now: int, limit: int) -> tuple[list[TicketRow], int | None]:
+    """Waiting tickets whose pool has a free slot, in order; and when a slot of a rate is next free for one that waits.
+
+    How large a pool is, its first waiting ticket says: limits change with the code that asks.
+    """
+    pools: dict[str, list[TicketRow]] = {}
+    for ticket in tickets:
+        pools.setdefault(ticket.pool, []).append(ticket)
+    chosen: list[TicketRow] = []
+    free_at: list[int] = []
+    for members in pools.values():
+        waiting = [t for t in in_order(members) if t.granted_at is None]
+        if not waiting:
+            continue
+        head = waiting[0]
+        held = sorted(t.granted_at for t in members if t.granted_at is not None and _counts(t, head, now))
+        room = max(0, head.size - len(held))
+        chosen += waiting[:room]
+        if head.per is not None and room < len(waiting):
+            free_at.append((held[0] if held else now) + head.per)
+    return chosen[:limit], min(free_at, default=None)
+
+
+def _counts(ticket: TicketRow, head: TicketRow, now: int) -> bool:
+    return head.per is None or (ticket.granted_at or 0) + head.per > now
+
+
+def grant_of(ticket: TicketRow, now: int) -> Delivery:
+    """The row that tells the instance."""
+    payload = msgspec.json.encode(HoldGranted(ticket.path, ticket.pool, ticket.n))
+    key = f"{ticket.path}/{ticket.pool}/{ticket.n}"
+    return Delivery(ticket.instance_id, ticket.tenant, "grant", ticket.pool, payload, key, "", now)

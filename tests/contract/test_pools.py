@@ -1,0 +1,95 @@
+"""The contract of pools and tickets: the same cases on every store."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stepkeel.model.commit import Ask, Return
+from stepkeel.store.port import Store
+from stepkeel.testing import VirtualClock
+from tests.contract.test_store import WANTED, begin, commit, step, worker
+
+
+def asking(n: int, pool: str = "p", size: int = 1, per: int | None = None, rank: int = 0) -> dict[str, object]:
+    return {"asked": (Ask("work/a", pool, n, size, per, rank),)}
+
+
+async def holding(store: Store, id: str, rank: int, pool: str = "p", size: int = 1, per: int | None = None) -> None:
+    """A waiting instance that queues for a slot."""
+    await begin(store, id, owner="w")
+    parked = step(2, status="waiting", release=True, **asking(2, pool, size, per, rank))  # type: ignore[arg-type]
+    assert (await store.commit(commit(id, "w", 1, 1, parked))).commits == (True,)
+
+
+async def granted(store: Store) -> set[str]:
+    rows = await store.claim("w", WANTED, 100)
+    return {r.id for r in rows.rows}
+
+
+async def test_slots_are_granted_in_rank_order_and_told_to_the_inbox(store: Store) -> None:
+    await worker(store, "w")
+    for id, rank in (("a", 30), ("b", 10), ("c", 20)):
+        await holding(store, id, rank, size=2)
+    grants = await store.grant(100)
+    assert (grants.count, grants.owners, grants.next_at) == (2, frozenset({None}), None)
+    assert [(t.instance_id, t.granted_at is not None) for t in await store.pool("p")] == [("b", True), ("c", True), ("a", False)]
+    assert await granted(store) == {"b", "c"}
+    (_, rows) = (await store.inbox({"b": 0}))["b"]
+    assert [(r.kind, r.name, msgspec.json.decode(r.payload)) for r in rows] == [
+        ("grant", "p", {"path": "work/a", "pool": "p", "n": 2})
+    ]
+    assert (await store.grant(100)).count == 0, "the pool is full"
+
+
+async def test_a_returned_slot_goes_to_the_next_and_a_queue_can_be_left(store: Store) -> None:
+    await worker(store, "w")
+    for n, id in enumerate("abc"):
+        await holding(store, id, n)
+    assert (await store.grant(100)).count == 1
+    assert await granted(store) == {"a"}
+    row = (await store.load(["b"]))["b"]
+    left = step(3, status="waiting", release=True, returned=(Return("work/a", "p", 2),))
+    await store.commit(commit("b", None, row.epoch, 2, left))
+    back = step(3, status="completed", returned=(Return("work/a", "p", 2),))
+    assert (await store.commit(commit("a", "w", 3, 2, back))).commits == (True,)
+    assert (await store.grant(100)).count == 1
+    assert await granted(store) == {"c"}
+    assert await store.tickets("a") == await store.tickets("b") == []
+
+
+async def test_a_refused_commit_opens_and_closes_no_ticket(store: Store) -> None:
+    await worker(store, "w")
+    await holding(store, "a", 0)
+    late = step(3, status="waiting", release=True, returned=(Return("work/a", "p", 2),), **asking(3, "q"))  # type: ignore[arg-type]
+    assert (await store.commit(commit("a", "w", 1, 1, late))).commits == (False,)
+    assert [t.pool for t in await store.tickets("a")] == ["p"]
+
+
+async def test_a_rate_counts_what_began_within_its_span_also_after_its_return(store: Store, clock: VirtualClock) -> None:
+    await worker(store, "w", lease=100_000_000)
+    per = 10_000_000
+    for n, id in enumerate("abc"):
+        await holding(store, id, n, size=2, per=per)
+    began = store.now()
+    grants = await store.grant(100)
+    assert (grants.count, grants.next_at) == (2, began + per)
+    assert await granted(store) == {"a", "b"}
+    done = step(3, status="completed", returned=(Return("work/a", "p", 2),))
+    await store.commit(commit("a", "w", 3, 2, done))
+    clock.advance(9)
+    assert (await store.grant(100)).count == 0
+    clock.advance(2)
+    assert (await store.grant(100)).count == 1
+    assert await granted(store) == {"c"}
+
+
+async def test_a_ticket_of_an_ended_instance_is_passed_over_and_removed(store: Store) -> None:
+    await worker(store, "w")
+    await holding(store, "a", 0)
+    await holding(store, "b", 1)
+    row = (await store.load(["a"]))["a"]
+    await store.commit(commit("a", None, row.epoch, 2, step(3, status="failed")))
+    while not await granted(store):
+        await store.grant(100)
+    assert await store.tickets("a") == []
+    assert (await store.tickets("b"))[0].granted_at is not None
