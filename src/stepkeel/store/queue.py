@@ -27,7 +27,7 @@ def choose(tickets: Sequence[TicketRow], now: int, limit: int) -> tuple[list[Tic
         pools.setdefault(ticket.pool, []).append(ticket)
     chosen: list[TicketRow] = []
     free_at: list[int] = []
-    for members in pools.values():
+    for _, members in sorted(pools.items()):
         waiting = [t for t in in_order(members) if t.granted_at is None]
         if not waiting:
             continue

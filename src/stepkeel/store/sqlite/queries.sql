@@ -138,6 +138,10 @@ returning inbox, revision, owner;
 insert into signals (instance_id, seq, kind, tenant, name, payload, key, stamp, actor, status, reason, received_at)
 values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', '', ?);
 
+-- name: live_inbox
+select inbox from instances
+where id = ? and tenant = ? and status not in ('completed', 'failed', 'cancelled', 'terminated');
+
 -- name: inbox_count
 select inbox from instances where id = ?;
 

@@ -162,7 +162,7 @@ class Writer:
             seq, status, reason, key, owner = known
             return Receipt(seq, status, reason, key, duplicate=True, owner=owner)
         if d.kind == "signal":
-            count = db.execute(self._sql["inbox_count"], (d.instance_id,)).fetchone()
+            count = db.execute(self._sql["live_inbox"], (d.instance_id, d.tenant)).fetchone()
             if count is not None and count[0] >= d.limit:
                 pending = db.execute(self._sql["pending_count"], (d.instance_id,)).fetchone()[0]
                 if pending >= d.limit:
