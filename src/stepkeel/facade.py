@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
 
 from stepkeel.authoring.machine import Workflow
@@ -21,6 +22,7 @@ from stepkeel.errors import BadRequest, NotFinished
 from stepkeel.ids import IdMaker
 from stepkeel.kernel.explain import Explanation
 from stepkeel.model.definition import Definition
+from stepkeel.model.instant import to_span
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.process import Process, bind_all
@@ -119,6 +121,11 @@ class Engine:
 
     async def open(self) -> Engine:
         """What entering the context does: connect, register definitions, start the worker."""
+        for definition in self._definitions.values():
+            for each in definition.activities.values():
+                if each.transactional and not self._store.transactional:
+                    text = f"{definition.name}: {each.name} is transactional, and {self._store.url} has no transactions"
+                    raise BadRequest(text, remedy="sqlite:/// or postgresql://")
         # Who only looks makes no tables: a mistyped URL would otherwise leave some behind.
         await self._store.open(make=self._polls or bool(self._definitions))
         try:
@@ -355,6 +362,16 @@ class Engine:
         Raises BadRequest without a filter (the same as for `list`), or for a status that is not an ended one.
         """
         return await repair.purge(self.core(), filters, archived=archived)
+
+    async def retire(self, *, older_than: timedelta, delete: bool = False, archived: bool = False, **filters: Any) -> int:
+        """Move what ended longer ago than this into the archive, or delete it for good; how many.
+
+        In batches, each a short transaction. Failed instances stay unless `status=` names them. `archived` with `delete`:
+        what lies in the archive. Filters as for `list`. Archived instances can still be read and listed. Raises BadRequest.
+        """
+        if archived and not delete:
+            raise BadRequest("what is archived is archived", remedy="delete=True deletes it for good")
+        return await repair.retire(self.core(), to_span(older_than), filters, delete=delete, archived=archived)
 
     async def doctor(self, *, histories: bool = True) -> repair.Report:
         """Ask every invariant of every instance. `histories=False` leaves the folds out."""

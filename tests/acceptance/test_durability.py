@@ -12,9 +12,9 @@ from stepkeel import Context, Engine, State, Workflow, activity
 from stepkeel.clock import SystemClock
 from stepkeel.errors import Unavailable
 from stepkeel.facade import open_store
-from stepkeel.model.commit import Answer, Batch
+from stepkeel.model.commit import Answer, Batch, Commit, Step
 from stepkeel.runtime.worker import Worker
-from stepkeel.store.port import Store
+from stepkeel.store.port import Store, Wanted
 from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, WaitFlow, World, ship
 
 
@@ -31,6 +31,9 @@ def disconnect(store: Any) -> None:
         lane = getattr(store, name, None)
         if lane is not None:
             lane.abandon()
+    transactions = getattr(store, "_transactions", None)
+    if transactions is not None:
+        transactions.close()
     for name in ("_listener", "_teller"):
         part = getattr(store, name, None)
         if part is not None and part._task is not None:
@@ -52,12 +55,13 @@ def crash(engine: Engine) -> None:
         if process._heartbeat._ticker:
             process._heartbeat._ticker.cancel()
     process.executor.close()
+    process.granter._task and process.granter._task.cancel()
     disconnect(engine.store)
     engine._process = None
 
 
-async def crashed_engine(url: str, flows: Any, world: World) -> Engine:
-    engine = Engine(url, flows, {World: world}, settings=FAST)
+async def crashed_engine(url: str, flows: Any, world: World, services: Any = None) -> Engine:
+    engine = Engine(url, flows, {World: world, **(services or {})}, settings=FAST)
     return await engine.open()
 
 
@@ -178,8 +182,14 @@ async def test_a_row_whose_claim_was_never_answered_is_given_back(url: str) -> N
     async with Engine(url, [WaitFlow], settings=FAST) as engine:
         job = await engine.start(WaitFlow, Job())
         await job.wait(10, state=WaitFlow.ready)
-        claimed = await engine.store.claim_one(job.id, engine.process.worker.id)
-        assert claimed is not None
+        # A delayed timer that comes due makes the row claimable; what is claimed here never reaches the worker.
+        row = (await engine.store.load([job.id]))[job.id]
+        me = engine.process.worker.id
+        parked = Step(row.status, row.state, row.label, row.revision, None, row.updated_at, row.seen, release=True, wake_at=1)
+        engine.process.worker.claiming = False
+        await engine.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, parked),)))
+        assert len((await engine.store.claim(me, [Wanted("WaitFlow", 1)], 10)).rows) == 1
+        engine.process.worker.claiming = True
         async with asyncio.timeout(10):
             while (await engine.get(job.id)).owner is not None:
                 await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ from stepkeel.clock import SystemClock
 from stepkeel.errors import DataInvalid
 from stepkeel.facade import open_store
 from stepkeel.model.commit import Answer, Batch
-from stepkeel.store.port import Store
+from stepkeel.store.port import Store, Wanted, WorkerRow
 from tests import postgres
 from tests.flows import FAST, ChainFlow, Go, Job, WaitFlow, World
 
@@ -66,7 +66,10 @@ async def test_an_instance_that_kills_its_workers_is_set_aside(url: str) -> None
     async with Engine(url, [ChainFlow], {World: world}, worker=False) as client:
         job = await client.start(ChainFlow, Job())
         for _ in range(6):
-            assert await client.store.claim_one(job.id, "a-dead-worker") is not None
+            now = client.store.now()
+            await client.store.add_worker(WorkerRow("doomed", "doomed", "[]", now, now + 5_000_000))
+            assert len((await client.store.claim("doomed", [Wanted("ChainFlow", 1)], 10)).rows) == 1
+            await client.store.remove_worker("doomed")
             assert await client.store.take_over(10) == [job.id]
     async with Engine(url, [ChainFlow], {World: world}, settings=FAST) as engine:
         async with asyncio.timeout(10):

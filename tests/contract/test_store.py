@@ -252,18 +252,17 @@ async def test_give_back_frees_only_rows_of_that_residency(store: Store) -> None
     assert (await store.fences(["a"]))["a"].epoch == 2
 
 
-async def test_claim_one_takes_an_unowned_live_row_whatever_its_wake_up(store: Store) -> None:
+async def test_a_commit_without_owner_holds_only_while_nobody_owns_the_row(store: Store) -> None:
+    """How a request to a resting instance is applied: at one stroke, with no claim before it."""
     await worker(store, "w")
     await begin(store, "owned", owner="w")
     await begin(store, "later", wake_at=store.now() + 10**12)
-    await begin(store, "ended", owner="w")
-    await store.commit(commit("ended", "w", 1, 1, step(2, status="failed")))
-    assert await store.claim_one("owned", "me") is None
-    assert await store.claim_one("ended", "me") is None
-    assert await store.claim_one("nobody", "me") is None
-    row = await store.claim_one("later", "me")
-    assert row is not None
-    assert (row.owner, row.epoch) == ("me", 2)
+    paused = step(2, status="paused", release=True)
+    assert (await store.commit(commit("owned", None, 1, 1, paused))).commits == (False,)
+    assert (await store.commit(commit("later", None, 1, 1, paused))).commits == (True,)
+    assert (await store.commit(commit("later", None, 1, 1, paused))).commits == (False,)
+    row = (await store.load(["later"]))["later"]
+    assert (row.status, row.owner, row.epoch, row.wake_at) == ("paused", None, 2, None)
 
 
 async def test_news_tell_of_unread_inboxes_of_owned_rows(store: Store) -> None:

@@ -78,7 +78,7 @@ async def test_migrations_build_exactly_the_schema_that_explains_itself(place: s
         await connection.close()
 
 
-HOT = ["write", "deliver", "due", "claim", "claim_portable", "claim_one", "owned", "news", "give_back", "dead_owners", "take_over"]
+HOT = ["write", "deliver", "due", "claim", "claim_portable", "owned", "news", "give_back", "dead_owners", "take_over"]
 HOT += ["fences", "inbox", "receipts", "keys", "rows", "history", "signals", "lock"]
 
 

@@ -38,6 +38,7 @@ def activity(
     compensate: Callable[..., Any] | None = None,
     compensate_when: CompensateWhen = "done",
     limits: Limit | Sequence[Limit] = (),
+    transactional: bool = False,
 ) -> Callable[[F], F]: ...
 def activity(
     target: Any = None,
@@ -52,6 +53,7 @@ def activity(
     compensate: Callable[..., Any] | None = None,
     compensate_when: CompensateWhen = "done",
     limits: Limit | Sequence[Limit] = (),
+    transactional: bool = False,
 ) -> Any:
     """Mark a function, or a class with `__call__`, as an activity and give it policies. It stays what it was.
 
@@ -64,6 +66,8 @@ def activity(
     compensate       an activity that undoes it; runs when the instance fails, is cancelled or terminated
     limits           how many attempts of it may run at a time, or begin in a span, in the whole fleet; those beyond wait
     compensate_when  "done", or "started": also when it failed after its first attempt began (ambiguous effects)
+    transactional    what it writes through `ctx.connection` is committed together with its step, exactly once: an asyncpg
+                     connection within a transaction on PostgreSQL, an apsw one on SQLite. Keep it short; it has no `ctx.step`
     Raises BadRequest on values that make no sense.
     """
     for label, span in (("timeout", timeout), ("deadline", deadline)):
@@ -88,6 +92,7 @@ def activity(
             compensate=None if compensate is None else activity_of(compensate),
             compensate_when=compensate_when,
             pools=pools_of(limits, f"activity/{name or _name_of(found)}"),
+            transactional=transactional,
         )
         setattr(found, _MARK, record)
         return found

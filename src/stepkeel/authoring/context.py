@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, get_typ
 
 import msgspec
 
+from stepkeel.errors import PermanentError
 from stepkeel.model.codec import to_json
 from stepkeel.model.instant import from_micros
 
@@ -48,6 +49,7 @@ class Context(Generic[D_co, I_co]):
     """
 
     __slots__ = (
+        "_connection",
         "_data",
         "_host",
         "_input",
@@ -79,11 +81,13 @@ class Context(Generic[D_co, I_co]):
         attributes: Mapping[str, Any] | None = None,
         now: int = 0,
         done: Mapping[str, Any] | None = None,
+        connection: Any = None,
     ) -> None:
         self._data = data
         self._input = input
         self._host = host
         self._now = now
+        self._connection = connection
         self.instance_id = instance_id
         self.node = node
         self.idempotency_key = idempotency_key
@@ -109,6 +113,16 @@ class Context(Generic[D_co, I_co]):
         return cast("I_co", self._input)
 
     @property
+    def connection(self) -> Any:
+        """The database connection of a `transactional` activity: what it writes is committed together with the step.
+
+        It stands within a transaction that the engine ends. Raises PermanentError in any other activity.
+        """
+        if self._connection is None:
+            raise PermanentError(f"{self.node} has no connection", remedy="say @activity(transactional=True)")
+        return self._connection
+
+    @property
     def now(self) -> datetime:
         return from_micros(self._now)
 
@@ -118,6 +132,7 @@ class Context(Generic[D_co, I_co]):
         When the activity runs again, finished steps return what they returned before, from JSON, as the type that
         `fn` is annotated to return. Names are unique within the activity. Raises DataInvalid if JSON cannot hold it.
         """
+        self._check_steps()
         known = self._host.steps().get(name)
         if known is not None:
             return cast("T", _read(bytes(known), fn))
@@ -130,12 +145,18 @@ class Context(Generic[D_co, I_co]):
 
     def step_sync(self, name: str, fn: Callable[..., T], *args: Any) -> T:
         """`step` for activities that are not async: blocks its thread until the result is durable."""
+        self._check_steps()
         known = self._host.steps().get(name)
         if known is not None:
             return cast("T", _read(bytes(known), fn))
         raw = to_json(fn(*args))
         self._host.record_step_blocking(name, raw)
         return cast("T", _read(raw, fn))
+
+    def _check_steps(self) -> None:
+        if self._connection is not None:
+            text = f"{self.node} is transactional: all it does is one step"
+            raise PermanentError(text, remedy="leave out ctx.step, or transactional=True")
 
     def heartbeat(self, progress: Any = None) -> None:
         """Store how far a long activity is. Shown by `explain` and `show`; the lease does not depend on it."""

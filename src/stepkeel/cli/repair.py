@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -9,6 +10,7 @@ from cyclopts import App, Parameter
 from stepkeel.cli.output import plain, print_json, print_table, say
 from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, attributes_of, on_engine, time_of
 from stepkeel.engine.repair import Report
+from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
 
 __all__ = ["add_to"]
@@ -19,6 +21,7 @@ Many = Annotated[list[str] | None, Parameter(negative=())]
 def add_to(app: App) -> None:
     app.command(list_, name="list")
     app.command(purge)
+    app.command(retire)
     app.command(doctor)
 
 
@@ -111,6 +114,31 @@ def purge(
     filters = _filters(definition, version, status, state, correlation_id, key, None, times)
     gone = on_engine(database, lambda e: e.purge(archived=archived, **filters), tenant)
     print_json({"purged": gone}) if json else say(f"purged {gone}")
+
+
+def retire(
+    *,
+    older_than: Annotated[str, Parameter(help="30d, 12h, 90m or 45s since the end")],
+    status: Many = None,
+    definition: str | None = None,
+    delete: Annotated[bool, Parameter(negative=(), help="delete for good instead of archiving")] = False,
+    archived: Annotated[bool, Parameter(negative=(), help="with --delete: what lies in the archive")] = False,
+    database: DatabaseOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Move what ended long ago into the archive, in batches. Failed instances stay unless --status failed."""
+    span = _span(older_than)
+    filters = {k: v for k, v in {"status": status, "definition": definition}.items() if v}
+    gone = on_engine(database, lambda e: e.retire(older_than=span, delete=delete, archived=archived, **filters), tenant)
+    print_json({"retired": gone}) if json else say(f"{'deleted' if delete else 'archived'} {gone}")
+
+
+def _span(text: str) -> timedelta:
+    unit = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}.get(text[-1:])
+    if unit is None or not text[:-1].isdigit():
+        raise BadRequest(f"--older-than {text!r}", remedy="30d, 12h, 90m or 45s")
+    return timedelta(**{unit: int(text[:-1])})
 
 
 def doctor(

@@ -2,9 +2,8 @@
 
 | the row is | then |
 |---|---|
-| unowned | the caller claims it, decides, commits and gives it back |
+| unowned, ended too | the caller decides; one commit, fenced by `owner is null`, epoch and revision |
 | owned | the request goes into its inbox; the owner takes it before all signals; the call waits for the receipt |
-| ended | one commit fenced by `owner is null`, epoch and revision (redrive, archive) |
 | set aside | only resume: the fault is cleared, the next claim tries again; cancel and terminate if the snapshot can be read |
 
 Deciding such a request needs the snapshot alone. Where the definition is at hand it is settled at once; else it is
@@ -43,10 +42,8 @@ async def control(core: Core, instance_id: str, request: inputs.Control, wait: f
         row = await core.row(instance_id)
         if row.archived:
             raise InstanceEnded(f"{instance_id} is archived, {name} does not reach it", remedy="archived instances only read")
-        if row.status in TERMINAL:
-            answer = await _on_ended(core, row, request, name)
-        elif row.owner is None:
-            answer = await _on_unowned(core, row, request, name)
+        if row.owner is None:
+            answer = await _directly(core, row, request, name)
         else:
             answer = await _through_inbox(core, row, request, name, wait)
         if answer is not None:
@@ -66,34 +63,22 @@ def _definition(core: Core, row: Row) -> Definition | None:
     return core.definitions.get((row.definition, row.version))
 
 
-async def _on_ended(core: Core, row: Row, request: inputs.Control, name: str) -> Receipt | None:
-    step = _step(core, row, request, handlers=False)
-    answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
-    return _done(core, row, name) if answer.commits[0] else None
-
-
 def _done(core: Core, row: Row, name: str) -> Receipt:
     core.hint(row.id, None)
     return Receipt(row.id, name, "", "processed")
 
 
-async def _on_unowned(core: Core, row: Row, request: inputs.Control, name: str) -> Receipt | None:
-    """Claim the row, decide, commit, give it back: the effects are the next claim's."""
-    if row.fault is None:
-        # Known before anything is written: a refusal claims nothing.
-        _raise(apply_only(snapshot_of(row), request, core.store.now(), 0, _definition(core, row)))
-    handlers = await _runs_handlers(core, row)
-    owner = core.ids.id(core.store.now())
-    claimed = await core.store.claim_one(row.id, owner)
-    if claimed is None:
-        return None
+async def _directly(core: Core, row: Row, request: inputs.Control, name: str) -> Receipt | None:
+    """Decide on the row as it was read; the commit holds only if nobody has moved it since. None: somebody has."""
+    handlers = row.status not in TERMINAL and await _runs_handlers(core, row)
+    step = _resume_fault(core, row, request) or _step(core, row, request, handlers=handlers)
     try:
-        step = _resume_fault(core, claimed, request) or _step(core, claimed, request, handlers=handlers)
-    except BaseException:
-        await core.store.give_back(owner, {row.id: claimed.epoch})
-        raise
-    answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, owner, claimed.epoch, claimed.revision, step),)))
-    return _done(core, row, name) if answer.commits[0] else None
+        answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
+        applied = answer.commits[0]
+    except Unavailable:
+        # The answer is lost: history tells whether it was applied. Asking raises Unavailable after its own deadline.
+        applied = await core.store.history(row.id, row.revision, 1) == list(step.history)
+    return _done(core, row, name) if applied else None
 
 
 def _resume_fault(core: Core, row: Row, request: inputs.Control) -> Step | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from stepkeel.model.commit import Row
 from stepkeel.model.snapshot import TERMINAL, Snapshot
 from stepkeel.store.port import Query
 
-__all__ = ["Finding", "Report", "doctor", "purge"]
+__all__ = ["Finding", "Report", "doctor", "purge", "retire"]
 
 PAGE = 500
 OVERDUE = 60_000_000
@@ -103,6 +104,25 @@ def _notes(row: Row, alive: set[str], served: set[str], now: int) -> list[Findin
         late = (now - row.wake_at) // 1_000_000
         notes.append(Finding("overdue", row.id, f"due for {late} s and not claimed", False))
     return notes
+
+
+async def retire(core: Core, older_than: int, filters: Mapping[str, Any], *, delete: bool, archived: bool = False) -> int:
+    """Archive, or delete for good, what ended more than so many microseconds ago; in batches. How many.
+
+    Failed instances wait to be redriven: they stay unless `status` names them (or they lie in the archive). Raises BadRequest.
+    """
+    query = make_query(core, filters)
+    live = [s for s in query.status if s not in TERMINAL]
+    if live:
+        raise BadRequest(f"retiring {', '.join(live)} instances", remedy=f"only ended ones: {', '.join(sorted(TERMINAL))}")
+    status = query.status or tuple(sorted(TERMINAL if archived else TERMINAL - {"failed"}))
+    query = replace(query, status=status, completed_to=core.store.now() - older_than, archived=archived, limit=PAGE)
+    move = core.store.purge if delete else core.store.archive
+    gone = 0
+    while moved := await move(query):
+        gone += moved
+        await asyncio.sleep(0)  # others come first
+    return gone
 
 
 async def purge(core: Core, filters: Mapping[str, Any], *, archived: bool) -> int:

@@ -58,6 +58,7 @@ class Activity:
     compensate: Activity | None = None
     compensate_when: CompensateWhen = "done"
     pools: tuple[Pool, ...] = ()
+    transactional: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

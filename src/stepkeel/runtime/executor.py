@@ -22,14 +22,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from stepkeel.authoring.context import Context
-from stepkeel.errors import DataInvalid
+from stepkeel.errors import DataInvalid, TransientError, Unavailable
 from stepkeel.kernel.path import address, reaction_of
 from stepkeel.model.input import AttemptDeferred, AttemptEnded, Heartbeat, StepRecorded
 from stepkeel.model.node import Activity
+from stepkeel.model.outcome import TryAgain
 from stepkeel.model.snapshot import NOTHING, Frame
 from stepkeel.runtime.behaviour import Behaviour, Invocation, chain
 from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.result import AttemptTimeout, of_error, of_result
+from stepkeel.store.port import Transaction
 
 if TYPE_CHECKING:
     from stepkeel.runtime.resident import Resident
@@ -45,6 +47,15 @@ Limit = tuple[float, Literal["timeout", "deadline"]]
 def write_log(level: str, text: str, **place: str) -> None:
     """A line of a workflow's own log, marked with where it comes from."""
     _log.log(_LEVELS.get(level, logging.INFO), "%s", text, extra=place)
+
+
+def _retried(error: BaseException, transaction: Transaction | None) -> BaseException:
+    """A deadlock or a lost race within a transaction is worth another try, whatever the activity's policy says of errors."""
+    if transaction is None or not transaction.transient(error):
+        return error
+    again = TransientError(f"the transaction lost a race: {error}")
+    again.__cause__ = error
+    return again
 
 
 class Executor:
@@ -124,23 +135,48 @@ class Attempt:
         except DataInvalid as error:
             resident.set_aside(f"its data does not fit the type: {error}")
             return
+        transaction: Transaction | None = None
         try:
             activity, kind = self._activity()
             binding = self._executor.binding(resident, activity)
-            context = self._context(data, kind)
+            if activity.transactional:
+                transaction = await self._begin()
+            context = self._context(data, kind, transaction)
             limit = self._limit(activity)
             work = self._work(binding, context, kind)
             result = await (work if limit is None else self._bounded(work, limit))
             report, fresh = of_result(self.path, self.attempt, result, data, before, definition.data)
+            if transaction is not None:
+                await transaction.check()
+                if report.outcome == "failed" or (isinstance(result, TryAgain) and result.discard):
+                    transaction = await self._undone(transaction)
         except asyncio.CancelledError as error:
             # Only a cancelled attempt was stopped; an activity that awaits something cancelled has simply failed.
             report = self._stopped() if self.task.cancelling() else of_error(self.path, self.attempt, error)
         except BaseException as error:
-            report = of_error(self.path, self.attempt, error)
+            report = of_error(self.path, self.attempt, _retried(error, transaction))
             if not isinstance(error, Exception):
                 resident.attempt_over(self, report, None)
                 raise
-        resident.attempt_over(self, report, fresh)
+        if transaction is not None and not (isinstance(report, AttemptEnded) and report.outcome not in ("failed", "stopped")):
+            transaction = await self._undone(transaction)
+        resident.attempt_over(self, report, fresh, transaction)
+
+    # -- transactional
+
+    async def _begin(self) -> Transaction:
+        """Once nothing of the instance is on its way: its commit must not wait for what the activity locks."""
+        await self.resident.hold(self)
+        try:
+            return await self.resident.worker.store.begin()
+        except Unavailable as error:
+            raise TransientError(str(error)) from error
+
+    async def _undone(self, transaction: Transaction) -> None:
+        try:
+            await asyncio.shield(transaction.rollback())
+        except Unavailable as error:
+            _log.warning("%s", error)  # the connection is gone, and the transaction with it
 
     # -- prepare
 
@@ -156,7 +192,7 @@ class Attempt:
         activity = node.activity.fallback if self._frame.fell_back else node.activity
         return activity, "handler" if "!" in self.path else "activity"
 
-    def _context(self, data: Any, kind: str) -> Context[Any, Any]:
+    def _context(self, data: Any, kind: str, transaction: Transaction | None) -> Context[Any, Any]:
         resident = self.resident
         key = f"{resident.id}/{self.path}"
         done: dict[str, Any] | None = None
@@ -178,6 +214,7 @@ class Attempt:
             attributes=resident.attributes,
             now=resident.snapshot.at,
             done=done,
+            connection=None if transaction is None else transaction.connection,
         )
 
     def _input(self) -> Any:

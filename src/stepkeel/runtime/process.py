@@ -16,6 +16,7 @@ from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
 from stepkeel.runtime.services.granter import Granter
 from stepkeel.runtime.services.heartbeat import Heartbeat
+from stepkeel.runtime.services.retention import Retention
 from stepkeel.runtime.services.takeover import Takeover
 from stepkeel.runtime.settings import Settings
 from stepkeel.runtime.worker import Watcher, Worker
@@ -56,6 +57,7 @@ class Process:
         self.committer = Committer(store, settings.patience, self._trusted)
         self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name)
         self.granter = Granter(self.worker)
+        self.retention = Retention(self.worker)
         self._heartbeat: Heartbeat | None = None
         self._takeover: Takeover | None = None
         self._registered = False
@@ -81,9 +83,11 @@ class Process:
         self._takeover = Takeover(self.worker)
         self._takeover.start()
         self.granter.start()
+        self.retention.start()
 
     async def stop(self) -> None:
         await self.granter.stop()
+        await self.retention.stop()
         if self._takeover is not None:
             await self._takeover.stop()
         if self._registered:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from stepkeel.errors import DataInvalid
 from stepkeel.kernel.decide import decide
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.kernel.hold import tickets_of
@@ -22,7 +23,9 @@ from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import AskPool, Effect, End, Log, Park, ReturnPool, RunAttempt, SettleSignal, StopAttempt
 from stepkeel.model.snapshot import TERMINAL, Snapshot
+from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.executor import Attempt, write_log
+from stepkeel.store.port import Transaction
 
 if TYPE_CHECKING:
     from stepkeel.runtime.result import Fresh
@@ -41,7 +44,7 @@ def signal_of(row: InboxRow) -> inputs.Signal:
 class _Group:
     """What goes into one commit, and what is to be done once it is durable."""
 
-    __slots__ = ("asked", "effects", "futures", "history", "moved", "returned", "revision", "settled")
+    __slots__ = ("asked", "effects", "futures", "history", "moved", "returned", "revision", "settled", "transaction")
 
     def __init__(self) -> None:
         self.history: list[HistoryRow] = []
@@ -52,6 +55,7 @@ class _Group:
         self.futures: list[asyncio.Future[None]] = []
         self.moved = False
         self.revision = 0
+        self.transaction: Transaction | None = None  # what it is committed in, where an activity has written
 
     def take_tickets(self, effects: tuple[Effect, ...], at: int, priority: int) -> None:
         """Tickets asked for and given back; one that is both, within this commit, never was."""
@@ -67,7 +71,7 @@ class _Group:
 
 class Resident:
     __slots__ = (
-        "_attempts", "_fault", "_fresh", "_loaded", "_next", "_parked", "_sent", "_ticked", "_window", "attributes",
+        "_attempts", "_fault", "_fresh", "_holder", "_loaded", "_next", "_parked", "_sent", "_ticked", "_window", "attributes",
         "correlation_id", "definition", "dropped", "epoch", "floor", "id", "loop", "orphaned", "priority", "releasing",
         "revision", "seen", "signals", "snapshot", "worker",
     )  # fmt: skip
@@ -91,6 +95,7 @@ class Resident:
         self.dropped = False
         self._loaded = 0  # seq of the last inbox row read
         self._attempts: dict[str, Attempt] = {}
+        self._holder: Attempt | None = None
         self._next = _Group()
         self._sent: _Group | None = None
         self._parked: Park | End | None = None
@@ -203,12 +208,53 @@ class Resident:
             return fresh[1]
         return self.definition.data.decode(self.snapshot.data)
 
-    def attempt_over(self, attempt: Attempt, report: inputs.AttemptEnded | inputs.AttemptDeferred, fresh: Fresh | None) -> None:
+    def attempt_over(
+        self,
+        attempt: Attempt,
+        report: inputs.AttemptEnded | inputs.AttemptDeferred,
+        fresh: Fresh | None,
+        transaction: Transaction | None = None,
+    ) -> None:
+        """`transaction`: what a transactional activity has written, to be committed with the decision, or not at all."""
+        holder = self._holder is attempt
+        if holder:
+            self._holder = None
         if self._attempts.get(attempt.path) is not attempt:
+            self._roll_back(transaction)
             return
         del self._attempts[attempt.path]
         self._fresh = fresh
+        group, revision = self._next, self.snapshot.revision
+        group.transaction = transaction
         self.feed(report)
+        if transaction is not None and (self.snapshot.revision == revision or self.dropped or self._fault):
+            group.transaction = None  # nothing was decided: the attempt counts for nothing, and so does what it wrote
+            self._roll_back(transaction)
+        if holder and self._sent is None and not self.releasing and not self.dropped:
+            self._send()
+
+    async def hold(self, attempt: Attempt) -> None:
+        """Until this attempt is over, decisions wait for its commit: what is on its way ends first."""
+        self._holder = attempt
+        while self._sent is not None and not self.dropped:
+            await asyncio.sleep(0.001)
+
+    def _roll_back(self, transaction: Transaction | None) -> None:
+        if transaction is not None:
+            self.worker.background(transaction.rollback())
+
+    async def _commit_alone(self, transaction: Transaction, commit: Commit) -> None:
+        """The step ends the activity's own transaction; no match means that all of it is undone."""
+        try:
+            answer: Any = await transaction.commit(commit)
+        except DataInvalid as error:
+            answer = error
+        except Exception as error:
+            _log.warning("instance %s: %s", self.id, error)
+            fence = (await self.worker.store.fences([self.id])).get(self.id)
+            # Not applied: what the activity wrote is gone with the connection. Whoever claims the row runs it again.
+            answer = fence is not None and fence.revision >= commit.step.revision
+        self._committed(answer)
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -218,6 +264,8 @@ class Resident:
 
     def _send(self) -> None:
         """Send what was decided since the last commit, if anything; else do at once what was wanted."""
+        if self._holder is not None:
+            return  # a transactional activity runs: what is decided meanwhile goes with its commit
         group, parked, snapshot = self._next, self._parked, self.snapshot
         if not group.history and not group.settled and parked is None:
             if group.effects or group.futures:
@@ -237,7 +285,10 @@ class Resident:
         self._sent, self._next, self._parked = group, _Group(), None
         self.releasing = step.release
         commit = Commit(self.id, snapshot.tenant, self.worker.id, self.epoch, self.revision, step)
-        self.worker.committer.commit(commit, self._committed)
+        if group.transaction is None:
+            self.worker.committer.commit(commit, self._committed)
+        else:
+            self.worker.background(self._commit_alone(group.transaction, commit))
 
     def _committed(self, answer: Any) -> None:
         """The commit was answered: True applied, False no longer ours, an error: refused for its content."""
@@ -306,8 +357,15 @@ class Resident:
             return  # once its answer is here: the fence has to be known
         self._stop_attempts()
         self.releasing = True
-        self.worker.set_aside(
-            self.id, self.snapshot.tenant, self.epoch, self.revision, fault, self.seen, lambda _: self.worker.released(self)
+        set_aside(
+            self.worker,
+            self.id,
+            self.snapshot.tenant,
+            self.epoch,
+            self.revision,
+            fault,
+            self.seen,
+            lambda _: self.worker.released(self),
         )
 
     def drop(self) -> None:

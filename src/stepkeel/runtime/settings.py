@@ -22,6 +22,8 @@ class Settings:
     max_snapshot  bytes; an instance whose snapshot grows beyond is set aside
     inbox_limit   unread signals an instance may have
     patience      how long an engine call tries an unavailable database
+    archive_after seconds after which what has ended (failed instances aside) moves into the archive; None: never
+    purge_after   seconds after its end at which what lies in the archive is deleted for good; None: never
     """
 
     concurrency: int = 1_000
@@ -35,6 +37,8 @@ class Settings:
     max_snapshot: int = 1_048_576
     inbox_limit: int = 10_000
     patience: float = 10.0
+    archive_after: float | None = None
+    purge_after: float | None = None
     heartbeat: bool = True
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -27,14 +27,13 @@ import msgspec
 from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
 from stepkeel.ids import IdMaker
-from stepkeel.kernel.history import encode
 from stepkeel.kernel.timer import earliest
 from stepkeel.model import input as inputs
-from stepkeel.model.commit import Commit, HistoryRow, Row, Step
+from stepkeel.model.commit import Row
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.event import Event
 from stepkeel.model.snapshot import read_snapshot
+from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
 from stepkeel.runtime.letters import Letters
@@ -88,6 +87,7 @@ class Worker:
         self._wanted: Sequence[Wanted] = tuple(Wanted(n, v) for n, v in definitions)
         self._anchor = (0, 0)
         self._starting: set[str] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._stray: dict[str, int] = {}
         self._next_wake: int | None = None
         self._reconcile_at = 0
@@ -314,17 +314,7 @@ class Worker:
 
     def _set_row_aside(self, row: Row, fault: str) -> None:
         _log.error("instance %s is set aside: %s", row.id, fault)
-        self.set_aside(row.id, row.tenant, row.epoch, row.revision, fault, row.seen, lambda _: None)
-
-    def set_aside(
-        self, instance_id: str, tenant: str, epoch: int, revision: int, fault: str, seen: int, told: Callable[[Any], None]
-    ) -> None:
-        """Commit the fault: status paused, snapshot as it is."""
-        now = self.now()
-        event = encode((Event("set_aside", "", {"fault": fault}),))
-        entry = HistoryRow(revision + 1, now, "", self.id, event, b"{}")
-        step = Step("paused", "", "", revision + 1, None, now, seen, (entry,), (), True, None, False, fault)
-        self.committer.commit(Commit(instance_id, tenant, self.id, epoch, revision, step), told)
+        set_aside(self, row.id, row.tenant, row.epoch, row.revision, fault, row.seen, lambda _: None)
 
     async def _reconcile(self) -> None:
         """Give back rows that name us, that we held at neither of two looks, and that no request of ours is about."""
@@ -379,6 +369,17 @@ class Worker:
         if resident.id in self.letters.hinted or (self.room == 1 and self._next_wake is not None and self._next_wake <= self.now()):
             self.letters.hinted.discard(resident.id)
             self.wake()
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run it on, and keep hold of it; an error of it is logged."""
+        task = self.loop.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background_over)
+
+    def _background_over(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("in the background: %s", task.exception())
 
     def drop(self, resident: Resident) -> None:
         self.residents.pop(resident.id, None)

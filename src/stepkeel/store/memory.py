@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from stepkeel.clock import Clock, SystemClock
-from stepkeel.errors import DataInvalid
+from stepkeel.errors import DataInvalid, Unavailable
 from stepkeel.model.commit import (
     Answer,
     Batch,
@@ -25,8 +25,20 @@ from stepkeel.model.commit import (
 )
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.store.match import matching
-from stepkeel.store.port import Claims, DefinitionRow, Fence, Grants, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
-from stepkeel.store.queue import choose, grant_of, in_order
+from stepkeel.store.port import (
+    Claims,
+    DefinitionRow,
+    Fence,
+    Grants,
+    MetricRow,
+    Query,
+    Remark,
+    Transaction,
+    Upgrade,
+    Wanted,
+    WorkerRow,
+)
+from stepkeel.store.queue import Tickets, choose, grant_of, in_order
 from stepkeel.store.share import shares
 
 __all__ = ["MemoryStore"]
@@ -36,6 +48,7 @@ class MemoryStore:
     """One lock around plain dicts: each method is one transaction."""
 
     batch_rows = 1_000
+    transactional = False
 
     def __init__(self, url: str = "memory://", clock: Clock | None = None) -> None:
         self.url = url
@@ -48,7 +61,7 @@ class MemoryStore:
         self._keys: dict[tuple[str, str, str], str] = {}
         self._workers: dict[str, WorkerRow] = {}
         self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
-        self._tickets: dict[tuple[str, str, str, int], TicketRow] = {}
+        self._tickets = Tickets()
 
     async def open(self, *, make: bool = True) -> None:
         return
@@ -154,14 +167,6 @@ class MemoryStore:
                 min(rest, default=None),
             )
 
-    async def claim_one(self, instance_id: str, owner: str) -> Row | None:
-        with self._lock:
-            row = self._rows.get(instance_id)
-            if row is None or row.owner is not None or row.status in TERMINAL:
-                return None
-            claimed = self._put(row, owner=owner, epoch=row.epoch + 1, wake_at=None)
-            return replace(claimed, wake_at=row.wake_at)
-
     async def owned(self, worker: str) -> dict[str, int]:
         with self._lock:
             return {r.id: r.epoch for r in self._rows.values() if r.owner == worker}
@@ -182,28 +187,20 @@ class MemoryStore:
     async def grant(self, limit: int) -> Grants:
         with self._lock:
             now = self.now()
-            for place, t in list(self._tickets.items()):
-                row = self._rows.get(t.instance_id)
-                expired = t.per is not None and t.granted_at is not None and t.granted_at + t.per <= now
-                gone = t.granted_at is None and (row is None or row.status in TERMINAL)
-                if expired or gone:
-                    del self._tickets[place]
-            tickets = list(self._tickets.values())
-            chosen, next_at = choose(tickets, now, limit)
-            owners: set[str | None] = set()
-            for t in chosen:
-                self._tickets[t.instance_id, t.path, t.pool, t.n] = replace(t, granted_at=now)
-                owners.add(self._deliver(grant_of(t, now)).owner)
+            self._tickets.sweep(now, lambda i: (row := self._rows.get(i)) is not None and row.status not in TERMINAL)
+            chosen, next_at = choose(self._tickets.all(), now, limit)
+            self._tickets.granted(chosen, now)
+            owners = frozenset(self._deliver(grant_of(t, now)).owner for t in chosen)
             self._version += bool(chosen)
-            return Grants(len(chosen), frozenset(owners), next_at)
+            return Grants(len(chosen), owners, next_at)
 
     async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:
         with self._lock:
-            return in_order(t for t in self._tickets.values() if t.pool == name)[:limit]
+            return in_order(t for t in self._tickets.all() if t.pool == name)[:limit]
 
     async def tickets(self, instance_id: str) -> list[TicketRow]:
         with self._lock:
-            return in_order(t for t in self._tickets.values() if t.instance_id == instance_id)
+            return in_order(t for t in self._tickets.all() if t.instance_id == instance_id)
 
     # -- the one write verb
 
@@ -248,18 +245,8 @@ class MemoryStore:
             row.priority, row.correlation_id, step.at, step.at, step.at if step.ended else None,
         )  # fmt: skip
         self._history[start.id] = list(step.history)
-        self._queue(start.id, row.tenant, step)
+        self._tickets.queue(start.id, row.tenant, step)
         return start.id
-
-    def _queue(self, instance_id: str, tenant: str, step: Step) -> None:
-        for a in step.asked:
-            ticket = TicketRow(instance_id, a.path, a.pool, a.n, tenant, a.size, a.per, a.rank)
-            self._tickets.setdefault((instance_id, a.path, a.pool, a.n), ticket)
-        for r in step.returned:
-            place = (instance_id, r.path, r.pool, r.n)
-            ticket = self._tickets.get(place)
-            if ticket is not None and (ticket.per is None or ticket.granted_at is None):
-                del self._tickets[place]
 
     def _commit(self, commit: Commit) -> bool:
         row = self._matching_row(commit)
@@ -279,7 +266,7 @@ class MemoryStore:
             self._put(self._rows[commit.id], completed_at=step.at if step.ended else None)
         self._history[commit.id].extend(step.history)
         self._settle(commit.id, step)
-        self._queue(commit.id, commit.tenant, step)
+        self._tickets.queue(commit.id, commit.tenant, step)
         if step.archive:
             self._put(self._rows[commit.id], archived=True)
         return True
@@ -317,6 +304,9 @@ class MemoryStore:
             "pending", "", delivery.at, None,
         )  # fmt: skip
         return Receipt(row.inbox, "pending", "", delivery.key, owner=row.owner)
+
+    async def begin(self) -> Transaction:
+        raise Unavailable("the store in memory has no transactions", remedy="sqlite:/// or postgresql://")
 
     async def fences(self, ids: Sequence[str]) -> dict[str, Fence]:
         with self._lock:
@@ -373,6 +363,10 @@ class MemoryStore:
         with self._lock:
             self._definitions[row.tenant, row.name, row.version] = row
 
+    async def archive(self, query: Query) -> int:
+        with self._lock:
+            return len([self._put(r, archived=True) for r in matching(self._rows.values(), query) if r.status in TERMINAL])
+
     async def purge(self, query: Query) -> int:
         with self._lock:
             gone = [r for r in matching(self._rows.values(), query) if r.status in TERMINAL]
@@ -380,7 +374,7 @@ class MemoryStore:
                 del self._rows[row.id]
                 self._history.pop(row.id, None)
                 self._inbox.pop(row.id, None)
-                self._tickets = {p: t for p, t in self._tickets.items() if t.instance_id != row.id}
+                self._tickets.forget(row.id)
                 if row.key is not None:
                     self._keys.pop((row.tenant, row.definition, row.key), None)
             return len(gone)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, Row, TicketRow
 
 __all__ = [
     "Claims",
@@ -23,6 +23,7 @@ __all__ = [
     "Query",
     "Remark",
     "Store",
+    "Transaction",
     "Upgrade",
     "Wanted",
     "WorkerRow",
@@ -152,11 +153,35 @@ class Pulse(Protocol):
     def close(self) -> None: ...
 
 
+class Transaction(Protocol):
+    """What a transactional activity writes in. Ended by one of `commit` and `rollback`, which are the only ways out."""
+
+    connection: Any
+
+    async def check(self) -> None:
+        """Ask what the database would otherwise ask at the commit (deferred constraints). Raises the driver's error."""
+        ...
+
+    async def commit(self, commit: Commit) -> bool:
+        """Apply the step as the last statement and commit all. False: its row did not match, all was rolled back.
+
+        Raises Unavailable (nothing is known), DataInvalid (rolled back).
+        """
+        ...
+
+    async def rollback(self) -> None: ...
+
+    def transient(self, error: BaseException) -> bool:
+        """True for an error of the database that trying the whole again may help against: a deadlock, a lost race."""
+        ...
+
+
 class Store(Protocol):
-    """`batch_rows`: the size of a batch beyond which this store gains nothing."""
+    """`batch_rows`: the size of a batch beyond which this store gains nothing. `transactional`: it has `begin`."""
 
     url: str
     batch_rows: int
+    transactional: bool
 
     async def open(self, *, make: bool = True) -> None:
         """Connect; make the tables in an empty database, unless `make` is False.
@@ -227,13 +252,6 @@ class Store(Protocol):
         """
         ...
 
-    async def claim_one(self, instance_id: str, owner: str) -> Row | None:
-        """Take an unowned row by its id, whatever its wake-up, unless it has ended. None: not to be had.
-
-        For a requester that commits a control request itself: no row in `workers` is needed.
-        """
-        ...
-
     async def owned(self, worker: str) -> dict[str, int]:
         """Ids and epochs of the rows that name this worker."""
         ...
@@ -277,6 +295,10 @@ class Store(Protocol):
         """
         ...
 
+    async def begin(self) -> Transaction:
+        """A transaction for an activity, on a connection of its own. Raises Unavailable."""
+        ...
+
     async def fences(self, ids: Sequence[str]) -> dict[str, Fence]:
         """Who owns these rows and at which revision: to read back what became of a lost answer."""
         ...
@@ -312,6 +334,13 @@ class Store(Protocol):
     async def put_definition(self, row: DefinitionRow) -> None: ...
 
     # -- retention
+
+    async def archive(self, query: Query) -> int:
+        """Move at most `query.limit` terminal instances that match into the archive, with history and inbox; how many.
+
+        One transaction. Rows that others are just working on are passed over. Their start keys stay.
+        """
+        ...
 
     async def purge(self, query: Query) -> int:
         """Delete at most `query.limit` terminal instances that match, with history, inbox and start key."""

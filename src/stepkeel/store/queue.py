@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
-from stepkeel.model.commit import Delivery, TicketRow
+from stepkeel.model.commit import Delivery, Step, TicketRow
 from stepkeel.model.input import HoldGranted
 
-__all__ = ["choose", "grant_of", "in_order"]
+__all__ = ["Tickets", "choose", "grant_of", "in_order"]
 
 
 def in_order(tickets: Iterable[TicketRow]) -> list[TicketRow]:
     """Those that hold a slot, then those that wait, first come first."""
     return sorted(tickets, key=lambda t: (t.granted_at is None, t.granted_at or 0, t.rank, t.instance_id, t.path, t.n))
+
+
+class Tickets:
+    """Tickets in memory, by instance, path, pool and number."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str, str, int], TicketRow] = {}
+
+    def all(self) -> list[TicketRow]:
+        return list(self._rows.values())
+
+    def queue(self, instance_id: str, tenant: str, step: Step) -> None:
+        """What a step asks for and returns; what counts for a rate stays until its span is over."""
+        for a in step.asked:
+            ticket = TicketRow(instance_id, a.path, a.pool, a.n, tenant, a.size, a.per, a.rank)
+            self._rows.setdefault((instance_id, a.path, a.pool, a.n), ticket)
+        for r in step.returned:
+            place = (instance_id, r.path, r.pool, r.n)
+            known = self._rows.get(place)
+            if known is not None and (known.per is None or known.granted_at is None):
+                del self._rows[place]
+
+    def sweep(self, now: int, alive: Callable[[str], bool]) -> None:
+        """Remove what counts for nothing any more."""
+        for place, t in list(self._rows.items()):
+            expired = t.per is not None and t.granted_at is not None and t.granted_at + t.per <= now
+            if expired or (t.granted_at is None and not alive(t.instance_id)):
+                del self._rows[place]
+
+    def granted(self, chosen: Iterable[TicketRow], now: int) -> None:
+        for t in chosen:
+            self._rows[t.instance_id, t.path, t.pool, t.n] = replace(t, granted_at=now)
+
+    def forget(self, instance_id: str) -> None:
+        self._rows = {p: t for p, t in self._rows.items() if t.instance_id != instance_id}
+
+    def clear(self) -> None:
+        self._rows.clear()
 
 
 def choose(tickets: Sequence[TicketRow], now: int, limit: int) -> tuple[list[TicketRow], int | None]:

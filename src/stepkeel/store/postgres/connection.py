@@ -22,7 +22,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 from stepkeel.errors import BadRequest, DatabaseInvalid, DataInvalid, StepkeelError, Unavailable
 from stepkeel.ids import IdMaker, fraction
 
-__all__ = ["Lane", "Server", "connect", "shown", "translate"]
+__all__ = ["PLANNING", "RACES", "Lane", "Server", "connect", "shown", "translate"]
 
 T = TypeVar("T")
 _driver: Any = asyncpg  # its stubs are incomplete
@@ -30,7 +30,7 @@ CONFLICTS = 20
 CONNECT_SECONDS = 5.0
 OLDEST = 13
 # Plans are kept for long: see the head of queries.sql.
-_PLANNING = (
+PLANNING = (
     "plan_cache_mode = force_generic_plan",
     "enable_seqscan = off",
     "enable_hashjoin = off",
@@ -86,7 +86,7 @@ class Server:
         return Server(shown(url), dsn, ours["schema"], ours["profile"] == "portable", ours["pooler"] == "transaction", patience)
 
 
-_RACES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+RACES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 _CONTENT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError, UnicodeError)
 # The driver's own confusion too: a connection lost at an awkward moment leaves it in a state that it does not expect.
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
@@ -137,7 +137,7 @@ async def connect(server: Server, *, first: bool = False, planning: bool = True)
                 f"{server.url} is PostgreSQL {version}, {OLDEST} is the oldest that will do", remedy="upgrade the server"
             )
         if not server.pooled:
-            await connection.execute("".join(f"set {s};" for s in (*_ALWAYS, *(_PLANNING if planning else ()))))
+            await connection.execute("".join(f"set {s};" for s in (*_ALWAYS, *(PLANNING if planning else ()))))
     except BaseException as error:
         connection.terminate()
         if isinstance(error, Exception):
@@ -157,7 +157,7 @@ class Lane:
         self._chance = IdMaker()
         self._closed = False
         self.repeated = 0  # transactions that lost a race and ran again
-        local = (*_ALWAYS[:2], *(_PLANNING if planning else ()))
+        local = (*_ALWAYS[:2], *(PLANNING if planning else ()))
         self._begin = "begin isolation level read committed;" + "".join(f"set local {s};" for s in local)
 
     async def fetch(self, sql: str, *values: Any, again: bool = True) -> list[Any]:
@@ -189,7 +189,7 @@ class Lane:
             try:
                 async with self._lock:
                     return await self._once(work)
-            except _RACES as error:
+            except RACES as error:
                 conflicts += 1
                 self.repeated += 1
                 if conflicts > CONFLICTS:
@@ -210,7 +210,7 @@ class Lane:
         connection = self._connection
         try:
             return await work(connection)
-        except (*_RACES, *_CONTENT):
+        except (*RACES, *_CONTENT):
             raise
         except BaseException:
             # Whatever it was: the next one begins on a fresh connection, which knows of no half-done work.

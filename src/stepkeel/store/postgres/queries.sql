@@ -196,18 +196,6 @@ returning i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.l
     p.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
     i.completed_at;
 
--- name: claim_one
--- The same owner asks again when its first answer was lost: ids of requesters are never used twice.
-with was as materialized (
-    select i.id, i.wake_at from stepkeel.instances i where i.id = $1 for update
-)
-update stepkeel.instances i set owner = $2, epoch = i.epoch + 1, wake_at = null
-from was
-where i.id = was.id and (i.owner is null or i.owner = $2) and i.status not in ('completed', 'failed', 'cancelled', 'terminated')
-returning i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
-    was.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
-    i.completed_at;
-
 -- name: owned
 select id, epoch from stepkeel.instances where owner = $1;
 

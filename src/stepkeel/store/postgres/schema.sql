@@ -64,6 +64,7 @@ create index instances_wake on stepkeel.instances (definition, version, priority
 create index instances_owner on stepkeel.instances (owner) where owner is not null;
 create index instances_status on stepkeel.instances (tenant, definition, status, state);
 create index instances_correlation on stepkeel.instances (correlation_id) where correlation_id is not null;
+create index instances_completed on stepkeel.instances (completed_at) where completed_at is not null;
 create index instances_attributes on stepkeel.instances using gin (attributes jsonb_path_ops) where attributes <> '{}';
 
 -- Append-only: one entry a decision. Folded from the start, the changes give the snapshot of any revision.

@@ -11,13 +11,27 @@ from typing import Any
 from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
-from stepkeel.store.port import Claims, DefinitionRow, Fence, Grants, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
+from stepkeel.model.snapshot import TERMINAL
+from stepkeel.store.port import (
+    Claims,
+    DefinitionRow,
+    Fence,
+    Grants,
+    MetricRow,
+    Query,
+    Remark,
+    Transaction,
+    Upgrade,
+    Wanted,
+    WorkerRow,
+)
 from stepkeel.store.postgres.check import remarks
 from stepkeel.store.postgres.connection import Lane, Server, connect
 from stepkeel.store.postgres.gather import Gather
 from stepkeel.store.postgres.listener import Listener, Teller
 from stepkeel.store.postgres.query import list_statement, statements
 from stepkeel.store.postgres.schema import prepare, upgrade
+from stepkeel.store.postgres.transaction import Transactions
 from stepkeel.store.postgres.write import Writer
 from stepkeel.store.queue import in_order
 from stepkeel.store.share import shares
@@ -41,6 +55,7 @@ class PostgresStore:
     """
 
     batch_rows = 500
+    transactional = True
 
     def __init__(self, url: str, clock: Clock | None = None, patience: float = 10.0) -> None:
         server = Server.of(url, patience)
@@ -57,6 +72,7 @@ class PostgresStore:
         self._people: Lane
         self._writer: Writer
         self._teller: Teller
+        self._transactions: Transactions
 
     async def open(self, *, make: bool = True) -> None:
         connection = await connect(self.server, first=True, planning=False)
@@ -68,6 +84,7 @@ class PostgresStore:
         self._work = Lane(self.server)
         self._people = Lane(self.server, planning=False)
         self._writer = Writer(self._commits, self._sql, self._given)
+        self._transactions = Transactions(self.server, self._writer)
         self._teller = Teller(self._work, self._sql["notify"], self.server.schema)
         self._read((await self._work.fetch(self._sql["now"], self._given()))[0][0])
 
@@ -81,6 +98,7 @@ class PostgresStore:
         await self._teller.close()
         if self._listener is not None:
             await self._listener.close()
+        self._transactions.close()
         for lane in (self._commits, self._work, self._people):
             await lane.close()
 
@@ -172,10 +190,6 @@ class PostgresStore:
             soonest.append(now)
         return Claims(now, tuple(rows), min(soonest, default=None))
 
-    async def claim_one(self, instance_id: str, owner: str) -> Row | None:
-        rows = await self._work.fetch(self._sql["claim_one"], instance_id, owner)
-        return _row(rows[0]) if rows else None
-
     async def owned(self, worker: str) -> dict[str, int]:
         return {r[0]: r[1] for r in await self._work.fetch(self._sql["owned"], worker)}
 
@@ -215,6 +229,9 @@ class PostgresStore:
 
     async def commit(self, batch: Batch) -> Answer:
         return await self._writer.apply(batch)
+
+    async def begin(self) -> Transaction:
+        return await self._transactions.begin()
 
     async def fences(self, ids: Sequence[str]) -> dict[str, Fence]:
         return {r[0]: Fence(*tuple(r)[1:]) for r in await self._work.fetch(self._sql["fences"], list(ids))}
@@ -266,6 +283,18 @@ class PostgresStore:
     async def put_definition(self, row: DefinitionRow) -> None:
         values = (row.tenant, row.name, row.version, row.shape, row.code, row.document, row.status)
         await self._work.fetch(self._sql["put_definition"], *values)
+
+    async def archive(self, query: Query) -> int:
+        sql, values = list_statement(query, self.server.schema)
+        lock = "for update" if self.server.portable else "for update skip locked"
+
+        async def work(connection: Any) -> int:
+            rows = await connection.fetch(f"{sql} {lock}", *values)
+            ids = [r[0] for r in rows if r[5] in TERMINAL]
+            await connection.execute(self._sql["archive"], ids)
+            return len(ids)
+
+        return await self._people.transact(work)
 
     async def purge(self, query: Query) -> int:
         ids = [r.id for r in await self.list(query)]

@@ -27,10 +27,6 @@ where definition = ? and version = ? and priority = ? and owner is null and wake
 update instances set owner = :worker, epoch = epoch + 1, wake_at = null
 where id = :id and owner is null and wake_at is not null and exists (select 1 from workers where id = :worker);
 
--- name: claim_one
-update instances set owner = :owner, epoch = epoch + 1, wake_at = null
-where id = :id and owner is null and status not in ('completed', 'failed', 'cancelled', 'terminated');
-
 -- name: owned
 select id, epoch from instances where owner = ?;
 

@@ -52,6 +52,7 @@ create index instances_wake on instances (definition, version, priority, wake_at
     where wake_at is not null and owner is null;
 create index instances_owner on instances (owner) where owner is not null;
 create index instances_status on instances (tenant, definition, status, state);
+create index instances_completed on instances (completed_at) where completed_at is not null;
 create index instances_correlation on instances (correlation_id) where correlation_id is not null;
 
 -- Append-only: one entry a decision. Folded from the start, the changes give the snapshot of any revision.

@@ -18,11 +18,24 @@ import apsw
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
-from stepkeel.store.port import Claims, DefinitionRow, Fence, Grants, MetricRow, Query, Remark, Upgrade, Wanted, WorkerRow
+from stepkeel.store.port import (
+    Claims,
+    DefinitionRow,
+    Fence,
+    Grants,
+    MetricRow,
+    Query,
+    Remark,
+    Transaction,
+    Upgrade,
+    Wanted,
+    WorkerRow,
+)
 from stepkeel.store.queue import in_order
 from stepkeel.store.share import PRIORITIES, shares
 from stepkeel.store.sqlite.connection import Connection, prepare
 from stepkeel.store.sqlite.query import list_statement, migrations, statements
+from stepkeel.store.sqlite.transaction import SqliteTransaction
 from stepkeel.store.sqlite.write import Writer
 
 __all__ = ["SqliteStore"]
@@ -34,6 +47,7 @@ INLINE_SECONDS = 0.008
 
 class SqliteStore:
     batch_rows = INLINE_ROWS
+    transactional = True
 
     def __init__(self, path: str, url: str = "", clock: Clock | None = None) -> None:
         self.url = url or f"sqlite:///{path}"
@@ -43,6 +57,7 @@ class SqliteStore:
         self._flush = 0.0  # seconds a small commit takes, as lately seen
         self._version = -1
         self._handed_over = 0  # writes given to the thread and not yet answered: the connection is theirs
+        self._turn = asyncio.Lock()
         self._write_to: Connection
         self._read_from: Connection
         self._scan_from: Connection
@@ -210,19 +225,6 @@ class SqliteStore:
                 rows.append(Row(*columns))
         return rows
 
-    async def claim_one(self, instance_id: str, owner: str) -> Row | None:
-        def work() -> Row | None:
-            db = self._write_to.db
-            before = db.execute(self._sql["row"], (instance_id,)).fetchone()
-            db.execute(self._sql["claim_one"], {"id": instance_id, "owner": owner})
-            if not db.changes() or before is None:
-                return None
-            columns = list(db.execute(self._sql["row"], (instance_id,)).fetchone())
-            columns[11] = before[11]
-            return Row(*columns)
-
-        return await self._write(work)
-
     async def owned(self, worker: str) -> dict[str, int]:
         return dict(self._read_from.all(self._sql["owned"], (worker,)))
 
@@ -261,6 +263,9 @@ class SqliteStore:
 
     async def commit(self, batch: Batch) -> Answer:
         return await self._write(lambda: self._writer.apply(batch), len(batch))
+
+    async def begin(self) -> Transaction:
+        return await SqliteTransaction.begun(self._path, self.url, self._turn, self._sql, self.now)
 
     async def fences(self, ids: Sequence[str]) -> dict[str, Fence]:
         return {i: Fence(*r[0]) for i in ids if (r := self._read_from.all(self._sql["fence"], (i,)))}
@@ -312,6 +317,10 @@ class SqliteStore:
     async def put_definition(self, row: DefinitionRow) -> None:
         values = (row.tenant, row.name, row.version, row.shape, row.code, row.document, row.status)
         await self._write(lambda: self._write_to.db.execute(self._sql["put_definition"], values))
+
+    async def archive(self, query: Query) -> int:
+        sql, values = list_statement(query)
+        return await self._write(lambda: self._writer.archive(sql, values), query.limit)
 
     async def purge(self, query: Query) -> int:
         sql, values = list_statement(query)

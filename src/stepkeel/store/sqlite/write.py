@@ -147,10 +147,7 @@ class Writer:
             self._db.execute(self._sql["settle_rest"], (c.step.at, c.id))
         self._queue(c.id, c.tenant, c.step)
         if c.step.archive:
-            for name in ("archive_row", "archive_history", "archive_signals"):
-                self._db.execute(self._sql[name], (c.id,))
-            for name in ("delete_instance", "delete_history", "delete_signals"):
-                self._db.execute(self._sql[name], (c.id,))
+            self._to_archive(c.id)
 
     # -- deliveries
 
@@ -212,6 +209,16 @@ class Writer:
         return count, owners
 
     # -- retention
+
+    def archive(self, sql: str, values: list[Any]) -> int:
+        ids = [r[0] for r in self._db.execute(sql, values).fetchall() if r[5] in TERMINAL]
+        for each in ids:
+            self._to_archive(each)
+        return len(ids)
+
+    def _to_archive(self, instance_id: str) -> None:
+        for name in ("archive_row", "archive_history", "archive_signals", "delete_instance", "delete_history", "delete_signals"):
+            self._db.execute(self._sql[name], (instance_id,))
 
     def purge(self, sql: str, values: list[Any], *, archived: bool) -> int:
         rows = [r for r in self._db.execute(sql, values).fetchall() if r[5] in TERMINAL]

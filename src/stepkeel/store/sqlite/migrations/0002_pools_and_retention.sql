@@ -1,4 +1,6 @@
--- 0002: pools: tickets, and grants in the inbox.
+-- 0002: pools: tickets, and grants in the inbox. Retention: ended instances by age.
+create index instances_completed on instances (completed_at) where completed_at is not null;
+
 create table tickets (
     instance_id text not null,
     path text not null,
