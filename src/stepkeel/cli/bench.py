@@ -1,16 +1,18 @@
-"""The speed figures, measured: order, latency, signal, sleepers. Each verifies what it ran before it tells how fast.
+"""The speed figures, measured: order, latency, signal, start, sleepers. Each verifies what it ran before it tells how fast.
 
 | bench | does | tells |
 |---|---|---|
 | order | four activities one after the other, `concurrency` instances in flight | steps/s, CPU a step, latencies |
 | latency | the same, one instance at a time | time added a step |
 | signal | instances that wait are signalled one by one, then all at once | signal to completion, completions/s |
+| start | many instances at once, from a client | starts/s |
 | sleepers | instances that wait for a month | parking rate, memory and CPU of an idle worker |
 """
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import platform
 import resource
 import statistics
@@ -285,7 +287,20 @@ async def bench_sleepers(engine: Engine, instances: int, concurrency: int) -> di
     }
 
 
+async def bench_start(engine: Engine, instances: int, concurrency: int) -> dict[str, Any]:
+    """A client without a worker: what it costs to make instances durable, many at a time."""
+    orders = [_order(n) for n in range(instances)]
+    began = time.perf_counter()
+    await engine.start_many(BenchSleeperFlow, orders)
+    seconds = time.perf_counter() - began
+    found = sum(m.count for m in await engine.metrics() if m.definition == "bench-sleeper")
+    if found != instances:
+        raise BenchFailed(f"{found} instances, {instances} were started")
+    return {"instances": instances, "seconds": round(seconds, 3), "started_per_s": round(instances / seconds)}
+
+
 BENCHES = {
+    "start": (bench_start, 10_000, 100),
     "order": (bench_order, 20_000, 100),
     "latency": (bench_latency, 500, 1),
     "signal": (bench_signal, 2_000, 100),
@@ -293,18 +308,69 @@ BENCHES = {
 }
 
 
-def run_bench(name: str, url: str, instances: int | None, concurrency: int | None, rounds: int = 1) -> dict[str, Any]:
+FLOWS = [BenchOrderFlow, BenchSignalFlow, BenchSleeperFlow]
+
+
+def _share(url: str, instances: int, concurrency: int, barrier: Any, results: Any) -> None:
+    """One of several worker processes on one database: it starts and runs its share when all are ready."""
+
+    async def work() -> tuple[float, float, float]:
+        async with Engine(url, FLOWS, concurrency=max(1_000, concurrency)) as engine:
+            await asyncio.to_thread(barrier.wait)
+            began, cpu = time.perf_counter(), time.process_time()
+            await _drive(engine, instances, concurrency)
+            return began, time.perf_counter(), time.process_time() - cpu
+
+    results.put(_run(work()))
+
+
+def _fleet(url: str, instances: int, concurrency: int, workers: int) -> dict[str, Any]:
+    """The order bench with several worker processes; time from the first start to the last end."""
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(workers), context.Queue()
+    shares = [instances // workers + (n < instances % workers) for n in range(workers)]
+    arguments = [(url, share, max(1, concurrency // workers), barrier, results) for share in shares]
+    processes = [context.Process(target=_share, args=a) for a in arguments]
+    for process in processes:
+        process.start()
+    spans: list[tuple[float, float, float]] = [results.get(timeout=600) for _ in processes]
+    for process in processes:
+        process.join()
+
+    async def verified() -> None:
+        async with Engine(url, worker=False) as engine:
+            await _verify(engine, "bench-order", instances)
+
+    _run(verified())
+    seconds = max(end for _, end, _ in spans) - min(begin for begin, _, _ in spans)
+    steps = instances * STEPS
+    return {
+        "instances": instances,
+        "concurrency": concurrency,
+        "workers": workers,
+        "seconds": round(seconds, 3),
+        "workflows_per_s": round(instances / seconds),
+        "steps_per_s": round(steps / seconds),
+        "engine_cpu_us_per_step": round(sum(cpu for _, _, cpu in spans) / steps * 1e6, 1),
+    }
+
+
+def run_bench(
+    name: str, url: str, instances: int | None, concurrency: int | None, rounds: int = 1, workers: int = 1
+) -> dict[str, Any]:
     """Run one of them on a database that holds none of its instances yet. Raises BenchFailed."""
     if name not in BENCHES:
         raise BadRequest(f"there is no bench {name!r}", remedy=", ".join(BENCHES))
+    if workers != 1 and (name != "order" or not 1 <= workers <= 64):
+        raise BadRequest(f"bench {name} --workers {workers}", remedy="order, 1 to 64")
     bench, usual_instances, usual_concurrency = BENCHES[name]
     count, flying = instances or usual_instances, concurrency or usual_concurrency
 
     async def once() -> dict[str, Any]:
-        async with Engine(url, [BenchOrderFlow, BenchSignalFlow, BenchSleeperFlow], concurrency=max(1_000, flying)) as engine:
+        async with Engine(url, FLOWS, concurrency=max(1_000, flying), worker=name != "start") as engine:
             return await bench(engine, count, flying)
 
-    results = [_run(once()) for _ in range(rounds)]
+    results = [_run(once()) if workers == 1 else _fleet(url, count, flying, workers) for _ in range(rounds)]
     medians = {
         k: statistics.median(r[k] for r in results) if isinstance(results[0][k], int | float) else v for k, v in results[0].items()
     }

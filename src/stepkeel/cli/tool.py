@@ -36,16 +36,17 @@ def graph(target: str, /, *, json: JsonOption = False) -> None:
 
 
 def bench(
-    name: Annotated[str, Parameter(help="order, latency, signal or sleepers")],
+    name: Annotated[str, Parameter(help="order, latency, signal, start or sleepers")],
     /,
     *,
     instances: int | None = None,
     concurrency: Annotated[int | None, Parameter(help="instances in flight")] = None,
+    workers: Annotated[int, Parameter(help="worker processes on the one database (order)")] = 1,
     database: DatabaseOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure this machine. The database must be new: everything in it of the bench is verified afterwards."""
     from stepkeel.cli.bench import run_bench
 
-    result = run_bench(name, database_url(database), instances, concurrency)
+    result = run_bench(name, database_url(database), instances, concurrency, workers=workers)
     print_json(result) if json else print_table(("figure", "value"), list(result.items()))
