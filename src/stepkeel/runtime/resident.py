@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stepkeel.errors import DataInvalid
 from stepkeel.kernel.decide import decide
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.kernel.hold import tickets_of
@@ -23,6 +22,7 @@ from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import AskPool, Effect, End, Log, Park, ReturnPool, RunAttempt, SettleSignal, StopAttempt
 from stepkeel.model.snapshot import TERMINAL, Snapshot
+from stepkeel.runtime.alone import commit_alone
 from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.executor import Attempt, write_log
 from stepkeel.store.port import Transaction
@@ -243,19 +243,6 @@ class Resident:
         if transaction is not None:
             self.worker.background(transaction.rollback())
 
-    async def _commit_alone(self, transaction: Transaction, commit: Commit) -> None:
-        """The step ends the activity's own transaction; no match means that all of it is undone."""
-        try:
-            answer: Any = await transaction.commit(commit)
-        except DataInvalid as error:
-            answer = error
-        except Exception as error:
-            _log.warning("instance %s: %s", self.id, error)
-            fence = (await self.worker.store.fences([self.id])).get(self.id)
-            # Not applied: what the activity wrote is gone with the connection. Whoever claims the row runs it again.
-            answer = fence is not None and fence.revision >= commit.step.revision
-        self._committed(answer)
-
     @property
     def attempts(self) -> list[Attempt]:
         return list(self._attempts.values())
@@ -288,7 +275,7 @@ class Resident:
         if group.transaction is None:
             self.worker.committer.commit(commit, self._committed)
         else:
-            self.worker.background(self._commit_alone(group.transaction, commit))
+            self.worker.background(commit_alone(self.worker, group.transaction, commit, self._committed))
 
     def _committed(self, answer: Any) -> None:
         """The commit was answered: True applied, False no longer ours, an error: refused for its content."""

@@ -6,47 +6,27 @@ Off the hot path: a batch at a time, each a short transaction, with a pause behi
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 
-from stepkeel.errors import Unavailable
 from stepkeel.model.snapshot import TERMINAL
-from stepkeel.runtime.worker import Worker
+from stepkeel.runtime.services.service import Service
 from stepkeel.store.port import Query
 
 __all__ = ["Retention"]
 
-_log = logging.getLogger("stepkeel.retention")
 BATCH = 200
 EVERY = 60.0
 
 
-class Retention:
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._task: asyncio.Task[None] | None = None
-
+class Retention(Service):
     def start(self) -> None:
         settings = self._worker.settings
         if settings.archive_after is not None or settings.purge_after is not None:
-            self._task = self._worker.loop.create_task(self._run())
+            super().start()
 
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.sweep()
-            except Unavailable as error:
-                _log.warning("%s", error)
-            except Exception:
-                _log.exception("retention failed; the next round follows")
-            await asyncio.sleep(EVERY)
+    async def round(self) -> float:
+        await self.sweep()
+        return EVERY
 
     async def sweep(self) -> tuple[int, int]:
         """One round: how many were archived, how many deleted."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 
-from stepkeel.errors import Unavailable
+from stepkeel.runtime.services.service import Service
 from stepkeel.runtime.worker import Worker
 
 __all__ = ["Takeover"]
@@ -15,30 +13,14 @@ _log = logging.getLogger("stepkeel.takeover")
 BATCH = 500
 
 
-class Takeover:
+class Takeover(Service):
     def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._task: asyncio.Task[None] | None = None
+        super().__init__(worker)
         self._untrusted_until = 0
 
-    def start(self) -> None:
-        self._task = self._worker.loop.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.sweep()
-            except Unavailable as error:
-                _log.warning("%s", error)
-            except Exception:
-                _log.exception("a sweep failed; the next one follows")
-            await asyncio.sleep(self._worker.settings.lease / 5)
+    async def round(self) -> float:
+        await self.sweep()
+        return self._worker.settings.lease / 5
 
     async def sweep(self) -> int:
         """One round; the number of rows freed. After losing the store it waits one lease before it judges others."""
