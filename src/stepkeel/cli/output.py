@@ -59,7 +59,9 @@ def print_json(value: Any) -> None:
 
 
 def say(text: str) -> None:
+    """A line at once, also into a pipe: whoever supervises a worker waits for it."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def print_error(error: StepkeelError, *, as_json: bool) -> None:
