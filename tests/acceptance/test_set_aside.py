@@ -33,6 +33,12 @@ async def test_a_poisoned_instance_is_set_aside_with_its_fault_named_and_harms_n
         async with asyncio.timeout(10):
             while (await engine.store.load([poisoned.id]))[poisoned.id].fault is None:
                 await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while (row := (await engine.store.load([poisoned.id]))[poisoned.id]).owner or row.wake_at:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(3 * FAST.poll_max)
+        again = (await engine.store.load([poisoned.id]))[poisoned.id]
+        assert again.revision == row.revision, "the signal it has not read does not wake it again and again"
         info = await poisoned.get()
         assert info.status == "paused"
         assert "does not decode" in (info.fault or "")

@@ -299,6 +299,8 @@ class Worker:
     def adopt(self, row: Row) -> Resident | None:
         """Take a claimed row into memory; None if it had to be set aside."""
         definition = self.definitions.get((row.definition, row.version))
+        if row.fault is not None:
+            return self._set_row_aside(row, row.fault)  # something came for it; only a resume lets it go on
         if row.takeovers > self.settings.max_takeovers:
             fault = f"{row.takeovers} workers died or were lost with it before any commit"
             return self._set_row_aside(row, fault)
@@ -314,7 +316,8 @@ class Worker:
 
     def _set_row_aside(self, row: Row, fault: str) -> None:
         _log.error("instance %s is set aside: %s", row.id, fault)
-        set_aside(self, row.id, row.tenant, row.epoch, row.revision, fault, row.seen, lambda _: None)
+        # Its inbox is as good as seen: what lies there unread must not wake it again and again.
+        set_aside(self, row.id, row.tenant, row.epoch, row.revision, fault, row.inbox, lambda _: None)
 
     async def _reconcile(self) -> None:
         """Give back rows that name us, that we held at neither of two looks, and that no request of ours is about."""
