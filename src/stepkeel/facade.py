@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
@@ -13,7 +13,8 @@ from stepkeel.clock import Clock, SystemClock
 from stepkeel.config import parse_url
 from stepkeel.engine import query, repair
 from stepkeel.engine.core import Core
-from stepkeel.engine.deploy import OnChange, deploy
+from stepkeel.engine.deploy import OnChange, check_transactions, deploy, registry
+from stepkeel.engine.doctor import OVERDUE, Report, doctor
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
 from stepkeel.engine.start import Options, start
@@ -25,8 +26,11 @@ from stepkeel.model.definition import Definition
 from stepkeel.model.instant import to_span
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.runtime.behaviour import Behaviour
+from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.process import Process, bind_all
+from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.settings import Settings
+from stepkeel.runtime.worker import Worker
 from stepkeel.store.memory import MemoryStore
 from stepkeel.store.port import MetricRow, Store
 
@@ -78,6 +82,11 @@ class Engine:
     Opening raises Unavailable, DatabaseInvalid, SchemaTooNew, DefinitionChanged, ServiceMissing.
     """
 
+    # What a simulation puts its own in place of.
+    _bind_all: Callable[..., dict[Any, Binding]] = staticmethod(bind_all)
+    _make_ids: Callable[[], IdMaker] = IdMaker
+    _make_heartbeat: Callable[[Worker], Heartbeat] = Heartbeat
+
     def __init__(
         self,
         url: str,
@@ -102,9 +111,9 @@ class Engine:
             "workflows": workflows, "services": services, "behaviours": behaviours, "tenant": tenant, "on_change": on_change,
             "strict": strict, "clock": clock,
         }  # fmt: skip
-        self._definitions = _registry(workflows)
+        self._definitions = registry(workflows)
         self._services: Mapping[Any, Any] = services if services is not None else {}
-        self._bindings = bind_all(self._definitions, self._services)
+        self._bindings = self._bind_all(self._definitions, self._services)
         settings = settings or Settings()
         self._settings = settings if concurrency is None else replace(settings, concurrency=concurrency)
         self._store = store or open_store(url, self._clock, self._settings.patience)
@@ -121,15 +130,11 @@ class Engine:
 
     async def open(self) -> Engine:
         """What entering the context does: connect, register definitions, start the worker."""
-        for definition in self._definitions.values():
-            for each in definition.activities.values():
-                if each.transactional and not self._store.transactional:
-                    text = f"{definition.name}: {each.name} is transactional, and {self._store.url} has no transactions"
-                    raise BadRequest(text, remedy="sqlite:/// or postgresql://")
+        check_transactions(self._definitions.values(), self._store)
         # Who only looks makes no tables: a mistyped URL would otherwise leave some behind.
         await self._store.open(make=self._polls or bool(self._definitions))
         try:
-            ids = IdMaker()
+            ids = self._make_ids()
             core = Core(
                 self._store, None, self._clock, ids, self._tenant, self._settings.patience,  # pyright: ignore[reportArgumentType]
                 self._settings.inbox_limit, self._definitions,
@@ -137,7 +142,7 @@ class Engine:
             await deploy(core, list(self._definitions.values()), self._on_change, strict=self._strict)
             process = Process(
                 self._store, self._definitions, self._bindings, self._behaviours, self._settings, self._clock, ids, core.hub,
-                name=self._name,
+                name=self._name, heartbeat=self._make_heartbeat, core=core,
             )  # fmt: skip
             core.committer = process.committer
             if self._polls:
@@ -155,8 +160,10 @@ class Engine:
         """Finish or hand back what the worker holds, within its grace time; then disconnect."""
         process, self._process, self._core = self._process, None, None
         if process is not None:
-            await process.stop()
-            await self._store.close()
+            try:
+                await process.stop()
+            finally:
+                await self._store.close()
 
     def elsewhere(self, url: str, *, concurrency: int | None = None, name: str = "", worker: bool = True) -> Engine:
         """An engine of the same workflows and services, not yet opened, on another database or with other room."""
@@ -174,6 +181,10 @@ class Engine:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @property
+    def is_open(self) -> bool:
+        return self._core is not None
+
     def core(self) -> Core:
         """What the verbs work with; for harnesses. Raises BadRequest while the engine is not open."""
         if self._core is None:
@@ -183,8 +194,8 @@ class Engine:
     async def register(self, *workflows: type[Workflow[Any]] | Definition) -> None:
         """Add workflows to an open engine. Raises DefinitionChanged, ServiceMissing, BadRequest: none is added then."""
         core = self.core()
-        new = {p: d for p, d in _registry(workflows).items() if self._definitions.get(p) is not d}
-        bindings = bind_all(new, self._services)
+        new = {p: d for p, d in registry(workflows).items() if self._definitions.get(p) is not d}
+        bindings = self._bind_all(new, self._services)
         await deploy(core, list(new.values()), self._on_change, strict=self._strict)
         self._definitions.update(new)
         self._bindings.update(bindings)
@@ -373,23 +384,13 @@ class Engine:
             raise BadRequest("what is archived is archived", remedy="delete=True deletes it for good")
         return await repair.retire(self.core(), to_span(older_than), filters, delete=delete, archived=archived)
 
-    async def doctor(self, *, histories: bool = True) -> repair.Report:
-        """Ask every invariant of every instance. `histories=False` leaves the folds out."""
-        return await repair.doctor(self.core(), histories=histories)
+    async def doctor(self, *, histories: bool = True, fix: bool = False, overdue: float = OVERDUE) -> Report:
+        """Ask every invariant of every instance, and what has been due or unread for longer than `overdue` seconds.
+
+        `histories=False` leaves the folds out. `fix` repairs what is safe; each finding says what was done about it.
+        """
+        return await doctor(self.core(), histories=histories, fix=fix, overdue=overdue)
 
 
 def _pairs(data: Any) -> Sequence[tuple[str | None, Any]]:
     return list(cast("Mapping[Any, Any]", data).items()) if isinstance(data, Mapping) else [(None, each) for each in data]
-
-
-def _registry(workflows: Iterable[type[Workflow[Any]] | Definition]) -> dict[tuple[str, int], Definition]:
-    found: dict[tuple[str, int], Definition] = {}
-    for workflow in workflows:
-        definition = workflow if isinstance(workflow, Definition) else workflow.definition
-        place = (definition.name, definition.version)
-        if found.get(place, definition) is not definition:
-            raise BadRequest(
-                f"two workflows are {definition.name} version {definition.version}", remedy="give one of them version="
-            )
-        found[place] = definition
-    return found

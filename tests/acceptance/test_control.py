@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from stepkeel import Engine
 from stepkeel.errors import BadRequest, InstanceEnded, InvalidTransition, NotFound
-from tests.flows import ChainFlow, Go, Job, OrderFlow, Stop, WaitFlow, World
+from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, Stop, WaitFlow, World
 
 
 async def test_a_second_start_with_the_same_key_returns_the_first_whatever_its_data(url: str) -> None:
@@ -291,3 +292,21 @@ async def test_data_of_any_revision_is_the_fold_of_history(url: str) -> None:
         assert (await job.data())["log"] == ["reserve", "charge", "ship"]
         with pytest.raises(BadRequest):
             await job.data(99)
+
+
+async def test_the_result_of_a_wait_is_never_older_than_what_it_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Engine(url, [OrderFlow], {World: World()}, settings=FAST) as engine:
+        job = await engine.start(OrderFlow, Job())
+        await job.wait(10, state=OrderFlow.waiting)
+        read = engine.store.history
+
+        async def late(*arguments: Any) -> Any:
+            """The step comes between the reading of the row and that of its history."""
+            monkeypatch.setattr(engine.store, "history", read)
+            await job.signal(Go())
+            await job.wait(10)
+            return await read(*arguments)
+
+        monkeypatch.setattr(engine.store, "history", late)
+        result = await job.wait(10, state=OrderFlow.shipping)
+        assert (result.status, result.state) == ("completed", "done")

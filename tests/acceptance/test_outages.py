@@ -95,3 +95,24 @@ async def test_an_event_loop_that_stands_still_is_not_vouched_for_and_its_stack_
             job = await engine.start(Flow, Job())
             assert (await job.wait(10)).status == "completed"
         assert any("has not ticked" in r.getMessage() and "stall_the_loop" in r.getMessage() for r in caplog.records)
+
+
+async def test_what_was_claimed_goes_on_though_its_inbox_could_not_be_read_at_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Engine(url, [OrderFlow], {World: World()}, worker=False) as client:
+        job = await client.start(OrderFlow, Job())
+        await job.signal(Go())
+        engine = Engine(url, [OrderFlow], {World: World()}, settings=FAST)
+        read, failed = engine.store.inbox, asyncio.Event()
+
+        async def lost(*arguments: Any) -> Any:
+            monkeypatch.setattr(engine.store, "inbox", read)
+            failed.set()
+            raise Unavailable("the answer is lost")
+
+        monkeypatch.setattr(engine.store, "inbox", lost)
+        async with engine:
+            await asyncio.wait_for(failed.wait(), 10)
+            result = await job.wait(10, state=OrderFlow.waiting)
+            assert not result.timed_out, "a live worker that holds it and never begins would strand it"

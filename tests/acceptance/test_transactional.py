@@ -85,7 +85,7 @@ async def test_rows_and_step_are_there_together_and_once(url: str) -> None:
         jobs = [await engine.start(Booking, Job(amount=n)) for n in range(12)]
         for job in jobs:
             result = await job.wait(10, state="ready")
-            assert result.state == "ready", result.failure
+            assert result.state == "ready", result
             await job.signal(Go())
             assert (await job.wait(10)).status == "completed"
         assert await ledger.rows() == sorted((f"{j.id}/booking/book", n) for n, j in enumerate(jobs))

@@ -142,6 +142,9 @@ def test_doctor_tells_violations_by_exit_code(run: Run, url: str) -> None:
     found = {f["kind"] for f in json.loads(out)["findings"] if f["violation"]}
     assert code == 1
     assert {"unread_inbox", "fold_matches", "times_increase"} <= found
+    code, out, _ = run("doctor", "--fix")
+    assert (code, "due at once" in out, "1 repaired" in out) == (1, True, True), "what cannot be repaired still counts"
+    assert run("doctor", "--overdue", "-1")[0] == 2
 
 
 def test_graph_prints_mermaid(run: Run) -> None:

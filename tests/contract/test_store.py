@@ -59,6 +59,13 @@ def signal(id: str, name: str = "Go", key: str = "k", kind: str = "signal", limi
     return Batch(deliveries=(Delivery(id, "default", kind, name, b"{}", key, "", 1, limit),))  # type: ignore[arg-type]
 
 
+async def test_a_lease_begins_when_the_store_hears_of_it(store: Store) -> None:
+    late = store.now() - 60_000_000
+    await store.add_worker(WorkerRow("late", "late", "[]", late, late + 5_000_000))
+    assert await store.bury() == []
+    assert [w.id for w in await store.workers()] == ["late"]
+
+
 async def test_a_start_inserts_row_and_history_and_sent_again_changes_nothing(store: Store) -> None:
     assert await begin(store, "a") == "a"
     assert await begin(store, "a") == "a"

@@ -30,6 +30,9 @@ async def test_ready_while_it_claims_and_its_lease_is_valid() -> None:
             status, body = await ask(health.port, get.format("/readyz"))
             assert status == "HTTP/1.1 200 OK"
             assert json.loads(body)["worker"] == worker.id
+            assert "audit" not in json.loads(body)
+            async with Health(worker, "127.0.0.1", 0, lambda: {"rounds": 3}) as audited:
+                assert json.loads((await ask(audited.port, get.format("/livez")))[1])["audit"] == {"rounds": 3}
             assert (await ask(health.port, get.format("/elsewhere")))[0].startswith("HTTP/1.1 404")
             assert (await ask(health.port, "POST /livez HTTP/1.1\r\n\r\n"))[0].startswith("HTTP/1.1 405")
             assert (await ask(health.port, "HEAD /livez HTTP/1.1\r\n\r\n")) == ("HTTP/1.1 200 OK", b"")

@@ -322,3 +322,24 @@ async def test_the_months_ahead_have_their_parts_of_the_archive_and_rows_that_la
         await connection.close()
     assert (await store.load([late]))[late].archived
     assert len(await store.history(late)) == 3
+
+
+async def test_a_connection_made_while_its_store_closes_is_hung_up(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    connecting, closed = asyncio.Event(), asyncio.Event()
+
+    async def slow(server: Server, **how: Any) -> Any:
+        connecting.set()
+        await closed.wait()
+        made.append(await connect(server, **how))
+        return made[-1]
+
+    monkeypatch.setattr("stepkeel.store.postgres.connection.connect", slow)
+    lane = Lane(store.server)
+    asking = asyncio.create_task(lane.fetch("select 1"))
+    await connecting.wait()
+    await lane.close()
+    closed.set()
+    with pytest.raises(Unavailable, match="closed"):
+        await asking
+    assert [c.is_closed() for c in made] == [True]

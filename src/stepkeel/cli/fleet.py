@@ -85,7 +85,8 @@ async def _serve(engine: Engine, place: tuple[str, int] | None) -> int:
         await stack.enter_async_context(engine)
         running = engine.process.worker
         if place is not None:
-            await stack.enter_async_context(Health(running, *place))
+            auditor = engine.process.auditor
+            await stack.enter_async_context(Health(running, *place, auditor.facts if auditor else None))
         served = ", ".join(f"{d.name} version {d.version}" for d in engine.definitions)
         say(f"worker {running.name} ({running.id}) serves {served} from {engine.store.url}")
         await told.wait()

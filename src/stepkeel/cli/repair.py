@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from stepkeel.cli.output import plain, print_json, print_table, say
 from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, attributes_of, on_engine, time_of
-from stepkeel.engine.repair import Report
+from stepkeel.engine.doctor import OVERDUE, Report
 from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
 
@@ -144,19 +144,25 @@ def _span(text: str) -> timedelta:
 def doctor(
     *,
     histories: Annotated[bool, Parameter(negative="--no-histories", help="fold every history too (reads all)")] = True,
+    fix: Annotated[bool, Parameter(negative=(), help="repair what is safe, and say what was done")] = False,
+    overdue: Annotated[float, Parameter(help="seconds after which what is due or unread is worth a note")] = OVERDUE,
     database: DatabaseOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Check every instance against the invariants. Exit code 1 if any is violated."""
+    """Check every instance against the invariants. Exit code 1 if any is violated (and was not repaired)."""
+    if overdue < 0:
+        raise BadRequest(f"--overdue {overdue}", remedy="seconds, not negative")
 
     async def work(engine: Engine) -> Report:
-        return await engine.doctor(histories=histories)
+        return await engine.doctor(histories=histories, fix=fix, overdue=overdue)
 
     report = on_engine(database, work)
     if json:
-        print_json({"checked": report.checked, "violations": report.violations, "findings": report.findings})
+        counts = {"checked": report.checked, "violations": report.violations, "repaired": report.repaired}
+        print_json({**counts, "findings": report.findings})
     else:
         if report.findings:
-            print_table(("kind", "instance", "what"), [(f.kind, f.instance_id, f.text) for f in report.findings])
+            columns = ("kind", "instance", "what", "done") if fix else ("kind", "instance", "what")
+            print_table(columns, [(f.kind, f.instance_id, f.text, f.repaired)[: len(columns)] for f in report.findings])
         say(str(report))
     return 0 if report.clean else 1

@@ -12,21 +12,45 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast
 
 import msgspec
 
+from stepkeel.authoring.machine import Workflow
 from stepkeel.engine.core import Core
-from stepkeel.errors import DefinitionChanged
+from stepkeel.errors import BadRequest, DefinitionChanged
 from stepkeel.model.definition import Definition
 from stepkeel.model.snapshot import TERMINAL
-from stepkeel.store.port import DefinitionRow
+from stepkeel.store.port import DefinitionRow, Store
 
-__all__ = ["OnChange", "deploy", "schema_breaks"]
+__all__ = ["OnChange", "check_transactions", "deploy", "registry", "schema_breaks"]
 
 _log = logging.getLogger("stepkeel.definition")
 OnChange = Literal["refuse", "replace"]
+
+
+def registry(workflows: Iterable[type[Workflow[Any]] | Definition]) -> dict[tuple[str, int], Definition]:
+    """Definitions by name and version. Raises BadRequest for two that are the same."""
+    found: dict[tuple[str, int], Definition] = {}
+    for workflow in workflows:
+        definition = workflow if isinstance(workflow, Definition) else workflow.definition
+        place = (definition.name, definition.version)
+        if found.get(place, definition) is not definition:
+            raise BadRequest(
+                f"two workflows are {definition.name} version {definition.version}", remedy="give one of them version="
+            )
+        found[place] = definition
+    return found
+
+
+def check_transactions(definitions: Iterable[Definition], store: Store) -> None:
+    """Raises BadRequest for a transactional activity on a store that has no transactions."""
+    for definition in definitions:
+        for each in definition.activities.values():
+            if each.transactional and not store.transactional:
+                text = f"{definition.name}: {each.name} is transactional, and {store.url} has no transactions"
+                raise BadRequest(text, remedy="sqlite:/// or postgresql://")
 
 
 async def deploy(core: Core, definitions: list[Definition], on_change: OnChange, *, strict: bool) -> None:

@@ -56,8 +56,11 @@ async def wait(
     while True:
         row = await core.row(instance_id)
         known = definition or core.definitions.get((row.definition, row.version))
-        if row.status in TERMINAL or await _reached(core, row, definition, since, state, outcome):
+        if row.status in TERMINAL or (state is not None and state in (row.state, row.label)):
             return result_of(row, known)
+        if (state or outcome) and await _reached(core, row, definition, since, state, outcome):
+            # The history was read after the row and may be ahead of it; the answer must not be behind what it reports.
+            return result_of(await core.row(instance_id), known)
         left = PAUSE_MAX if end is None else end - loop.time()
         if left <= 0:
             return replace(result_of(row, known), timed_out=True)
@@ -73,10 +76,6 @@ def _check_state(definition: Definition, state: str) -> None:
 
 
 async def _reached(core: Core, row: Row, definition: Definition | None, since: int, state: str | None, outcome: str | None) -> bool:
-    if state is None and outcome is None:
-        return False
-    if state is not None and state in (row.state, row.label):
-        return True
     names = {state}
     if state is not None and definition is not None:
         names |= {s.name for s in definition.states.values() if s.label == state}

@@ -4,10 +4,10 @@
 |---|---|
 | owner_and_wake | a row that is owned has no wake-up |
 | terminal_at_rest | an ended row has neither owner nor wake-up |
-| no_orphan | a row that has not ended has a reason to move: owner, pause, wake-up, or an open wait (a queue for a slot is one) |
+| no_orphan | a row that has not ended has a reason to move: owner, pause, wake-up, or it waits for something (a slot, too) |
 | unread_inbox | a resting row with unread inbox has a wake-up |
 | in_flight_owned | what flies has an owner, or a wake-up that will find it lost |
-| timer_matches | the wake-up of a waiting row is not later than its earliest timer |
+| timer_matches | the wake-up of a waiting row is not later than its earliest timer, or is due already |
 | status_matches | row and snapshot tell the same status, state and revision |
 | ticket_matches | what it queues for or holds is a ticket in the store |
 | fold_matches | the snapshot is the fold of the history |
@@ -27,8 +27,8 @@ from stepkeel.model.snapshot import TERMINAL, Snapshot
 __all__ = ["violations_of_history", "violations_of_row", "violations_of_tickets"]
 
 
-def violations_of_row(row: Row, snapshot: Snapshot | None, handles_signals: bool | None = None) -> list[str]:
-    """Codes of the invariants this row breaks. `handles_signals`: its state has signal handlers (None: not known)."""
+def violations_of_row(row: Row, snapshot: Snapshot | None, now: int, handles_signals: bool | None = None) -> list[str]:
+    """Codes of the invariants this row breaks at `now`. `handles_signals`: its state has signal handlers (None: not known)."""
     found: list[str] = []
     if row.owner is not None and row.wake_at is not None:
         found.append("owner_and_wake")
@@ -36,7 +36,7 @@ def violations_of_row(row: Row, snapshot: Snapshot | None, handles_signals: bool
         if row.owner is not None or row.wake_at is not None:
             found.append("terminal_at_rest")
     elif row.owner is None and row.wake_at is None and row.status != "paused":
-        if not _has_open_wait(snapshot, handles_signals):
+        if row.status != "waiting" or not _has_open_wait(snapshot, handles_signals):
             found.append("no_orphan")
         if row.inbox > row.seen:
             found.append("unread_inbox")
@@ -46,7 +46,12 @@ def violations_of_row(row: Row, snapshot: Snapshot | None, handles_signals: bool
         if row.status != "paused" and row.wake_at is None and any(f.run == "flying" for f in snapshot.open.values()):
             found.append("in_flight_owned")
         timer = earliest(snapshot.timers)
-        if row.status == "waiting" and timer is not None and not _queues(snapshot) and (row.wake_at is None or row.wake_at > timer):
+        if (
+            row.status == "waiting"
+            and timer is not None
+            and not _queues(snapshot)
+            and (row.wake_at is None or row.wake_at > max(timer, now))
+        ):
             found.append("timer_matches")
     if (row.status, row.state, row.revision) != (snapshot.status, snapshot.state, snapshot.revision):
         found.append("status_matches")

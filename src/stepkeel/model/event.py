@@ -24,6 +24,7 @@ EVENTS: dict[str, str] = {
     "set_aside": "fault",
     "code_changed": "was, is",
     "archived": "reason",
+    "repaired": "finding, done",
     # state
     "state_entered": "visit",
     "transitioned": "from, to, trigger, by",

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from stepkeel.errors import BadRequest, Unavailable
 from stepkeel.runtime.worker import Worker
@@ -20,8 +22,11 @@ SECONDS = 5.0
 
 
 class Health:
-    def __init__(self, worker: Worker, host: str, port: int) -> None:
+    """`audit` gives what the auditor found, to be told as well."""
+
+    def __init__(self, worker: Worker, host: str, port: int, audit: Callable[[], Mapping[str, Any]] | None = None) -> None:
         self._worker = worker
+        self._audit = audit
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
@@ -77,7 +82,9 @@ class Health:
             status = "200 OK"
         else:
             status = "503 Service Unavailable" if path == "/readyz" else "404 Not Found"
-        facts = {"worker": worker.id, "name": worker.name, "ready": ready, "held": len(worker.residents)}
+        facts: dict[str, Any] = {"worker": worker.id, "name": worker.name, "ready": ready, "held": len(worker.residents)}
+        if self._audit is not None:
+            facts["audit"] = self._audit()
         body = json.dumps(facts).encode() + b"\n"
         head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         return head.encode() + (b"" if request and request[0] == "HEAD" else body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from stepkeel.errors import Unavailable
 from stepkeel.model import input as inputs
 from stepkeel.runtime.resident import Resident
 
@@ -20,7 +21,7 @@ class Letters:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._ask_at = 0
-        self.hinted: set[str] = set()
+        self.hinted: dict[str, None] = {}  # in order of arrival
 
     def ask(self) -> None:
         """Something has come for one of the residents: ask the store at the next look."""
@@ -29,7 +30,7 @@ class Letters:
     async def look(self, foreign: bool) -> bool:
         """Read what was hinted at and, when others have written or it is time, what the store knows of. True: there was some."""
         worker = self._worker
-        hinted, self.hinted = self.hinted, set()
+        hinted, self.hinted = self.hinted, {}
         await self._read(hinted)
         found = bool(hinted)
         if not worker.residents or not (foreign or worker.clock.monotonic() >= self._ask_at):
@@ -45,12 +46,17 @@ class Letters:
         for instance_id in ids:
             resident = self._worker.residents.get(instance_id)
             if resident is not None and resident.releasing:
-                self.hinted.add(instance_id)  # its parking is under way: claim it again as soon as that is durable
+                self.hinted[instance_id] = None  # its parking is under way: claim it again as soon as that is durable
             elif resident is not None:
                 told.append(resident)
-        await self.load(told)
-        for resident in told:
-            resident.feed(inputs.SignalArrived())
+        try:
+            await self.load(told)
+        except Unavailable:
+            self.hinted |= dict.fromkeys(r.id for r in told)
+            raise
+        finally:
+            for resident in told:  # of what was read before an error, too: the store will not speak of it again
+                resident.feed(inputs.SignalArrived())
 
     async def load(self, residents: Iterable[Resident]) -> None:
         """Give each what is pending in its inbox, page by page, all of them with one question."""

@@ -25,8 +25,9 @@ class Nap:
             _end(self._sleeper)
 
     async def sleep(self, span: float, part: float) -> None:
-        """Sleep `span` seconds; every `part` of it asks whether another process has written."""
+        """Sleep `span` seconds; every `part` of it asks whether another process has written, where the store can tell."""
         end = self._loop.time() + span
+        part = span if self._store.version() is None else part
         while (left := end - self._loop.time()) > 0 and not self._woken:
             await self._sleep_part(min(left, part))
             if not self._woken and self.others_wrote():
@@ -45,7 +46,7 @@ class Nap:
     def others_wrote(self, *, forget: bool = False) -> bool:
         """Another process has written since this was last forgotten."""
         version = self._store.version()
-        if version != self._version:
+        if version is not None and version != self._version:
             self._version = version
             self._foreign = True
         found = self._foreign

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stepkeel.clock import Clock
+from stepkeel.engine.core import Core
 from stepkeel.errors import EngineError
 from stepkeel.ids import IdMaker
 from stepkeel.model.definition import Definition
@@ -14,6 +15,7 @@ from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.binding import Binding, bind
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
+from stepkeel.runtime.services.auditor import Auditor
 from stepkeel.runtime.services.granter import Granter
 from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.services.retention import Retention
@@ -51,13 +53,17 @@ class Process:
         watch: Watcher,
         *,
         name: str = "",
+        heartbeat: Callable[[Worker], Heartbeat] = Heartbeat,
+        core: Core | None = None,
     ) -> None:
         self.settings = settings
+        self._make_heartbeat = heartbeat
         self.executor = Executor(bindings, behaviours, settings.grace)
         self.committer = Committer(store, settings.patience, self._trusted)
         self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name)
         self.granter = Granter(self.worker)
         self.retention = Retention(self.worker)
+        self.auditor = Auditor(self.worker, core) if core is not None else None
         self._heartbeat: Heartbeat | None = None
         self._takeover: Takeover | None = None
         self._registered = False
@@ -74,7 +80,7 @@ class Process:
         await self.worker.register()
         self._registered = True
         if self.settings.heartbeat:
-            self._heartbeat = Heartbeat(self.worker)
+            self._heartbeat = self._make_heartbeat(self.worker)
             self._heartbeat.start()
 
     def poll(self) -> None:
@@ -84,10 +90,14 @@ class Process:
         self._takeover.start()
         self.granter.start()
         self.retention.start()
+        if self.auditor is not None:
+            self.auditor.start()
 
     async def stop(self) -> None:
         await self.granter.stop()
         await self.retention.stop()
+        if self.auditor is not None:
+            await self.auditor.stop()
         if self._takeover is not None:
             await self._takeover.stop()
         if self._registered:

@@ -24,6 +24,7 @@ class Settings:
     patience      how long an engine call tries an unavailable database
     archive_after seconds after which what has ended (failed instances aside) moves into the archive; None: never
     purge_after   seconds after its end at which what lies in the archive is deleted for good; None: never
+    audit_every   seconds between two pages of instances that are asked for their invariants; None: never
     """
 
     concurrency: int = 1_000
@@ -39,6 +40,7 @@ class Settings:
     patience: float = 10.0
     archive_after: float | None = None
     purge_after: float | None = None
+    audit_every: float | None = 60.0
     heartbeat: bool = True
 
     def __post_init__(self) -> None:

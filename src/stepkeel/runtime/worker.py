@@ -89,6 +89,7 @@ class Worker:
         self._starting: set[str] = set()
         self._background: set[asyncio.Task[Any]] = set()
         self._stray: dict[str, int] = {}
+        self._lettered: list[Resident] = []
         self._next_wake: int | None = None
         self._reconcile_at = 0
         self.letters = Letters(self)
@@ -192,7 +193,7 @@ class Worker:
         """Something was put into this instance's inbox."""
         if owner == self.id:
             if instance_id in self.residents:
-                self.letters.hinted.add(instance_id)
+                self.letters.hinted[instance_id] = None
                 self.wake()
         elif owner is None and self.room > 0:
             self.wake()
@@ -256,6 +257,7 @@ class Worker:
         ticked = self.tick()
         if not self.trusted():
             return False
+        await self._read_lettered()  # left over where the store did not answer
         news = await self.letters.look(self.nap.others_wrote(forget=True))
         claimed = await self._claim()
         if self.clock.monotonic() >= self._reconcile_at:
@@ -283,18 +285,21 @@ class Worker:
         claims = await self.store.claim(self.id, self._wanted, max(self.room, 0))
         self._anchor = (claims.now, self.clock.monotonic())
         self._next_wake = claims.next_wake
-        lettered: list[Resident] = []
         for row in claims.rows:
             resident = self.adopt(row)
             if resident is not None and row.inbox:
-                lettered.append(resident)
+                self._lettered.append(resident)
             elif resident is not None:
                 resident.feed(inputs.Claimed(resident.orphaned))
-        await self.letters.load(lettered)
-        for resident in lettered:
-            # Requests and grants in its inbox come first: what they began is not lost.
-            resident.feed(inputs.Claimed(resident.orphaned))
+        await self._read_lettered()
         return bool(claims.rows)
+
+    async def _read_lettered(self) -> None:
+        """Requests and grants in the inbox of what was claimed come first: what they began is not lost."""
+        await self.letters.load(r for r in self._lettered if not r.dropped)
+        lettered, self._lettered = self._lettered, []
+        for resident in lettered:
+            resident.feed(inputs.Claimed(resident.orphaned))
 
     def adopt(self, row: Row) -> Resident | None:
         """Take a claimed row into memory; None if it had to be set aside."""
@@ -370,7 +375,7 @@ class Worker:
             if due <= self.now() + self.settings.poll_max * 1e6:
                 self.wake()
         if resident.id in self.letters.hinted or (self.room == 1 and self._next_wake is not None and self._next_wake <= self.now()):
-            self.letters.hinted.discard(resident.id)
+            self.letters.hinted.pop(resident.id, None)
             self.wake()
 
     def background(self, work: Coroutine[Any, Any, Any]) -> None:

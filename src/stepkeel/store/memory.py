@@ -107,7 +107,8 @@ class MemoryStore:
 
     async def add_worker(self, worker: WorkerRow) -> None:
         with self._lock:
-            self._workers[worker.id] = worker
+            now, lease = self.now(), worker.expires_at - worker.started_at
+            self._workers[worker.id] = WorkerRow(worker.id, worker.name, worker.capabilities, now, now + lease)
 
     async def remove_worker(self, worker: str) -> None:
         with self._lock:

@@ -206,8 +206,8 @@ class Store(Protocol):
 
     def pulse(self) -> Pulse: ...
 
-    def version(self) -> int:
-        """A number that moves when somebody else has written: a hint that costs no query. Always the same if not known."""
+    def version(self) -> int | None:
+        """A number that moves when somebody else has written: a hint that costs no query. None where nothing tells."""
         ...
 
     def listen(self, heard: Callable[[str | None], None]) -> None:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.state import State
+from stepkeel.engine.doctor import Report
 from stepkeel.engine.instance import Instance
-from stepkeel.engine.repair import Report
 from stepkeel.engine.result import Info, snapshot_of
 from stepkeel.facade import Engine
 from stepkeel.kernel.replay import read_events

@@ -35,7 +35,7 @@ class Granter(Service):
         worker = self._worker
         while True:
             grants = await worker.store.grant(BATCH)
-            for owner in grants.owners:
+            for owner in sorted(grants.owners, key=str):
                 worker.granted_to(owner)
             if grants.count < BATCH:
                 return grants.next_at

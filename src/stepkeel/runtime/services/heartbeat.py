@@ -48,14 +48,16 @@ class Heartbeat:
     def _run(self) -> None:
         settings = self._worker.settings
         pulse = None
-        while not self._stop.wait(settings.lease / 3):
-            try:
-                pulse = pulse or self._worker.store.pulse()
-                self._beat(pulse)
-            except StepkeelError as error:
-                _log.warning("the lease could not be renewed: %s", error)
-        if pulse is not None:
-            pulse.close()
+        try:
+            while not self._stop.wait(settings.lease / 3):
+                try:
+                    pulse = pulse or self._worker.store.pulse()
+                    self._beat(pulse)
+                except StepkeelError as error:
+                    _log.warning("the lease could not be renewed: %s", error)
+        finally:
+            if pulse is not None:
+                pulse.close()
 
     def _beat(self, pulse: Pulse) -> None:
         worker = self._worker

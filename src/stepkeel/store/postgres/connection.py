@@ -206,7 +206,11 @@ class Lane:
             raise Unavailable(f"{self._server.url}: this store was closed")
         if self._connection is None or self._connection.is_closed():
             self._connection = None
-            self._connection = await connect(self._server, planning=self._planning)
+            made = await connect(self._server, planning=self._planning)
+            if self._closed:  # meanwhile: nobody would hang up
+                made.terminate()
+                raise Unavailable(f"{self._server.url}: this store was closed")
+            self._connection = made
         connection = self._connection
         try:
             return await work(connection)

@@ -119,8 +119,8 @@ class PostgresStore:
 
     # -- hints
 
-    def version(self) -> int:
-        return 0
+    def version(self) -> None:
+        return None
 
     def listen(self, heard: Callable[[str | None], None]) -> None:
         if not self.server.portable and not self.server.pooled:

@@ -159,8 +159,14 @@ class SqliteStore:
     # -- workers
 
     async def add_worker(self, worker: WorkerRow) -> None:
-        row = (worker.id, worker.name, worker.capabilities, worker.started_at, worker.expires_at)
-        await self._write(lambda: self._write_to.db.execute(self._sql["add_worker"], row))
+        lease = worker.expires_at - worker.started_at
+
+        def add() -> None:  # it may have waited for the lock
+            now = self.now()
+            row = (worker.id, worker.name, worker.capabilities, now, now + lease)
+            self._write_to.db.execute(self._sql["add_worker"], row)
+
+        await self._write(add)
 
     async def remove_worker(self, worker: str) -> None:
         await self._write(lambda: self._write_to.db.execute(self._sql["remove_worker"], (worker,)))

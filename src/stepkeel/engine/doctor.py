@@ -1,0 +1,242 @@
+"""doctor: asks the invariants of every row and of the fold of its history, and what an operator should look at besides.
+
+| kind | is | `fix` |
+|---|---|---|
+| no_orphan, unread_inbox, timer_matches, in_flight_owned | a violation | due at once: a worker claims it and settles it |
+| status_matches | a violation | the row is written again, from its snapshot |
+| terminal_at_rest | a violation | its wake-up is removed |
+| owner_and_wake, ticket_matches, fold_matches, times_increase | a violation | nothing: what is right is not known |
+| dead_worker, dead_owner | a worker's lease is over / what it held | buried; freed and due at once, as any worker's sweep does |
+| pending | a signal or request unread for too long | due at once, where nobody holds the instance |
+| set_aside, unserved, overdue | a fault / no worker has its version / due and not claimed | nothing: see how-to/operate |
+
+A repair is a commit like any other: fenced, with an entry of history (`repaired`) that says what was done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stepkeel.engine.core import Core
+from stepkeel.engine.result import snapshot_of
+from stepkeel.errors import InstanceFault
+from stepkeel.kernel.history import encode
+from stepkeel.kernel.invariants import violations_of_history, violations_of_row, violations_of_tickets
+from stepkeel.model.commit import Batch, Commit, HistoryRow, InboxRow, Row, Step
+from stepkeel.model.event import Event
+from stepkeel.model.snapshot import TERMINAL, Snapshot
+from stepkeel.store.port import Query
+
+__all__ = ["OVERDUE", "Finding", "Fleet", "Report", "doctor", "examine", "fleet_of"]
+
+PAGE = 500
+OVERDUE = 60.0
+NUDGED = {"no_orphan", "unread_inbox", "timer_matches", "in_flight_owned", "pending"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`kind` as in the table above; `instance_id` is a worker's for dead_worker. `repaired`: what was done about it."""
+
+    kind: str
+    instance_id: str
+    text: str
+    violation: bool = True
+    repaired: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`violations` counts those that were not repaired."""
+
+    checked: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def violations(self) -> int:
+        return sum(1 for f in self.findings if f.violation and not f.repaired)
+
+    @property
+    def clean(self) -> bool:
+        return not self.violations
+
+    @property
+    def repaired(self) -> int:
+        return sum(1 for f in self.findings if f.repaired)
+
+    def __str__(self) -> str:
+        notes = sum(1 for f in self.findings if not f.violation)
+        mended = f", {self.repaired} repaired" if self.repaired else ""
+        return f"doctor: {self.checked} instances, {self.violations} violations, {notes} notes{mended}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Who lives and what they serve; `dead`: those whose lease is over and whom nobody has buried yet."""
+
+    alive: frozenset[str]
+    served: frozenset[str]
+    dead: tuple[Finding, ...]
+
+
+async def doctor(core: Core, *, histories: bool = True, fix: bool = False, overdue: float = OVERDUE) -> Report:
+    """Check every instance of all tenants that is not archived. `histories=False` leaves the folds out (they read all)."""
+    fleet = await fleet_of(core)
+    findings = list(fleet.dead)
+    checked = 0
+    query = Query(limit=PAGE)
+    while True:
+        rows = await core.store.list(query)
+        findings += await examine(core, rows, fleet, histories=histories, overdue=overdue)
+        checked += len(rows)
+        if len(rows) < PAGE:
+            break
+        query = replace(query, after=(rows[-1].created_at, rows[-1].id))
+    return Report(checked, tuple(await _repair(core, findings) if fix else findings))
+
+
+async def fleet_of(core: Core) -> Fleet:
+    workers, now = await core.store.workers(), core.store.now()
+    dead = [
+        Finding("dead_worker", w.id, f"{w.name}: its lease has been over for {(now - w.expires_at) / 1e6:.1f} s", False)
+        for w in workers
+        if w.expires_at < now
+    ]
+    served = frozenset(c for w in workers if w.expires_at >= now for c in json.loads(w.capabilities))
+    return Fleet(frozenset(w.id for w in workers if w.expires_at >= now), served, tuple(dead))
+
+
+async def examine(core: Core, rows: Sequence[Row], fleet: Fleet, *, histories: bool, overdue: float) -> list[Finding]:
+    """What is wrong with these rows, or worth a look."""
+    findings: list[Finding] = []
+    lettered = {r.id: 0 for r in rows if r.inbox and r.status not in TERMINAL and not r.archived}
+    inboxes = await core.store.inbox(lettered) if lettered else {}
+    now = core.store.now()
+    for row in rows:
+        findings += await _check(core, row, histories)
+        if row.status not in TERMINAL:
+            findings += _notes(row, fleet, now, overdue)
+            findings += await _pending(core, row, inboxes.get(row.id, (0, []))[1], now, overdue)
+    return findings
+
+
+async def _check(core: Core, row: Row, histories: bool) -> list[Finding]:
+    snapshot = _snapshot(row)
+    outline = await core.outline(row.definition, row.version) or {}
+    state = next((s for s in outline.get("states", ()) if s["name"] == row.state), None)
+    handles = any(r["trigger"] == "signal" for r in state.get("reactions", ())) if state else None
+    codes = violations_of_row(row, snapshot, core.store.now(), handles)
+    if histories and snapshot is not None and row.fault is None and row.owner is None:
+        codes += violations_of_history(snapshot, await core.store.history(row.id))
+    if snapshot is not None and snapshot.tickets and row.owner is None:
+        codes += violations_of_tickets(snapshot, await core.store.tickets(row.id))
+    if not codes:
+        return []
+    again = (await core.store.load([row.id])).get(row.id)
+    if again is None or again.revision != row.revision or again.epoch != row.epoch:
+        return []  # it moved while we looked
+    return [Finding(code, row.id, f"{row.definition} in {row.status}/{row.state}") for code in codes]
+
+
+def _snapshot(row: Row) -> Snapshot | None:
+    try:
+        return snapshot_of(row)
+    except InstanceFault:
+        return None
+
+
+def _notes(row: Row, fleet: Fleet, now: int, overdue: float) -> list[Finding]:
+    notes: list[Finding] = []
+    if row.fault is not None:
+        notes.append(Finding("set_aside", row.id, row.fault, False))
+    if row.owner is not None and row.owner not in fleet.alive:
+        notes.append(Finding("dead_owner", row.id, f"held by {row.owner}, which is dead: the next sweep frees it", False))
+    if (fleet.alive or row.wake_at is not None) and f"{row.definition}@{row.version}" not in fleet.served:
+        notes.append(Finding("unserved", row.id, f"no live worker serves {row.definition} version {row.version}", False))
+    if row.wake_at is not None and row.wake_at < now - overdue * 1e6:
+        late = (now - row.wake_at) // 1_000_000
+        notes.append(Finding("overdue", row.id, f"due for {late} s and not claimed", False))
+    return notes
+
+
+async def _pending(core: Core, row: Row, inbox: Sequence[InboxRow], now: int, overdue: float) -> list[Finding]:
+    """Unread for longer than the bound: not those that the definition keeps, nor of an instance that is paused or queues."""
+    old = [r for r in inbox if r.received_at < now - overdue * 1e6]
+    snapshot = _snapshot(row) if old else None
+    if snapshot is None or row.fault is not None:
+        return []
+    held = [t for tickets in snapshot.tickets.values() for t in tickets.values() if not t.granted]
+    outline = await core.outline(row.definition, row.version) or {}
+    found: list[Finding] = []
+    for each in old:
+        if each.kind == "signal" and (held or snapshot.pause is not None or _kept(outline, each.name)):
+            continue
+        where = f"worker {row.owner} holds it" if row.owner else "nobody holds it"
+        text = f"{each.kind} {each.name} ({each.seq}) unread for {(now - each.received_at) // 1_000_000} s, {where}"
+        found.append(Finding("pending", row.id, text, False))
+    return found
+
+
+def _kept(outline: Mapping[str, Any], name: str) -> bool:
+    by_default = outline.get("policies", {}).get("unhandled_signals") == "keep"
+    return outline.get("keep", {}).get(name, by_default) is not False
+
+
+# -- repairing
+
+
+async def _repair(core: Core, findings: Sequence[Finding]) -> list[Finding]:
+    """What is safe. One commit an instance at most: what is left shows at the next look."""
+    freed: set[str] = set()
+    if any(f.kind in ("dead_worker", "dead_owner") for f in findings):
+        await core.store.bury()
+        while taken := await core.store.take_over(PAGE):
+            freed |= set(taken)
+    done: set[str] = set()
+    mended: list[Finding] = []
+    # A row that is written again from its snapshot is due at once besides: that comes before what only makes it due.
+    for finding in sorted(findings, key=lambda f: f.kind != "status_matches"):
+        what = ""
+        if finding.kind == "dead_worker":
+            what = "buried"
+        elif finding.kind == "dead_owner":
+            what = "freed, and due at once" if finding.instance_id in freed else ""
+        elif finding.instance_id not in done:
+            what = await _mend(core, finding)
+            done |= {finding.instance_id} if what else set()
+        mended.append(replace(finding, repaired=what))
+    return mended
+
+
+async def _mend(core: Core, finding: Finding) -> str:
+    """Empty where nothing was done: nothing is safe, or it has moved meanwhile."""
+    row = (await core.store.load([finding.instance_id])).get(finding.instance_id)
+    if row is None or row.owner is not None or row.archived or row.fault is not None:
+        return ""
+    now = core.store.now()
+    status, state, label, wake = row.status, row.state, row.label, now
+    if finding.kind in NUDGED:
+        what = "due at once"
+    elif finding.kind == "status_matches" and (snapshot := _snapshot(row)) is not None:
+        status, state, label = snapshot.status, snapshot.state, snapshot.label
+        what = "written again from its snapshot"
+    elif finding.kind == "terminal_at_rest":
+        what = "its wake-up is removed"
+    else:
+        return ""
+    at = max(now, row.updated_at + 1)
+    events = encode((Event("repaired", "", {"finding": finding.kind, "done": what}),))
+    entry = HistoryRow(row.revision + 1, at, "", "", events, b"{}")
+    ended = status in TERMINAL
+    step = Step(
+        status, state, label, row.revision + 1, None, at, row.seen, (entry,), release=True,
+        wake_at=None if ended or status == "paused" else wake, ended=ended,
+    )  # fmt: skip
+    answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
+    if not answer.commits[0]:
+        return ""
+    core.hint(row.id, None)
+    return what
