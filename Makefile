@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench peers filled soak lock clean
+.PHONY: demo test check bench peers filled soak mutants lock clean
 
 demo: $(READY)  ## run the order approval workflow over 500 orders; run it again after a kill -9 and it continues
 	@$(BIN)/python -m examples.order_approval.demo $(DEMO_ARGS)
 
 test: $(READY)  ## the whole test suite, under five minutes on two cores
-	@$(BIN)/python -m pytest -n 2 -q $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q $(TEST_ARGS)
 
 check: $(READY)  ## format, lint, types, import directions, house rules
 	@$(BIN)/ruff format --check .
@@ -29,8 +29,11 @@ peers: $(READY)  ## the order workload beside what a user might pick instead, in
 filled: $(READY)  ## p99 on an empty PostgreSQL and with a million waiting and a million ended instances
 	@$(BIN)/python -m benchmarks.filled $(BENCH_ARGS)
 
-soak: $(READY)  ## the long tests
-	@$(BIN)/python -m pytest -q -m soak --override-ini addopts= $(TEST_ARGS)
+soak: $(READY)  ## the simulation with seeds that nobody has run yet, for MINUTES=10
+	@MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -q -m soak $(TEST_ARGS)
+
+mutants: $(READY)  ## planted defects, and the seed at which the simulation finds each
+	@$(BIN)/python -m pytest -n 2 -q -rP tests/simulation/test_mutants.py | grep -E "^[a-z_]+: seed|passed|failed|FAILED"
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Stepkeel needs Python >= 3.11, this is %d.%d; name another with PYTHON=python3.x" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'

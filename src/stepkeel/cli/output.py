@@ -3,7 +3,7 @@
 | exit code | means |
 |---|---|
 | 0 | ok |
-| 1 | the instance failed, or the doctor found violations |
+| 1 | the instance failed, the doctor found violations, a simulation broke something |
 | 2 | usage: the call is wrong |
 | 3 | not found |
 | 4 | conflict: not possible in its present condition |

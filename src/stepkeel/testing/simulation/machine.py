@@ -1,0 +1,141 @@
+"""The real engine on a simulated machine: its ids, its heartbeat, and what stands around its attempts come from the seed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stepkeel.authoring.context import Context
+from stepkeel.errors import EngineError, TransientError
+from stepkeel.facade import Engine
+from stepkeel.ids import IdMaker
+from stepkeel.model.definition import Definition
+from stepkeel.runtime.behaviour import Invocation, Next
+from stepkeel.runtime.binding import Binding, bind
+from stepkeel.runtime.services.heartbeat import Heartbeat
+from stepkeel.runtime.settings import Settings
+from stepkeel.testing.simulation.chance import Chance, Faults
+from stepkeel.testing.simulation.loop import Process
+from stepkeel.testing.simulation.wire import Drift, Wire
+
+__all__ = ["SETTINGS", "Acts", "LoopHeartbeat", "SimulatedEngine"]
+
+SETTINGS = Settings(lease=3.0, margin=0.75, stall_limit=1.0, grace=1.0, poll_max=1.0, patience=4.0, max_takeovers=1_000)
+
+
+class LoopHeartbeat(Heartbeat):
+    """The same beats as a task of the worker's own loop: in a simulation there are no threads."""
+
+    def start(self) -> None:
+        self._beating = self._loop.create_task(self._beat_on())
+
+    async def stop(self) -> None:
+        self._beating.cancel()
+
+    async def _beat_on(self) -> None:
+        worker = self._worker
+        store: Any = worker.store
+        while True:
+            await asyncio.sleep(worker.settings.lease / 3)
+            sent = worker.clock.monotonic()
+            try:
+                alive = await store.renew(worker.id, round(worker.settings.lease * 1e6))
+                if alive:
+                    worker.renewed(sent)
+                else:
+                    await worker.died()
+            except EngineError:
+                continue
+
+
+class Acts:
+    """The behaviour around every attempt: its time, its failures, and a count of how often each effect was made."""
+
+    def __init__(self, chance: Chance, faults: Faults, started: Callable[[Invocation], None]) -> None:
+        self._chance = chance
+        self._faults = faults
+        self._started = started
+        self.runs: Counter[str] = Counter()
+
+    async def __call__(self, invocation: Invocation, call_next: Next) -> Any:
+        self._started(invocation)
+        chance, faults = self._chance, self._faults
+        await asyncio.sleep(chance.between("act", 0.0005, 0.02))
+        if faults.come("hang"):
+            await asyncio.sleep(chance.between("hang", 2.0, 20.0))
+        if faults.come("deaf"):
+            await _deaf(chance.between("deaf", 1.0, 6.0))
+        if faults.come("raise"):
+            raise TransientError(f"simulated in {invocation.node}")
+        self.runs[f"{invocation.instance_id}/{invocation.node}"] += 1
+        result = await call_next()
+        if faults.come("raise_after"):
+            raise TransientError(f"simulated after {invocation.node}")
+        return result
+
+
+async def _deaf(seconds: float) -> None:
+    """Goes on when it is told to stop."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while (left := end - loop.time()) > 0:
+        try:
+            await asyncio.sleep(left)
+        except asyncio.CancelledError:
+            continue
+
+
+async def _nothing(context: Context[Any]) -> None:
+    """What a pretended activity does."""
+
+
+class SimulatedEngine(Engine):
+    """One process's engine. `fakes`: activities by name; `pretend`: the others do nothing. `bindings`: those made before."""
+
+    def __init__(
+        self,
+        process: Process,
+        wire: Wire,
+        clock: Drift,
+        chance: Chance,
+        definitions: list[Definition],
+        services: Mapping[Any, Any],
+        fakes: Mapping[str, Callable[..., Any]],
+        acts: Acts,
+        bindings: dict[Any, Binding],
+        *,
+        worker: bool,
+        pretend: bool,
+        settings: Settings,
+    ) -> None:
+        self._fakes = fakes
+        self._bindings_known = bindings
+        self._pretend = pretend
+        self._entropy = int(chance.draw("ids") * (1 << 62))
+        self._make_ids = lambda: IdMaker(self._entropy)
+        self._make_heartbeat = LoopHeartbeat
+        store: Any = wire
+        super().__init__(
+            wire.url, definitions, services, behaviours=(acts,), worker=worker, settings=settings, name=process.name,
+            clock=clock, store=store,
+        )  # fmt: skip
+
+    def _bind_all(  # type: ignore[override]
+        self, definitions: Mapping[tuple[str, int], Definition], services: Mapping[Any, Any]
+    ) -> dict[Any, Binding]:
+        known = self._bindings_known
+        for (name, version), definition in definitions.items():
+            for activity in definition.activities.values():
+                place = name, version, activity.name
+                if place not in known:
+                    known[place] = self._bound(activity, services)
+        return known
+
+    def _bound(self, activity: Any, services: Mapping[Any, Any]) -> Binding:
+        fake = self._fakes.get(activity.name, _nothing if self._pretend else None)
+        if fake is None:
+            return bind(activity, services)
+        return bind(dataclasses.replace(activity, target=fake), services)
