@@ -1,0 +1,156 @@
+"""Random conversations with the kernel: `python -m tests.kernel.talk FIRST COUNT` prints a digest of all that was decided."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from stepkeel import Context, Retry, State, Workflow, activity
+from stepkeel.model import input as inputs
+from stepkeel.model.decision import Decision
+from stepkeel.model.event import EVENTS
+from stepkeel.model.snapshot import STATUSES, TERMINAL, Failure
+from stepkeel.testing import Scenario
+from stepkeel.testing.simulation.builtin import BUILTIN
+from stepkeel.testing.simulation.chance import Chance
+from stepkeel.testing.simulation.sample import sample
+from tests.flows import ChainFlow, Job, OrderFlow
+
+Pick = Callable[[str, Sequence[Any]], Any]
+
+
+@activity
+async def by_sms(ctx: Context[Job]) -> None: ...
+
+
+@activity(fallback=by_sms, retry=Retry(attempts=2))
+async def by_mail(ctx: Context[Job]) -> None: ...
+
+
+@activity(optional=True)
+async def thank(ctx: Context[Job]) -> None: ...
+
+
+class NoticeFlow(Workflow[Job], on_failure=thank):
+    """What an activity may do instead of failing the workflow."""
+
+    telling = State(by_mail, thank)
+    told = State.completed()
+    telling.to(told)
+
+
+FLOWS: tuple[type[Workflow[Any]], ...] = (OrderFlow, ChainFlow, NoticeFlow, *(w for s in BUILTIN for w in s.workflows))
+OUTCOMES = ("done", "done", "done", "failed", "failed", "again", "wait", "stopped", "complete", "cancel", "terminate")
+FAILURES = (
+    Failure("DECLINED", "no", kind="business"),
+    Failure("CARD_DECLINED", "no", kind="business"),
+    Failure("boom", "boom"),
+    Failure("boom", "boom", kind="permanent"),
+)
+SPANS = (0, 1, 1_000, 500_000, 5_000_000, 3_600_000_000, 300_000_000_000, -2_000_000)
+
+
+class Talk:
+    """One instance that anything may be said to, in any order: what is true of it, stale, or nonsense."""
+
+    def __init__(self, workflow: type[Workflow[Any]], pick: Pick, seed: int) -> None:
+        self.pick = pick
+        self.chance = Chance(seed)
+        codec = workflow.definition.data
+        self.scenario = Scenario(workflow, sample(codec, self.chance), claimed=pick("claimed", (True, False)), seed=seed)
+        self.names = sorted(workflow.definition.signals)
+
+    def go_on(self) -> Decision:
+        """Say one thing. The scenario asserts that it is decided twice alike, changes no argument, and folds."""
+        scenario, before = self.scenario, self.scenario.snapshot
+        decision = scenario.feed(self.something(), after=self.pick("after", SPANS))
+        after = decision.snapshot
+        assert after.status in STATUSES
+        assert all(e.type in EVENTS for e in decision.events), decision.events
+        if decision.refused:
+            assert (after, decision.events, decision.effects) == (before, (), ())
+            assert decision.message
+        elif after is not before:
+            assert after.revision == before.revision + 1
+            assert after.at > before.at
+        if before.status in TERMINAL and before.status != "failed":
+            assert after.status == before.status, "what has ended stays so"
+        return decision
+
+    def something(self) -> inputs.Input:
+        s, pick = self.scenario.snapshot, self.pick
+        paths = (*(tuple(s.open) * 8), *s.closed, "nowhere", "undo/1")
+        kind = pick("input", KINDS)
+        path = pick("path", paths) if kind.__struct_fields__ else ""
+        frame = s.open.get(path)
+        attempt = (frame.attempt if frame else 1) + pick("attempt", (0, 0, 0, 0, 1, -1))
+        if kind is inputs.AttemptEnded:
+            return self.ended(path, attempt)
+        if kind is inputs.AttemptDeferred:
+            return kind(path, attempt, "busy", pick("delay", (0, 5_000_000)))
+        if kind is inputs.StepRecorded:
+            return kind(path, attempt, pick("name", ("a", "b")), msgspec.Raw(b'{"n":1}'))
+        if kind is inputs.Heartbeat:
+            return kind(path, attempt, msgspec.Raw(b"0.5"))
+        if kind is inputs.Claimed:
+            return kind(pick("claims", (None, (), tuple(s.open))))
+        if kind is inputs.HoldGranted:
+            asked = [(p, t.pool, t.n) for p, tickets in s.tickets.items() for t in tickets.values()]
+            return kind(*pick("grant", (*asked, ("nowhere", "pool", 1))))
+        if kind is inputs.Redrive:
+            return kind("ann", "", pick("from", ("", "", s.state)))
+        if kind in (inputs.Cancel, inputs.Terminate):
+            return kind("ann", "because", pick("compensate", (True, False)))
+        if kind is inputs.SignalArrived and self.names:
+            definition = self.scenario.definition
+            codec = definition.signals[name := pick("signal", self.names)].codec
+            self.scenario._seq += 1
+            payload = msgspec.Raw(codec.encode(sample(codec, self.chance)))
+            signal = inputs.Signal(self.scenario._seq, name, payload, s.revision, self.scenario.now)
+            self.scenario.signals += (signal,)
+        return kind()
+
+    def ended(self, path: str, attempt: int) -> inputs.AttemptEnded:
+        pick = self.pick
+        outcome = pick("outcome", OUTCOMES)
+        data = self.scenario.definition.data.encode(sample(self.scenario.definition.data, self.chance))
+        failure = pick("failure", FAILURES) if outcome in ("failed", "again") else None
+        delay = pick("for", (1_000_000, 60_000_000)) if outcome in ("again", "wait") else None
+        changed = data if outcome not in ("failed", "stopped") and pick("changed", (True, False)) else None
+        return inputs.AttemptEnded(path, attempt, outcome, changed, "said so", delay, None, failure)
+
+
+KINDS: tuple[Any, ...] = (
+    *([inputs.AttemptEnded] * 24),
+    *([inputs.SignalArrived] * 6),
+    *([inputs.Claimed] * 3),
+    *([inputs.HoldGranted] * 8),
+    *([inputs.Tick] * 8),
+    *([inputs.AttemptDeferred, inputs.StepRecorded, inputs.Heartbeat] * 2),
+    *([inputs.Resume, inputs.Redrive] * 4),
+    inputs.Pause,
+    inputs.Cancel,
+    inputs.Terminate,
+    inputs.Archive,
+)
+
+
+def digest(first: int, count: int, steps: int = 60) -> str:
+    """Of the bytes of every decision of so many conversations; each goes on a little when all is over."""
+    told = hashlib.sha256()
+    for seed in range(first, first + count):
+        chance = Chance(seed)
+        talk, steps_left = Talk(FLOWS[seed % len(FLOWS)], chance.pick, seed), steps
+        while steps_left > 0:
+            d = talk.go_on()
+            steps_left -= 1 if d.snapshot.status not in TERMINAL else steps // 5
+            told.update(msgspec.json.encode((d.snapshot, d.events, d.changes, d.refused, d.message)) + repr(d.effects).encode())
+    return told.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(digest(int(sys.argv[1]), int(sys.argv[2])))
