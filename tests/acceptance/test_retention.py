@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -52,6 +53,30 @@ async def test_a_redrive_that_comes_too_late_is_told_so(url: str) -> None:
         assert await engine.retire(older_than=NOW, status="failed") == 1
         with pytest.raises(InstanceEnded, match="is archived, redrive does not reach it"):
             await job.redrive()
+
+
+async def test_a_redrive_that_races_with_the_archive_wins_or_is_refused_and_never_both(url: str) -> None:
+    world = World()
+    world.fail["ship"], world.errors["ship"] = 60, ValueError("away")
+    async with Engine(url, [ChainFlow], {World: world}, settings=FAST) as engine:
+        jobs = await engine.start_many(ChainFlow, [Job(str(n)) for n in range(60)])
+        for job in jobs:
+            assert (await job.wait(20)).status == "failed"
+        going = asyncio.gather(*(job.redrive(from_state=ChainFlow.work, wait=20) for job in jobs), return_exceptions=True)
+        gone = 0
+        while not going.done():
+            gone += await engine.retire(older_than=NOW, status="failed")
+            await asyncio.sleep(0)
+        refused = [job for job, answer in zip(jobs, await going, strict=True) if isinstance(answer, InstanceEnded)]
+        assert len(refused) == gone
+        for job, answer in zip(jobs, await going, strict=True):
+            if job in refused:
+                info = await job.get()
+                assert (info.archived, info.status) == (True, "failed")
+            else:
+                assert not isinstance(answer, BaseException), answer
+                assert (await job.wait(20)).status == "completed"
+                assert not (await job.get()).archived
 
 
 async def test_retiring_refuses_what_makes_no_sense(url: str) -> None:

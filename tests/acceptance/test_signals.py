@@ -286,6 +286,31 @@ async def test_more_signals_than_one_decision_is_given_are_all_judged(url: str) 
         assert (await engine.doctor()).clean
 
 
+class Counted(Workflow[Job]):
+    """Takes signals without a handler of its own: many are judged by one decision."""
+
+    hearing = State[Job]()
+    done = State.completed()
+    hearing.on(Go, into=lambda job, go: replace(job, amount=job.amount + 1))
+    hearing.on(Stop, to=done)
+
+
+@pytest.mark.parametrize("count", [100, 101, 150, 200, 251])
+async def test_signals_that_came_while_nobody_worked_are_all_judged(url: str, count: int) -> None:
+    async with Engine(url, [Counted]) as engine:
+        job = await engine.start(Counted, Job())
+        await job.wait(10, state=Counted.hearing)
+        async with asyncio.timeout(10):
+            while (await job.get()).owner is not None:
+                await asyncio.sleep(0.01)
+        engine.process.worker.claiming = False
+        await asyncio.gather(*(job.signal(Go(note=str(n))) for n in range(count)))
+        engine.process.worker.claiming = True
+        last = await job.signal(Go(note="last"), wait=10)
+        assert last.status == "processed"
+        assert (await job.get()).data.amount == count + 1
+
+
 async def test_kept_signals_that_nothing_takes_do_not_stand_in_the_way_of_others(url: str) -> None:
     class Hoards(Workflow[Job]):
         first = State[Job]()

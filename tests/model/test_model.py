@@ -202,6 +202,9 @@ class EngineAndModel(RuleBasedStateMachine):
 
 
 EngineAndModel.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 TestEngineAndModel = EngineAndModel.TestCase

@@ -279,3 +279,25 @@ def a_change_is_missing_in_history(patch: pytest.MonkeyPatch) -> None:
         return replace(found, set={k: v for k, v in found.set.items() if not k.startswith("undo.")})
 
     patch.setattr(Draft, "changes", changes)
+
+
+@mutant("flood", "no_fate", "unread_inbox")
+def what_one_decision_was_not_given_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """It goes on only while more is left than one decision takes; what is left then was never shown to any."""
+    original = Resident._go_on_judging
+
+    def go_on(self: Any, decision: Any) -> None:
+        if len(self.signals) > self._window:
+            original(self, decision)
+
+    patch.setattr(Resident, "_go_on_judging", go_on)
+
+
+@mutant("flood", "no_fate", "unread_inbox")
+def only_the_first_page_of_the_inbox_is_read(patch: pytest.MonkeyPatch) -> None:
+    original = MemoryStore.inbox
+
+    async def inbox(self: Any, after: Any, limit: int = 100) -> Any:
+        return {i: (n, rows[: limit - 1]) for i, (n, rows) in (await original(self, after, limit)).items()}
+
+    patch.setattr(MemoryStore, "inbox", inbox)

@@ -16,6 +16,7 @@ REGRESSIONS = [
     ("telephone", 76, "a claim whose inbox could not be read was held and never begun"),
     ("limits", 76, "the same, for a grant that lay in the inbox"),
     ("approval", 7841, "a lease began at the time its worker believed in, and was over when the store heard of it"),
+    ("flood", 13, "more signals than one decision is given, and the rest of them was never shown to another"),
     ("saga", 7, "a row given back later than its timer was due counted as one whose timer is lost"),
 ]
 

@@ -123,9 +123,12 @@ class Resident:
         worker = self.worker
         now = max(worker.now(), self.floor)
         signals = self.signals if len(self.signals) <= self._window else self.signals[: self._window]
+        beyond = len(self.signals) > len(signals)
         try:
             decision = decide(self.definition, self.snapshot, input, now, worker.ids.seed(), signals)
             self._take(decision, actor, request)
+            if beyond:
+                self._go_on_judging(decision)
         except Exception as error:
             _log.exception("instance %s cannot be decided", self.id)
             self.set_aside(f"{type(error).__name__}: {error}")
@@ -146,11 +149,9 @@ class Resident:
             group.settled.append(Settled(request, status, decision.message, snapshot.at))
         if snapshot is not was or decision.effects:
             self._parked = None  # else nothing was decided: what is about to be sent still holds
-        settled = False
         tickets = False
         for effect in decision.effects:
             if isinstance(effect, SettleSignal):
-                settled = True
                 group.settled.append(Settled(effect.seq, effect.status, effect.reason, snapshot.at))
                 self.signals = tuple(s for s in self.signals if s.seq != effect.seq)
             elif isinstance(effect, Park | End):
@@ -161,9 +162,11 @@ class Resident:
                 group.effects.append(effect)
         if tickets:
             group.take_tickets(decision.effects, snapshot.at, self.priority)
-        if isinstance(self._parked, Park) and len(self.signals) > self._window and snapshot.pause is None:
-            # More signals are at hand than one decision is given; kept ones that nothing takes now do not count.
-            self._window += 0 if settled else MAX_SIGNALS
+
+    def _go_on_judging(self, decision: Decision) -> None:
+        """It was given fewer signals than were at hand, so it does not rest yet. Those that nothing takes now do not count."""
+        if isinstance(self._parked, Park) and self.snapshot.pause is None:
+            self._window += 0 if any(isinstance(e, SettleSignal) for e in decision.effects) else MAX_SIGNALS
             self._parked = None
             self.loop.call_soon(self.feed, inputs.SignalArrived())
 

@@ -225,5 +225,6 @@ BUILTIN: tuple[Simulation, ...] = (
     Simulation((TripSaga,), _trip, check=_trip_is_whole, name="saga"),
     Simulation((Approval,), signals_at_most=16, workers=2, name="approval"),
     Simulation((Telephone, NewTelephone), instances=4, signals_at_most=16, workers=2, name="telephone"),
+    Simulation((Telephone,), signals=(Dialed(), HungUp()), instances=1, signals_at_most=300, workers=2, name="flood"),
     Simulation((Delivery,), _parcel, check=_stopped_three_times, instances=6, name="limits"),
 )

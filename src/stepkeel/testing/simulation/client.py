@@ -97,8 +97,10 @@ class Client:
     async def _signal_all(self, until: float) -> None:
         run, chance = self.run, self.run.chance
         tasks: list[asyncio.Future[None]] = []
-        for n in range(chance.below("signals", run.plan.signals_at_most + 1)):
-            await asyncio.sleep(chance.between("signal", 0.0, until / 4))
+        count = chance.below("signals", run.plan.signals_at_most + 1)
+        gap = until / max(4, count / 2)  # however many: about as many as fit before the end
+        for n in range(count):
+            await asyncio.sleep(chance.between("signal", 0.0, gap))
             if run.loop.time() > until:
                 break
             if self.started:
