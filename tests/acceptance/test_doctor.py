@@ -96,6 +96,23 @@ async def test_a_row_that_contradicts_itself_is_found_and_mended(url: str, colum
 
 
 @pytest.mark.corrupts
+async def test_a_snapshot_that_does_not_decode_is_found_before_anything_comes_for_it_and_set_aside(url: str) -> None:
+    instance_id = await resting(url, WaitFlow, Job())
+    async with Engine(url, [WaitFlow], worker=False) as client:
+        await corrupt(client, instance_id, snapshot=b'{"id": 7')
+        assert [f.kind for f in (await client.doctor()).findings if f.violation] == ["snapshot_decodes"]
+        assert "does not decode" in str(await client.explain(instance_id))
+        assert [i.data for i in (await client.list()).items] == [None], "the list stands"
+        mended = await client.doctor(fix=True)
+        assert [(f.kind, f.repaired) for f in mended.findings if f.violation] == [("snapshot_decodes", "due at once")]
+    async with Engine(url, [WaitFlow], settings=FAST) as engine:
+        async with asyncio.timeout(10):
+            while "does not decode" not in str((await engine.get(instance_id)).fault):
+                await asyncio.sleep(0.005)
+        assert (await engine.doctor()).clean
+
+
+@pytest.mark.corrupts
 async def test_an_ended_row_with_a_wake_up_loses_it_where_a_database_lets_it_be(url: str) -> None:
     instance_id = await resting(url, ChainFlow, Job(), end=True)
     async with Engine(url, [ChainFlow], {World: World()}, worker=False) as client:

@@ -11,7 +11,7 @@ from stepkeel import Engine
 from stepkeel.clock import SystemClock
 from stepkeel.errors import DataInvalid
 from stepkeel.facade import open_store
-from stepkeel.model.commit import Answer, Batch
+from stepkeel.model.commit import Answer, Batch, Delivery
 from stepkeel.store.port import Store, Wanted, WorkerRow
 from tests import postgres
 from tests.flows import FAST, ChainFlow, Go, Job, WaitFlow, World
@@ -50,6 +50,48 @@ async def test_a_poisoned_instance_is_set_aside_with_its_fault_named_and_harms_n
         await poisoned.resume(actor="ann")
         assert (await poisoned.wait(10)).status == "completed"
         assert (await engine.doctor()).clean
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        (b'{"id"', b'{"schema":2,"id"', "a newer release wrote it"),
+        (b'"waiting"', b'"running"', "its row says waiting, its snapshot running"),
+        (b'{"id":"', b'{"id":"not ', "it is that of not "),
+        (b'{"id":"', b'{"id":"\xd5', "does not decode"),
+    ],
+    ids=["newer", "status", "another", "no text"],
+)
+@pytest.mark.corrupts
+async def test_bytes_that_are_not_its_own_snapshot_are_told_for_what_they_are(url: str, was: bytes, now: bytes, told: str) -> None:
+    async with Engine(url, [WaitFlow], settings=FAST) as engine:
+        job = await engine.start(WaitFlow, Job())
+        await job.wait(10, state=WaitFlow.ready)
+        async with asyncio.timeout(10):
+            while (row := (await engine.store.load([job.id]))[job.id]).owner is not None:
+                await asyncio.sleep(0.01)
+        assert was in row.snapshot
+        _overwrite(engine, job.id, row.snapshot.replace(was, now, 1))
+        await job.signal(Go())
+        async with asyncio.timeout(10):
+            while (info := await job.get()).fault is None:
+                await asyncio.sleep(0.01)
+        assert info.status == "paused"
+        assert told in str(info.fault)
+
+
+async def test_a_request_that_does_not_decode_is_rejected_and_the_worker_goes_on(url: str) -> None:
+    async with Engine(url, [WaitFlow], settings=FAST) as engine:
+        jobs = await engine.start_many(WaitFlow, [Job(), Job()])
+        for job in jobs:
+            await job.wait(10, state=WaitFlow.ready)
+        broken = Delivery(jobs[0].id, "default", "control", "pause", b'{"reason":"\xd5"}', "k", "", engine.store.now())
+        await engine.store.commit(Batch(deliveries=(broken,)))
+        for job in jobs:
+            assert (await job.signal(Go(), wait=10)).status == "processed"
+        told = [s for s in await jobs[0].signals() if s.kind == "control"]
+        assert [(s.status, s.payload) for s in told] == [("rejected", None)]
+        assert "not understood" in told[0].reason
 
 
 def _overwrite(engine: Engine, instance_id: str, snapshot: bytes) -> None:

@@ -189,9 +189,9 @@ broken_booking = Simulation((Booking,), Ticket(1), services={Cards: Terminal(car
 
 
 def test_the_command_explores_and_repeats(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "--seeds", "8", "--json"]) == 0
+    assert main(["simulate", "--seeds", "10", "--json"]) == 0
     reports = json.loads(capsys.readouterr().out)
-    assert [(r["simulation"], r["seeds"]) for r in reports] == [("saga", 2), ("approval", 2), ("telephone", 2), ("limits", 2)]
+    assert [(r["simulation"], r["seeds"]) for r in reports] == [(s.name, 2) for s in BUILTIN]
     assert main(["simulate", f"{__name__}:Booking", "--seeds", "3", "--workers", "2"]) == 0
     assert "Booking: 3 seeds" in capsys.readouterr().out
     assert main(["simulate", f"{__name__}:broken_booking", "--seeds", "50"]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -134,5 +135,6 @@ class Core:
         """The stored outline of a definition, for what has to be known of it without its code."""
         if (definition, version) not in self.outlines:
             for row in await self.store.definitions():
-                self.outlines[row.name, row.version] = msgspec.json.decode(row.document)
+                with suppress(ValueError, RecursionError):  # one that does not decode is one we do not know
+                    self.outlines[row.name, row.version] = msgspec.json.decode(row.document)
         return self.outlines.get((definition, version))

@@ -4,8 +4,9 @@
 |---|---|---|
 | no_orphan, unread_inbox, timer_matches, in_flight_owned | a violation | due at once: a worker claims it and settles it |
 | status_matches | a violation | the row is written again, from its snapshot |
+| snapshot_decodes | a violation | due at once: a worker claims it and sets it aside |
 | terminal_at_rest | a violation | its wake-up is removed |
-| owner_and_wake, ticket_matches, fold_matches, times_increase | a violation | nothing: what is right is not known |
+| owner_and_wake, ticket_matches, history_decodes, fold_matches, times_increase | a violation | nothing: who knows what is right |
 | dead_worker, dead_owner | a worker's lease is over / what it held | buried; freed and due at once, as any worker's sweep does |
 | pending | a signal or request unread for too long | due at once, where nobody holds the instance |
 | set_aside, unserved, overdue | a fault / no worker has its version / due and not claimed | nothing: see how-to/operate |
@@ -34,7 +35,7 @@ __all__ = ["OVERDUE", "Finding", "Fleet", "Report", "doctor", "examine", "fleet_
 
 PAGE = 500
 OVERDUE = 60.0
-NUDGED = {"no_orphan", "unread_inbox", "timer_matches", "in_flight_owned", "pending"}
+NUDGED = {"snapshot_decodes", "no_orphan", "unread_inbox", "timer_matches", "in_flight_owned", "pending"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,8 @@ async def _mend(core: Core, finding: Finding) -> str:
     now = core.store.now()
     status, state, label, wake = row.status, row.state, row.label, now
     if finding.kind in NUDGED:
+        if status in TERMINAL or status == "paused":
+            return ""
         what = "due at once"
     elif finding.kind == "status_matches" and (snapshot := _snapshot(row)) is not None:
         status, state, label = snapshot.status, snapshot.state, snapshot.label

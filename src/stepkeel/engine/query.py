@@ -13,7 +13,18 @@ from typing import Any, get_args
 import msgspec
 
 from stepkeel.engine.core import Core
-from stepkeel.engine.result import Entry, InboxEntry, Info, Timer, entry_of, inbox_entry_of, info_of, snapshot_of
+from stepkeel.engine.result import (
+    Entry,
+    InboxEntry,
+    Info,
+    Timer,
+    data_of,
+    entry_of,
+    inbox_entry_of,
+    info_of,
+    reading_history,
+    snapshot_of,
+)
 from stepkeel.errors import BadRequest, InstanceFault
 from stepkeel.kernel.explain import Explanation, explain
 from stepkeel.kernel.replay import data_at
@@ -114,7 +125,7 @@ async def list_instances(
 def _read_cursor(cursor: str, sort: str) -> tuple[int, str]:
     try:
         kind, at, last = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[str, int, str])
-    except (msgspec.MsgspecError, ValueError):
+    except ValueError:
         raise BadRequest("the cursor is none of ours", remedy="give back the one of the page before") from None
     if kind != sort:
         raise BadRequest(f"the cursor belongs to sort={kind}", remedy="keep the sort while paging")
@@ -123,7 +134,8 @@ def _read_cursor(cursor: str, sort: str) -> tuple[int, str]:
 
 async def history(core: Core, instance_id: str) -> list[Entry]:
     await core.row(instance_id)
-    return [entry_of(r) for r in await core.store.history(instance_id)]
+    with reading_history(instance_id):
+        return [entry_of(r) for r in await core.store.history(instance_id)]
 
 
 async def signals(core: Core, instance_id: str) -> list[InboxEntry]:
@@ -141,10 +153,11 @@ async def data(core: Core, instance_id: str, revision: int | None) -> dict[str, 
     """The data, as it was at a revision if one is given: history folded up to there."""
     row = await core.row(instance_id)
     if revision is None:
-        return msgspec.json.decode(snapshot_of(row).data)
+        return data_of(row, snapshot_of(row), None)
     if not 1 <= revision <= row.revision:
         raise BadRequest(f"revision={revision}", remedy=f"1 to {row.revision}")
-    return data_at(await core.store.history(instance_id), revision)
+    with reading_history(instance_id):
+        return data_at(await core.store.history(instance_id), revision)
 
 
 async def metrics(core: Core) -> Sequence[MetricRow]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from stepkeel.errors import InstanceFault
+from stepkeel.errors import DataInvalid, InstanceFault
 from stepkeel.kernel.replay import read_changes, read_events
 from stepkeel.model.commit import HistoryRow, InboxRow, Row
 from stepkeel.model.commit import Receipt as StoredReceipt
@@ -18,7 +19,22 @@ from stepkeel.model.event import Event
 from stepkeel.model.instant import from_micros
 from stepkeel.model.snapshot import Failure, Snapshot, read_snapshot
 
-__all__ = ["Entry", "InboxEntry", "Info", "Receipt", "Result", "Timer", "entry_of", "info_of", "snapshot_of"]
+__all__ = [
+    "Entry",
+    "InboxEntry",
+    "Info",
+    "Receipt",
+    "Result",
+    "Timer",
+    "data_of",
+    "entry_of",
+    "inbox_entry_of",
+    "info_of",
+    "reading_history",
+    "receipt_of",
+    "snapshot_of",
+]
+UNREADABLE = (ValueError, OverflowError, RecursionError)  # what reading foreign bytes raises; msgspec's errors are ValueErrors
 
 D = TypeVar("D")
 
@@ -61,7 +77,10 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """An instance as its row tells it. `data` is a plain mapping, or the author's type where the definition is known."""
+    """An instance as its row tells it. `data` is a plain mapping, or the author's type where the definition is known;
+
+    None where what is stored does not decode.
+    """
 
     id: str
     tenant: str
@@ -103,6 +122,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
+    """`payload` is None where what is stored does not decode."""
+
     seq: int
     kind: str
     name: str
@@ -118,8 +139,8 @@ class InboxEntry:
 def snapshot_of(row: Row) -> Snapshot:
     """Raises InstanceFault when the bytes are no snapshot."""
     try:
-        return read_snapshot(row.snapshot, row.revision)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return read_snapshot(row.snapshot, row.revision, row.id)
+    except UNREADABLE as error:
         raise InstanceFault(f"the snapshot of {row.id} does not decode: {error}", remedy="explain says more") from None
 
 
@@ -134,15 +155,32 @@ def info_of(row: Row, definition: Definition | None) -> Info:
     except InstanceFault:
         snapshot = None
     data: Any = None
-    if snapshot is not None:
-        data = definition.data.decode(snapshot.data) if definition else msgspec.json.decode(snapshot.data)
+    with suppress(InstanceFault):
+        data = data_of(row, snapshot, definition) if snapshot else None
     return Info(
         row.id, row.tenant, row.definition, row.version, row.key, row.status, row.state, row.label, row.revision, data,
-        msgspec.json.decode(row.attributes), row.correlation_id, row.priority, from_micros(row.created_at),
+        _decoded(row.attributes) or {}, row.correlation_id, row.priority, from_micros(row.created_at),
         from_micros(row.updated_at), _when(row.completed_at), snapshot.reason if snapshot else "",
         snapshot.failure if snapshot else None, row.owner, _when(row.wake_at), row.fault, row.archived,
         {p: f.run for p, f in snapshot.open.items()} if snapshot else {},
     )  # fmt: skip
+
+
+def data_of(row: Row, snapshot: Snapshot, definition: Definition | None) -> Any:
+    """The author's data, as their type where the definition is known. Raises InstanceFault when it does not decode."""
+    try:
+        return definition.data.decode(snapshot.data) if definition else msgspec.json.decode(snapshot.data)
+    except (DataInvalid, *UNREADABLE) as error:
+        raise InstanceFault(f"the data of {row.id} does not decode: {error}", remedy="explain says more") from None
+
+
+@contextmanager
+def reading_history(instance_id: str) -> Generator[None]:
+    """Raises InstanceFault for entries that do not decode."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise InstanceFault(f"the history of {instance_id} does not decode: {error}", remedy="doctor says more") from None
 
 
 def entry_of(row: HistoryRow) -> Entry:
@@ -150,10 +188,17 @@ def entry_of(row: HistoryRow) -> Entry:
     return Entry(row.revision, from_micros(row.at), row.actor, row.worker, read_events(row.events), changes.set, changes.unset)
 
 
+def _decoded(raw: bytes) -> Any:
+    """None for what does not decode."""
+    try:
+        return msgspec.json.decode(raw) if raw else None
+    except UNREADABLE:
+        return None
+
+
 def inbox_entry_of(row: InboxRow) -> InboxEntry:
-    payload = msgspec.json.decode(row.payload) if row.payload else None
     return InboxEntry(
-        row.seq, row.kind, row.name, payload, row.key, row.actor, row.status, row.reason,
+        row.seq, row.kind, row.name, _decoded(row.payload), row.key, row.actor, row.status, row.reason,
         from_micros(row.received_at), _when(row.processed_at),
     )  # fmt: skip
 

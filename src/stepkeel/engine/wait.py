@@ -9,10 +9,8 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from stepkeel.engine.core import Core
-from stepkeel.engine.result import Result, snapshot_of
+from stepkeel.engine.result import Result, data_of, reading_history, snapshot_of
 from stepkeel.errors import BadRequest
 from stepkeel.kernel.path import address
 from stepkeel.kernel.replay import read_events
@@ -80,16 +78,16 @@ async def _reached(core: Core, row: Row, definition: Definition | None, since: i
     if state is not None and definition is not None:
         names |= {s.name for s in definition.states.values() if s.label == state}
     event = _OUTCOMES.get(outcome or "")
-    for entry in await core.store.history(row.id, since):
-        for e in read_events(entry.events):
-            if state is not None and e.type == "state_entered" and address(e.path) in names:
-                return True
-            if event is not None and e.type == event:
-                return True
-    return False
+    history = await core.store.history(row.id, since)
+    with reading_history(row.id):
+        return any(
+            (state is not None and e.type == "state_entered" and address(e.path) in names)
+            or (event is not None and e.type == event)
+            for entry in history
+            for e in read_events(entry.events)
+        )
 
 
 def result_of(row: Row, definition: Definition | None) -> Result[Any]:
     snapshot = snapshot_of(row)
-    data = definition.data.decode(snapshot.data) if definition else msgspec.json.decode(snapshot.data)
-    return Result(row.id, row.status, row.state, data, snapshot.reason, snapshot.failure)
+    return Result(row.id, row.status, row.state, data_of(row, snapshot, definition), snapshot.reason, snapshot.failure)

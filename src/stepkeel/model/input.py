@@ -159,10 +159,10 @@ CONTROLS: dict[str, type[Any]] = {
 
 
 def read_grant(payload: bytes) -> HoldGranted:
-    """A grant from its inbox row. Raises msgspec.MsgspecError."""
+    """A grant from its inbox row. Raises ValueError, RecursionError."""
     return msgspec.json.decode(payload, type=HoldGranted)
 
 
 def read_control(name: str, payload: bytes) -> Control:
-    """A control request from its inbox row. Raises KeyError, msgspec.MsgspecError on one this release does not know."""
+    """A control request from its inbox row. Raises KeyError, ValueError, RecursionError on one this release does not know."""
     return msgspec.json.decode(payload, type=CONTROLS[name])

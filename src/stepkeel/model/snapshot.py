@@ -166,10 +166,25 @@ def flatten(snapshot: Snapshot) -> dict[str, Any]:
     return flat
 
 
+SCHEMA = 1
+LAST = 253_402_300_799_999_999  # the end of the year 9999, in microseconds
 _decoder = msgspec.json.Decoder(Snapshot)
 
 
-def read_snapshot(raw: bytes, revision: int) -> Snapshot:
-    """The snapshot of a row; its revision is the row's. Raises msgspec.MsgspecError on bytes that are none."""
+def read_snapshot(raw: bytes, revision: int, instance_id: str = "") -> Snapshot:
+    """The snapshot of a row; its revision is the row's. Raises ValueError (msgspec.MsgspecError is one), RecursionError
+
+    on bytes that are none, that a newer release wrote, that are of another instance than `instance_id`, or that tell of
+    times which cannot be.
+    """
     snapshot = _decoder.decode(raw)
+    if instance_id and snapshot.id != instance_id:
+        raise ValueError(f"it is that of {snapshot.id}")
+    if snapshot.schema > SCHEMA:
+        raise ValueError(f"a newer release wrote it (schema {snapshot.schema}, this one reads {SCHEMA})")
+    times = [snapshot.at, *(at for purposes in snapshot.timers.values() for at in purposes.values())]
+    if snapshot.pause is not None:
+        times.append(snapshot.pause.at)
+    if min(times) < 0 or max(times) > LAST:
+        raise ValueError("it tells of a time that cannot be")
     return snapshot if snapshot.revision == revision else msgspec.structs.replace(snapshot, revision=revision)

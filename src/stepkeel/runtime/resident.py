@@ -196,7 +196,7 @@ class Resident:
     def _control(self, row: InboxRow) -> None:
         try:
             request = inputs.read_grant(row.payload) if row.kind == "grant" else inputs.read_control(row.name, row.payload)
-        except (msgspec.MsgspecError, KeyError) as error:
+        except (ValueError, RecursionError, KeyError) as error:  # msgspec raises more than its own
             text = f"not understood: {error}"
             self._next.settled.append(Settled(row.seq, "rejected", text, self.snapshot.at))
             return

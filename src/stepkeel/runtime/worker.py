@@ -22,8 +22,6 @@ import socket
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
 from stepkeel.ids import IdMaker
@@ -307,12 +305,13 @@ class Worker:
         if row.fault is not None:
             return self._set_row_aside(row, row.fault)  # something came for it; only a resume lets it go on
         if row.takeovers > self.settings.max_takeovers:
-            fault = f"{row.takeovers} workers died or were lost with it before any commit"
-            return self._set_row_aside(row, fault)
+            return self._set_row_aside(row, f"{row.takeovers} workers died or were lost with it before any commit")
         try:
-            snapshot = read_snapshot(row.snapshot, row.revision)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            snapshot = read_snapshot(row.snapshot, row.revision, row.id)
+        except (ValueError, RecursionError) as error:
             return self._set_row_aside(row, f"its snapshot does not decode: {error}")
+        if snapshot.status != row.status:
+            return self._set_row_aside(row, f"its row says {row.status}, its snapshot {snapshot.status}")
         if definition is None:
             return self._set_row_aside(row, f"{row.definition} version {row.version} is not served here")
         resident = Resident(self, definition, snapshot, row)
