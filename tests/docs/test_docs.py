@@ -106,3 +106,15 @@ def test_the_kernel_emits_only_events_of_the_vocabulary() -> None:
     }
     assert emitted <= set(EVENTS)
     assert set(EVENTS) == emitted | endings, "no event that nothing emits"
+
+
+def test_the_program_of_the_simulation_page_finds_the_double_charge_and_its_remedy_is_one(tmp_path: Path) -> None:
+    program = blocks("docs/how-to/simulate.md")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "check: somebody paid twice" in done.stdout, done.stderr
+    careful = program.replace(
+        "        self.charges.append(key)", "        if key not in self.charges:\n            self.charges.append(key)"
+    )
+    assert careful != program
+    done = subprocess.run([sys.executable, "-W", "error", "-c", careful], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr

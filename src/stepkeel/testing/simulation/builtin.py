@@ -18,7 +18,7 @@ from stepkeel.testing.simulation.chance import Chance
 from stepkeel.testing.simulation.run import Ended
 from stepkeel.testing.simulation.simulate import Simulation
 
-__all__ = ["BUILTIN"]
+__all__ = ["BUILTIN", "ONE_TRIP"]
 
 STEPS = 10
 OFTEN = Retry(attempts=50, delay=0.2)
@@ -220,6 +220,9 @@ def _parcel(chance: Chance) -> Parcel:
 def _stopped_three_times(parcel: Ended) -> bool:
     return parcel.status != "completed" or parcel.data.stops == 3
 
+
+# What is measured: `stepkeel simulate stepkeel.testing.simulation.builtin:ONE_TRIP --seeds 1000`
+ONE_TRIP = Simulation((TripSaga,), _trip, check=_trip_is_whole, instances=1, name="one saga of ten steps")
 
 BUILTIN: tuple[Simulation, ...] = (
     Simulation((TripSaga,), _trip, check=_trip_is_whole, name="saga"),
