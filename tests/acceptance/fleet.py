@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +90,7 @@ class Worker:
     """A worker process of the command line; ready when it says so."""
 
     def __init__(self, url: str, log: Path, concurrency: int = 200, *, wait: bool = True) -> None:
+        self.began, self.took = time.monotonic(), 0.0
         command = [str(Path(sys.executable).parent / "stepkeel"), "worker", "tests.acceptance.fleet:engine"]
         self.process = subprocess.Popen(
             [*command, "--database", url, "--concurrency", str(concurrency), "--log-level", "error"],
@@ -113,6 +115,7 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("worker "), self.process.communicate()
+        self.took = time.monotonic() - self.began  # at most; how slow this machine is just now
 
     def send(self, what: signal.Signals) -> None:
         os.kill(self.pid, what)

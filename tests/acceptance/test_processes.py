@@ -126,14 +126,14 @@ async def test_workers_killed_over_and_over_lose_nothing_and_run_nothing_again_t
             done = sum(m.count for m in await engine.metrics() if m.status == "completed")
             if done < 0.9 * count:
                 workers[kills % 2].kill()
-                last, began = engine.store.now(), time.monotonic()
+                last = engine.store.now()
                 workers[kills % 2] = Worker(url, log, wait=False)
                 kills += 1
                 await asyncio.to_thread(workers[kills % 2].ready) if kills > 1 else None
-                slowest = max(slowest, time.monotonic() - began)
+                slowest = max(slowest, workers[kills % 2].took)
         assert kills >= 3
         pause = await check_all_ran_once(engine, log, count, kills * 200, last)
-        assert pause < FAST.lease + 1 + 3 * slowest, "of a machine as fast as it was when it started these workers"
+        assert pause < FAST.lease + 2 + slowest, "on a machine as slow as it was when it started these workers"
 
 
 async def test_a_stopped_process_cannot_commit_when_it_goes_on(url: str, log: Path, workers: list[Worker]) -> None:
