@@ -178,6 +178,42 @@ async def test_a_lost_commit_answer_strands_nothing_and_doubles_nothing(url: str
         assert store.commits > max(lose)
 
 
+class Slow(Lossy):
+    """The first commit lands; its answer comes when `answer` is set."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, set(), set())
+        self.landed, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def commit(self, batch: Batch) -> Answer:
+        answer = await super().commit(batch)
+        if not self.landed.is_set():
+            self.landed.set()
+            await self.answer.wait()
+        return answer
+
+
+async def test_a_start_that_is_answered_after_its_worker_was_declared_dead_is_left_to_whoever_has_it(url: str) -> None:
+    world = World()
+    store: Any = Slow(open_store(url, SystemClock()))
+    async with (
+        Engine(url, [ChainFlow], {World: world}, settings=FAST) as other,
+        Engine(url, [ChainFlow], {World: world}, store=store, settings=FAST) as engine,
+    ):
+        starting = asyncio.create_task(engine.start(ChainFlow, Job(), key="k"))
+        await store.landed.wait()
+        worker = engine.process.worker
+        await other.store.remove_worker(worker.id)
+        assert len(await other.store.take_over(10)) == 1
+        job = await other.start(ChainFlow, Job(), key="k")
+        assert (await job.wait(20)).status == "completed"
+        await worker.died()
+        store.answer.set()
+        assert (await starting).id == job.id
+        assert not worker.residents
+        assert set(world.effects.values()) == {1}, "nothing was run here"
+
+
 async def test_a_row_whose_claim_was_never_answered_is_given_back(url: str) -> None:
     async with Engine(url, [WaitFlow], settings=FAST) as engine:
         job = await engine.start(WaitFlow, Job())

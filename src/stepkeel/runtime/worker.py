@@ -352,10 +352,10 @@ class Worker:
             self.pools_moved()
         if row.owner is None:
             self.watch(row.id, at_rest=True)
-            return
-        resident = Resident(self, definition, decision.snapshot, row)
-        self.residents[row.id] = resident
-        resident.begin(decision.effects)
+        elif row.owner == self.id:  # else we were declared dead meanwhile, and others have it
+            resident = Resident(self, definition, decision.snapshot, row)
+            self.residents[row.id] = resident
+            resident.begin(decision.effects)
 
     @property
     def owner(self) -> str:
