@@ -3,7 +3,7 @@
 from stepkeel.authoring.activity import activity
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.node import delay, log, transform, until, wait
+from stepkeel.authoring.node import choice, delay, log, loop, transform, until, wait, when
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State, any_of
 from stepkeel.engine.instance import Instance
@@ -51,10 +51,13 @@ __all__ = [
     "Workflow",
     "activity",
     "any_of",
+    "choice",
     "delay",
     "log",
+    "loop",
     "scoped",
     "transform",
     "until",
     "wait",
+    "when",
 ]

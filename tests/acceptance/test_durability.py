@@ -6,15 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from stepkeel import Context, Engine, State, Workflow, activity
+from stepkeel import Context, Engine, State, Workflow, activity, loop
 from stepkeel.clock import SystemClock
-from stepkeel.errors import Unavailable
 from stepkeel.facade import open_store
-from stepkeel.model.commit import Answer, Batch, Commit, Step
-from stepkeel.runtime.worker import Worker
-from stepkeel.store.port import Store, Wanted
+from stepkeel.model.commit import Answer, Batch
+from stepkeel.store.port import Store
+from tests.acceptance.crash import crash, crashed_engine
 from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, WaitFlow, World, ship
 
 
@@ -23,46 +20,6 @@ async def take_note(ctx: Context[Job, Go], world: World) -> None:
     ctx.heartbeat({"taking": True})
     await world.do("note", ctx.idempotency_key)
     ctx.data.note = ctx.input.note
-
-
-def disconnect(store: Any) -> None:
-    """A process that is gone has no connections."""
-    for name in ("_commits", "_work", "_people"):
-        lane = getattr(store, name, None)
-        if lane is not None:
-            lane.abandon()
-    transactions = getattr(store, "_transactions", None)
-    if transactions is not None:
-        transactions.close()
-    for name in ("_listener", "_teller"):
-        part = getattr(store, name, None)
-        if part is not None and part._task is not None:
-            part._task.cancel()
-
-
-def crash(engine: Engine) -> None:
-    """What `kill -9` leaves behind, within this process: nothing runs on, nothing is given back."""
-    process = engine.process
-    worker: Worker = process.worker
-    for part in (worker._task, process._takeover and process._takeover._task, process.committer._task):
-        if part:
-            part.cancel()
-    for resident in list(worker.residents.values()):
-        resident.drop()
-    worker.residents.clear()
-    if process._heartbeat:
-        process._heartbeat._stop.set()
-        if process._heartbeat._ticker:
-            process._heartbeat._ticker.cancel()
-    process.executor.close()
-    process.granter._task and process.granter._task.cancel()
-    disconnect(engine.store)
-    engine._process = None
-
-
-async def crashed_engine(url: str, flows: Any, world: World, services: Any = None) -> Engine:
-    engine = Engine(url, flows, {World: world, **(services or {})}, settings=FAST)
-    return await engine.open()
 
 
 async def test_a_worker_killed_between_effect_and_commit_runs_the_activity_again_with_the_same_key(url: str) -> None:
@@ -79,6 +36,34 @@ async def test_a_worker_killed_between_effect_and_commit_runs_the_activity_again
         effects = {k.rpartition("/")[2]: n for k, n in world.effects.items()}
         assert effects == {"reserve": 1, "charge": 2, "ship": 1}, "what had committed before does not run again"
         assert "activity_lost" in [e.type for h in await second.history(job.id) for e in h.events]
+        assert (await second.doctor()).clean
+
+
+@activity
+async def lap(ctx: Context[Job], world: World) -> None:
+    await world.do(f"lap {ctx.data.amount + 1}", ctx.idempotency_key)
+    ctx.data.amount += 1
+
+
+class LapFlow(Workflow[Job]):
+    laps = State(loop(lap, until=lambda job: job.amount >= 10))
+    done = State.completed()
+    laps.to(done)
+
+
+async def test_a_crash_in_iteration_7_of_10_goes_on_there_and_runs_no_finished_one_again(url: str) -> None:
+    world = World()
+    world.gate("lap 7")
+    first = await crashed_engine(url, [LapFlow], world)
+    job = await first.start(LapFlow, Job())
+    await world.entered["lap 7"].wait()
+    crash(first)
+    world.gates.clear()
+    async with Engine(url, [LapFlow], {World: world}, settings=FAST) as second:
+        result = await second.instance(job.id, LapFlow).wait(10)
+        assert (result.status, result.data.amount) == ("completed", 10)
+        assert [k.partition("/")[2] for k, n in world.effects.items() if n > 1] == ["laps/loop@7/lap"], "only what was on its way"
+        assert len(world.effects) == 10, "each iteration has a key of its own"
         assert (await second.doctor()).clean
 
 
@@ -136,100 +121,6 @@ async def test_a_worker_stopped_beyond_its_lease_cannot_commit(url: str) -> None
             writers = {h.worker for h in await other.history(job.id) if h.revision > taken}
             assert old not in writers
             assert (await other.doctor()).clean
-
-
-class Lossy:
-    """A store whose answers get lost: the commit lands, the caller hears nothing. Or it does not land at all."""
-
-    def __init__(self, store: Store, lose: set[int], drop: set[int]) -> None:
-        self._store = store
-        self._lose, self._drop = lose, drop
-        self.commits = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def commit(self, batch: Batch) -> Answer:
-        self.commits += 1
-        if self.commits in self._drop:
-            raise Unavailable("dropped")
-        answer = await self._store.commit(batch)
-        if self.commits in self._lose:
-            raise Unavailable("lost")
-        return answer
-
-
-@pytest.mark.parametrize("lose", [{n} for n in range(1, 6)] + [{1, 2, 3}, {2, 4, 6}], ids=str)
-async def test_a_lost_commit_answer_strands_nothing_and_doubles_nothing(url: str, lose: set[int]) -> None:
-    world = World()
-
-    store: Any = Lossy(open_store(url, SystemClock()), lose, {5})
-    async with Engine(url, [OrderFlow], {World: world}, store=store, settings=FAST) as engine:
-        job = await engine.start(OrderFlow, Job(), key="k")
-        assert job.created
-        receipt = await job.signal(Go(note="once"), key="s")
-        assert receipt.status in ("pending", "processed")
-        result = await job.wait(20)
-        assert result.status == "completed"
-        assert result.data.log == ["reserve", "charge", "ship"]
-        assert [s.status for s in await job.signals()] == ["processed"]
-        assert set(world.effects.values()) == {1}
-        assert (await engine.doctor()).clean
-        assert store.commits > max(lose)
-
-
-class Slow(Lossy):
-    """The first commit lands; its answer comes when `answer` is set."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store, set(), set())
-        self.landed, self.answer = asyncio.Event(), asyncio.Event()
-
-    async def commit(self, batch: Batch) -> Answer:
-        answer = await super().commit(batch)
-        if not self.landed.is_set():
-            self.landed.set()
-            await self.answer.wait()
-        return answer
-
-
-async def test_a_start_that_is_answered_after_its_worker_was_declared_dead_is_left_to_whoever_has_it(url: str) -> None:
-    world = World()
-    store: Any = Slow(open_store(url, SystemClock()))
-    async with (
-        Engine(url, [ChainFlow], {World: world}, settings=FAST) as other,
-        Engine(url, [ChainFlow], {World: world}, store=store, settings=FAST) as engine,
-    ):
-        starting = asyncio.create_task(engine.start(ChainFlow, Job(), key="k"))
-        await store.landed.wait()
-        worker = engine.process.worker
-        await other.store.remove_worker(worker.id)
-        assert len(await other.store.take_over(10)) == 1
-        job = await other.start(ChainFlow, Job(), key="k")
-        assert (await job.wait(20)).status == "completed"
-        await worker.died()
-        store.answer.set()
-        assert (await starting).id == job.id
-        assert not worker.residents
-        assert set(world.effects.values()) == {1}, "nothing was run here"
-
-
-async def test_a_row_whose_claim_was_never_answered_is_given_back(url: str) -> None:
-    async with Engine(url, [WaitFlow], settings=FAST) as engine:
-        job = await engine.start(WaitFlow, Job())
-        await job.wait(10, state=WaitFlow.ready)
-        # A delayed timer that comes due makes the row claimable; what is claimed here never reaches the worker.
-        row = (await engine.store.load([job.id]))[job.id]
-        me = engine.process.worker.id
-        parked = Step(row.status, row.state, row.label, row.revision, None, row.updated_at, row.seen, release=True, wake_at=1)
-        engine.process.worker.claiming = False
-        await engine.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, parked),)))
-        assert len((await engine.store.claim(me, [Wanted("WaitFlow", 1)], 10)).rows) == 1
-        engine.process.worker.claiming = True
-        async with asyncio.timeout(10):
-            while (await engine.get(job.id)).owner is not None:
-                await asyncio.sleep(0.01)
-        assert (await job.signal(Go(), wait=10)).status == "processed"
 
 
 async def test_two_workers_never_both_advance_an_instance(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ async def test_terminate_in_the_midst_of_an_ending_leaves_the_handlers_out(harne
 
 
 async def test_a_crash_in_a_handler_runs_it_again_with_the_same_key(url: str) -> None:
-    from tests.acceptance.test_durability import crash, crashed_engine
+    from tests.acceptance.crash import crash, crashed_engine
     from tests.flows import FAST
 
     world = World()

@@ -11,7 +11,7 @@ import pytest
 from stepkeel import Context, Engine, Fail, Limit, Retry, Signal, State, Workflow, activity
 from stepkeel.errors import BadRequest, DefinitionError
 from stepkeel.testing import Harness
-from tests.acceptance.test_durability import crash, crashed_engine
+from tests.acceptance.crash import crash, crashed_engine
 from tests.flows import FAST, Job, World
 
 

@@ -12,7 +12,7 @@ import pytest
 from stepkeel import Context, Engine, Fail, Retry, State, TryAgain, Workflow, activity
 from stepkeel.errors import BadRequest
 from tests import postgres
-from tests.acceptance.test_durability import crash, crashed_engine
+from tests.acceptance.crash import crash, crashed_engine
 from tests.flows import FAST, Go, Job, World
 
 

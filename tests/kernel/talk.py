@@ -44,7 +44,7 @@ class NoticeFlow(Workflow[Job], on_failure=thank):
 
 
 FLOWS: tuple[type[Workflow[Any]], ...] = (OrderFlow, ChainFlow, NoticeFlow, *(w for s in BUILTIN for w in s.workflows))
-OUTCOMES = ("done", "done", "done", "failed", "failed", "again", "wait", "stopped", "complete", "cancel", "terminate")
+OUTCOMES = ("done", "done", "done", "break", "failed", "failed", "again", "wait", "stopped", "complete", "cancel", "terminate")
 FAILURES = (
     Failure("DECLINED", "no", kind="business"),
     Failure("CARD_DECLINED", "no", kind="business"),

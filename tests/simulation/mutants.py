@@ -301,3 +301,14 @@ def only_the_first_page_of_the_inbox_is_read(patch: pytest.MonkeyPatch) -> None:
         return {i: (n, rows[: limit - 1]) for i, (n, rows) in (await original(self, after, limit)).items()}
 
     patch.setattr(MemoryStore, "inbox", inbox)
+
+
+@mutant("rounds", "ran_before_commit", "ran_without_lease")
+def a_start_is_run_by_whoever_began_it(patch: pytest.MonkeyPatch) -> None:
+    """Also when its worker was declared dead before the answer came."""
+    original = Worker.launched
+
+    def launched(self: Any, definition: Any, row: Any, decision: Any) -> None:
+        original(self, definition, replace(row, owner=self.id) if row.owner is not None else row, decision)
+
+    patch.setattr(Worker, "launched", launched)

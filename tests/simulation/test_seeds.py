@@ -17,6 +17,7 @@ REGRESSIONS = [
     ("limits", 76, "the same, for a grant that lay in the inbox"),
     ("approval", 7841, "a lease began at the time its worker believed in, and was over when the store heard of it"),
     ("flood", 13, "more signals than one decision is given, and the rest of them was never shown to another"),
+    ("rounds", 1465, "a start that was answered after its worker was declared dead was run beside those who had it"),
     ("saga", 7, "a row given back later than its timer was due counted as one whose timer is lost"),
 ]
 

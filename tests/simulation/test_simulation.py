@@ -189,7 +189,7 @@ broken_booking = Simulation((Booking,), Ticket(1), services={Cards: Terminal(car
 
 
 def test_the_command_explores_and_repeats(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "--seeds", "10", "--json"]) == 0
+    assert main(["simulate", "--seeds", str(2 * len(BUILTIN)), "--json"]) == 0
     reports = json.loads(capsys.readouterr().out)
     assert [(r["simulation"], r["seeds"]) for r in reports] == [(s.name, 2) for s in BUILTIN]
     assert main(["simulate", f"{__name__}:Booking", "--seeds", "3", "--workers", "2"]) == 0

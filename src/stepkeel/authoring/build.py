@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from stepkeel.authoring.activity import activity_of, pools_of
 from stepkeel.authoring.check import Problems, check_activity, check_definition, check_into
-from stepkeel.authoring.node import BodyNode
+from stepkeel.authoring.node import BodyNode, When
 from stepkeel.authoring.outline import limits_of, outline_of
 from stepkeel.authoring.signal import signal_name, signal_type
 from stepkeel.authoring.source import code_of, digest
@@ -20,7 +20,21 @@ from stepkeel.errors import BadRequest, DataInvalid
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import Fingerprint, Place, SignalType, State
 from stepkeel.model.instant import to_span
-from stepkeel.model.node import Activity, ActivityNode, Function, Mapper, Node, Pool, PureNode, WaitNode
+from stepkeel.model.node import (
+    Activity,
+    ActivityNode,
+    Arm,
+    ChoiceNode,
+    Function,
+    LoopNode,
+    Mapper,
+    Node,
+    Pool,
+    PureNode,
+    WaitNode,
+    bodies,
+    walk,
+)
 from stepkeel.model.policy import CompensationPolicy, Limit, Unhandled, matcher
 from stepkeel.model.reaction import Move, Reaction, Transition
 
@@ -110,6 +124,8 @@ class _Builder:
             written: BodyNode[Any] = cast("BodyNode[Any]", item)
             if written.name:
                 return written.name
+            if written.kind != "transform":
+                return written.kind
             change = written.options.get("change")
             name = getattr(change, "__name__", "<lambda>")
             if name != "<lambda>":
@@ -137,6 +153,12 @@ class _Builder:
             return PureNode(key, "log", None, str(text), level)
         if item.kind == "transform":
             return PureNode(key, "transform", self.function(o["change"], place))
+        if item.kind == "loop":
+            body = self.body(o["body"], place, given)
+            asked = self.guard(o["while"], place), self.guard(o["until"], place)
+            return LoopNode(key, body, *asked, o["max_iterations"], o["at_max"])
+        if item.kind == "choice":
+            return ChoiceNode(key, tuple(self.arm(arm, place, given) for arm in o["arms"]))
         span: Any = o.get("delay")
         kind: Any = o.get("signal")
         return WaitNode(
@@ -149,10 +171,15 @@ class _Builder:
             until_of=self.guard(o.get("until"), place),
         )
 
+    def arm(self, written: When[Any], place: str, given: Any) -> Arm:
+        where = f"{place}:{written.name}"
+        self.problems.good_key(written.name, place)
+        return Arm(written.name, self.body(written.body, where, given), self.guard(written.guard, where))
+
     def handler(self, name: str, given: Any) -> tuple[Node, ...]:
         """A body of the definition's ending."""
         body = self.body(_several(given), f"!{name}")
-        if any(isinstance(n, WaitNode) and n.signal for n in body):
+        if any(isinstance(n, WaitNode) and n.signal for n in walk(body)):
             text = "a wait for a signal: an instance that is ending judges none"
             self.problems.add("bad_handler", f"{self.name} {name}", text, "wait in a state, or for a time")
         return body
@@ -307,7 +334,10 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
     def add(container: str, body: tuple[Node, ...]) -> None:
         for n, node in enumerate(body):
             after = body[n + 1].key if n + 1 < len(body) else ""
-            places[f"{container}/{node.key}"] = Place(node, after)
+            place = f"{container}/{node.key}"
+            places[place] = Place(node, after)
+            for suffix, inner in bodies(node):
+                add(place + suffix, inner)
             if isinstance(node, ActivityNode):
                 found = node.activity
                 for each in (found, found.fallback, found.compensate):

@@ -25,7 +25,7 @@ from stepkeel.authoring.state import State as StateObject
 from stepkeel.errors import DefinitionError
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import Problem, State
-from stepkeel.model.node import Activity, WaitNode
+from stepkeel.model.node import Activity, WaitNode, walk
 from stepkeel.model.policy import CompensationPolicy, Unhandled
 
 __all__ = ["Problems", "check_activity", "check_definition", "check_into"]
@@ -171,7 +171,7 @@ def _check_ways(problems: Problems, place: str, state: State) -> None:
                 warning=True,
             )
             break
-    waits = any(isinstance(node, WaitNode) and node.signal for node in state.body)
+    waits = any(isinstance(node, WaitNode) and node.signal for node in walk(state.body))
     always = any(t.when is None for t in state.transitions)
     if state.ending is None and not always and not state.signals and not state.timeouts and not waits:
         text = "the instance fails here with no_way_on" if not state.transitions else "if no guard holds it fails with no_way_on"

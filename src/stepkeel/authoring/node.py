@@ -1,17 +1,18 @@
-"""Nodes for a body besides activities: delay, until, wait, log, transform."""
+"""Nodes for a body besides activities: delay, until, wait, log, transform; loop and choice, which hold bodies themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Concatenate, Generic, TypeVar
+from typing import Any, Concatenate, Generic, TypeVar, cast, get_args
 
 from stepkeel.authoring.context import Context
 from stepkeel.errors import BadRequest
 from stepkeel.model.instant import to_span
+from stepkeel.model.node import AtMax
 
-__all__ = ["BodyNode", "Item", "delay", "log", "transform", "until", "wait"]
+__all__ = ["BodyNode", "Item", "When", "choice", "delay", "log", "loop", "transform", "until", "wait", "when"]
 
 D = TypeVar("D")
 S = TypeVar("S")
@@ -74,3 +75,65 @@ def log(text: str | Callable[[D], str], *, level: str = "info", name: str | None
 def transform(change: Callable[[D], D | Mapping[str, Any] | None], *, name: str | None = None) -> BodyNode[D]:
     """Change the data by a pure function: it returns new data, a mapping of fields, or changes what it is given."""
     return BodyNode("transform", name, {"change": change})
+
+
+def loop(
+    *body: Item[D],
+    while_: Callable[[D], bool] | None = None,
+    until: Callable[[D], bool] | None = None,
+    max_iterations: int = 1_000,
+    at_max: AtMax = "fail",
+    name: str | None = None,
+) -> BodyNode[D]:
+    """Run a body again and again: `while_` is asked before each iteration, `until` behind each. An activity that returns
+
+    `Break` ends the innermost loop. When `max_iterations` were not enough, `at_max` says what then: `fail` (with the code
+    max_iterations), `go_on` behind the loop, `cancel` or `terminate` the instance. Raises BadRequest.
+    """
+    if not body:
+        raise BadRequest("loop() of nothing", remedy="loop(activity, ..., until=...)")
+    if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequest(f"loop(max_iterations={max_iterations!r})", remedy="a whole number from 1")
+    if at_max not in get_args(AtMax):
+        raise BadRequest(f"loop(at_max={at_max!r})", remedy=", ".join(get_args(AtMax)))
+    options = {"body": body, "while": while_, "until": until, "max_iterations": max_iterations, "at_max": at_max}
+    return BodyNode("loop", name or "loop", options)
+
+
+@dataclass(frozen=True, eq=False)
+class When(Generic[D]):
+    """An arm of a choice: see `when`."""
+
+    guard: Callable[[D], bool] | None
+    body: tuple[Item[D], ...]
+    name: str
+
+
+def when(guard: Callable[[D], bool], *body: Item[D], name: str | None = None) -> When[D]:
+    """An arm of a `choice`: its body runs if the guard holds and no earlier one did.
+
+    Its name in paths is `name`, else the guard's; of a lambda it is `arm` (`arm-2` ...).
+    """
+    own = getattr(guard, "__name__", "<lambda>")
+    return When(guard, body, name or ("arm" if own == "<lambda>" else own))
+
+
+def choice(*arms: When[D], otherwise: Item[D] | Sequence[Item[D]] | None = None, name: str | None = None) -> BodyNode[D]:
+    """Run the first arm whose guard holds, else `otherwise`, else nothing. Raises BadRequest."""
+    strange = next((a for a in arms if not isinstance(a, When)), None)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not arms or strange is not None:
+        raise BadRequest(f"choice({strange!r})" if arms else "choice() of nothing", remedy="choice(when(guard, activity), ...)")
+    named: list[When[D]] = []
+    used: dict[str, int] = {}
+    for arm in arms:
+        used[arm.name] = n = used.get(arm.name, 0) + 1
+        named.append(arm if n == 1 else When(arm.guard, arm.body, f"{arm.name}-{n}"))
+    if otherwise is not None:
+        body = cast("Sequence[Item[D]]", otherwise if isinstance(otherwise, Sequence) else (otherwise,))
+        named.append(When(None, tuple(body), "otherwise"))
+    empty = next((a.name for a in named if not a.body), None)
+    if empty is not None:
+        raise BadRequest(f"the arm {empty} of a choice is empty", remedy="give it a node, or leave it out")
+    if any(a.name == "otherwise" for a in named[:-1]):
+        raise BadRequest("an arm is called otherwise", remedy="that is the one without a guard")
+    return BodyNode("choice", name or "choice", {"arms": tuple(named)})

@@ -15,7 +15,7 @@ import msgspec
 from stepkeel.authoring.source import digest
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import SignalType, State
-from stepkeel.model.node import Activity, ActivityNode, Function, Mapper, Node, Pool, PureNode, WaitNode
+from stepkeel.model.node import Activity, ActivityNode, ChoiceNode, Function, LoopNode, Mapper, Node, Pool, PureNode, WaitNode
 from stepkeel.model.policy import Retry
 from stepkeel.model.reaction import Reaction
 
@@ -70,6 +70,14 @@ def _node(node: Node) -> dict[str, Any]:
         return _slim(key=node.key, kind="activity", activity=_activity(node.activity))
     if isinstance(node, PureNode):
         return _slim(key=node.key, kind=node.kind, function=_name(node.function), template=node.template)
+    if isinstance(node, LoopNode):
+        return _slim(
+            key=node.key, kind="loop", body=[_node(n) for n in node.body], until=_name(node.until),
+            max_iterations=node.max_iterations, at_max=node.at_max, **{"while": _name(node.while_)},
+        )  # fmt: skip
+    if isinstance(node, ChoiceNode):
+        arms = [_slim(key=a.key, when=_name(a.when), body=[_node(n) for n in a.body]) for a in node.arms]
+        return _slim(key=node.key, kind="choice", arms=arms)
     assert isinstance(node, WaitNode)
     return _slim(
         key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),

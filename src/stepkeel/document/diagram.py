@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["mermaid"]
@@ -17,7 +17,7 @@ def mermaid(outline: Mapping[str, Any]) -> str:
     for state in outline["states"]:
         name = _id(state["name"])
         title = state.get("label") or state["name"]
-        body = [node["key"] for node in state.get("body", ())]
+        body = [_node(node) for node in state.get("body", ())]
         text = title if not body else f"{title}<br/>{'<br/>'.join(body)}"
         lines.append(f"    {name}: {_text(text)}")
     for state in outline["states"]:
@@ -39,6 +39,21 @@ def _ways(state: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _node(node: Mapping[str, Any]) -> str:
+    """A node by its key; what holds bodies with what is in them."""
+    if node["kind"] == "loop":
+        ends = [f"{word} {node[word]}" for word in ("while", "until") if "/" not in node.get(word, "/")]  # a lambda has no name
+        return " ".join([f"{node['key']} ({_row(node['body'])})", *ends])
+    if node["kind"] == "choice":
+        arms = " | ".join(f"{arm['key']}: {_row(arm['body'])}" for arm in node["arms"])
+        return f"{node['key']} ({arms})"
+    return str(node["key"])
+
+
+def _row(body: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(_node(node) for node in body)
+
+
 def _label(reaction: Mapping[str, Any]) -> str:
     if reaction["trigger"] == "signal":
         label = str(reaction["signal"])
@@ -48,7 +63,7 @@ def _label(reaction: Mapping[str, Any]) -> str:
         label = "on " + (", ".join(reaction.get("errors", ())) or "any failure")
     if "when" in reaction:
         label += f" [{reaction['when']}]"
-    do = [node["key"] for node in reaction.get("do", ())]
+    do = [_node(node) for node in reaction.get("do", ())]
     return f"{label} / {', '.join(do)}" if do else label
 
 

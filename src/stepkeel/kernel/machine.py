@@ -13,7 +13,7 @@ from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.path import is_reaction, state_path
 from stepkeel.model.definition import State
-from stepkeel.model.node import Node, WaitNode
+from stepkeel.model.node import Node, WaitNode, walk
 from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import Failure, Frame
 
@@ -113,7 +113,7 @@ def way_out(draft: Draft) -> str:
 
 def heard(state: State) -> frozenset[str]:
     """The signals a state takes: by a handler, or by a wait in its body."""
-    waits = {n.signal for n in state.body if isinstance(n, WaitNode) and n.signal}
+    waits = {n.signal for n in walk(state.body) if isinstance(n, WaitNode) and n.signal}
     return frozenset(waits | {r.signal for r in state.signals})
 
 

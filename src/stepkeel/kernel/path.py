@@ -2,22 +2,25 @@
 
     State~visit/key        a node of a state's body          State!name#firing/key   a node of a reaction's `do`
     State!name             a reaction (and its timer)        undo/n                  a compensation
+    .../loop@n/key         a node in an iteration            .../choice:arm/key      a node in an arm
 
-Visit and firing are left out when 1. The address of a path is the path without them: what the definition knows it by.
+Visit, firing and iteration are left out when 1. The address of a path is the path without them: what the definition knows
+it by.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["address", "container", "is_reaction", "reaction_of", "state_path"]
+__all__ = ["address", "container", "in_iteration", "inside", "is_reaction", "iteration", "reaction_of", "state_path"]
 
-_COUNTERS = re.compile(r"[~#]\d+")
+_COUNTERS = re.compile(r"[~#@]\d+")
+_ITERATION = re.compile(r"@(\d+)$")
 
 
 def address(path: str) -> str:
     """`Pay~2/poll` -> `Pay/poll`."""
-    return _COUNTERS.sub("", path) if "~" in path or "#" in path else path
+    return _COUNTERS.sub("", path) if "~" in path or "#" in path or "@" in path else path
 
 
 def container(path: str) -> str:
@@ -35,5 +38,22 @@ def is_reaction(path: str) -> bool:
 
 
 def reaction_of(path: str) -> str:
-    """The reaction in whose body a node stands, or nothing."""
-    return container(path) if "!" in path and not is_reaction(path) else ""
+    """The reaction in whose body a node stands, however deep, or nothing."""
+    return path.partition("/")[0] if "!" in path and not is_reaction(path) else ""
+
+
+def inside(path: str) -> str:
+    """The node in whose body another stands (a loop in its iteration, a choice), or nothing: a state, a reaction."""
+    outer, slash, last = container(path).rpartition("/")
+    return f"{outer}/{last.partition(':')[0]}" if slash else ""
+
+
+def iteration(path: str) -> int:
+    found = _ITERATION.search(path)
+    return int(found[1]) if found else 1
+
+
+def in_iteration(path: str, n: int) -> str:
+    """The path of a loop in its n-th iteration."""
+    base = _ITERATION.sub("", path)
+    return base if n <= 1 else f"{base}@{n}"

@@ -24,8 +24,8 @@ from msgspec.structs import replace
 from stepkeel.kernel import compensation, ending, hold, machine, reaction, signal, timer
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import READY, Draft
-from stepkeel.kernel.node import activity, kind_of
-from stepkeel.kernel.path import address, container, reaction_of
+from stepkeel.kernel.node import activity, container_of, kind_of
+from stepkeel.kernel.path import address, container, inside, reaction_of
 from stepkeel.model.effect import Park
 from stepkeel.model.node import ActivityNode
 from stepkeel.model.snapshot import TERMINAL, Failure, Frame
@@ -46,6 +46,10 @@ def close(draft: Draft) -> bool:
     place = draft.definition.places.get(address(path))
     if place is not None and place.next:
         draft.put(f"{container(path)}/{place.next}", READY)
+        return True
+    holder = inside(path)
+    if holder:
+        container_of(draft, holder).behind(draft, holder)
         return True
     outer = reaction_of(path)
     if outer and draft.ending is None:
@@ -196,20 +200,27 @@ RULES: tuple[Callable[[Draft], bool], ...] = (close, paused, end, admit, fail, o
 
 
 def settle(draft: Draft) -> None:
-    """Apply the rules until the instance rests, is paused or has ended."""
+    """Apply the rules until the instance rests, is paused or has ended; too many of them fail it."""
+    if _settled(draft):
+        return
+    text = f"{MAX_RULES} rules in one decision"
+    ending.begin(draft, "failed", failure=Failure("no_progress", text, draft.state, kind="permanent"))
+    if not _settled(draft):
+        ending.close(draft)  # the bodies of its ending make no progress either
+
+
+def _settled(draft: Draft) -> bool:
     for _ in range(MAX_RULES):
         for rule in RULES:
             if rule(draft):
                 break
         else:
             if rest(draft):
-                return
+                return True
             continue
         if rule is paused or (rule is end and _at_rest(draft)) or (rule is admit and draft.ending is None):
-            return
-    text = f"{MAX_RULES} rules in one decision"
-    ending.begin(draft, "failed", failure=Failure("no_progress", text, draft.state, kind="permanent"))
-    ending.advance(draft)
+            return True
+    return False
 
 
 def _free(draft: Draft) -> bool:

@@ -43,6 +43,9 @@ EVENTS: dict[str, str] = {
     "step_recorded": "name",
     # node
     "wait_ended": "by",
+    "iteration_ended": "",
+    "loop_ended": "iterations, by",
+    "node_skipped": "reason",
     # pool
     "hold_asked": "pool",
     "hold_granted": "pool",

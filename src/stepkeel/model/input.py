@@ -52,7 +52,7 @@ class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
 
     path: str
     attempt: int
-    outcome: Literal["done", "again", "wait", "complete", "cancel", "terminate", "failed", "stopped"]
+    outcome: Literal["done", "again", "wait", "break", "complete", "cancel", "terminate", "failed", "stopped"]
     data: bytes | None = None
     reason: str = ""
     delay: int | None = None

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from stepkeel.model.policy import CompensateWhen, Retry
 
-__all__ = ["Activity", "ActivityNode", "Function", "Mapper", "Node", "Pool", "PureNode", "WaitNode"]
+__all__ = [
+    "Activity",
+    "ActivityNode",
+    "Arm",
+    "AtMax",
+    "ChoiceNode",
+    "Function",
+    "LoopNode",
+    "Mapper",
+    "Node",
+    "Pool",
+    "PureNode",
+    "WaitNode",
+    "bodies",
+    "walk",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,4 +108,56 @@ class PureNode:
     level: str = "info"
 
 
-Node = ActivityNode | WaitNode | PureNode
+AtMax = Literal["fail", "go_on", "cancel", "terminate"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoopNode:
+    """A body again and again. `while_` is asked before each iteration, `until` behind each; `at_max` says what it means
+
+    that `max_iterations` were not enough. `Break` ends it.
+    """
+
+    key: str
+    body: tuple[Node, ...]
+    while_: Function | None = None
+    until: Function | None = None
+    max_iterations: int = 1_000
+    at_max: AtMax = "fail"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """One way of a choice; without a guard it is `otherwise`, which is tried last."""
+
+    key: str
+    body: tuple[Node, ...]
+    when: Function | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChoiceNode:
+    """The first arm whose guard holds, and no other. None of them: done at once."""
+
+    key: str
+    arms: tuple[Arm, ...]
+
+
+Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode
+
+
+def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
+    """The bodies within a node, each with what its place adds to the node's address."""
+    if isinstance(node, LoopNode):
+        yield "", node.body
+    elif isinstance(node, ChoiceNode):
+        for arm in node.arms:
+            yield f":{arm.key}", arm.body
+
+
+def walk(body: tuple[Node, ...]) -> Iterator[Node]:
+    """Every node of a body and of the bodies within it, in order."""
+    for node in body:
+        yield node
+        for _, inner in bodies(node):
+            yield from walk(inner)

@@ -28,7 +28,7 @@ class AttemptTimeout(TimeoutError):
 
 # Encoded data with the copy decoded from it: checked once, and the next attempt need not decode it again.
 Fresh = tuple[bytes, Any]
-_ENDINGS: dict[type[Any], Any] = {Complete: "complete", Cancel: "cancel", Terminate: "terminate"}
+_ENDINGS: dict[type[Any], Any] = {Complete: "complete", Cancel: "cancel", Terminate: "terminate", Break: "break"}
 
 
 def of_result(
@@ -48,11 +48,9 @@ def of_result(
             delay = None if result.delay is None else max(0, to_span(result.delay))
             until = None if result.until is None else to_micros(result.until)
             return AttemptEnded(path, attempt, "wait", raw, result.reason, delay, until), fresh
-        if isinstance(result, Complete | Cancel | Terminate):
+        if isinstance(result, Complete | Cancel | Terminate | Break):
             raw, fresh = _changed(codec, data, before)
             return AttemptEnded(path, attempt, _ENDINGS[type(result)], raw, result.reason), fresh
-        if isinstance(result, Break):
-            return AttemptEnded(path, attempt, "failed", failure=_permanent("break_outside_loop", "Break outside a loop")), None
         if isinstance(result, Mapping):
             result = codec.updated(data, cast("Mapping[str, Any]", result))
         raw, fresh = _changed(codec, result, before)

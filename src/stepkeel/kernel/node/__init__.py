@@ -1,23 +1,31 @@
-"""One file per kind of node. Each has `open(draft, path, frame)`: what happens when a ready node may start."""
+"""One file per kind of node. Each has `open(draft, path, frame)`: what happens when a ready node may start.
+
+Those that hold bodies have `behind(draft, path)`: what happens when the last node of one has closed.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.node import activity, pure, wait
+from stepkeel.kernel.node import activity, choice, loop, pure, wait
 from stepkeel.kernel.path import address
-from stepkeel.model.node import ActivityNode, PureNode, WaitNode
+from stepkeel.model.node import ActivityNode, ChoiceNode, LoopNode, PureNode, WaitNode
 from stepkeel.model.snapshot import Frame
 
-__all__ = ["KINDS", "kind_of"]
+__all__ = ["CONTAINERS", "KINDS", "container_of", "kind_of"]
 
 
 class Kind(Protocol):
     def open(self, draft: Draft, path: str, frame: Frame) -> None: ...
 
 
-KINDS: dict[type, Kind] = {ActivityNode: activity, WaitNode: wait, PureNode: pure}
+class Container(Kind, Protocol):
+    def behind(self, draft: Draft, path: str) -> None: ...
+
+
+CONTAINERS: dict[type, Container] = {LoopNode: loop, ChoiceNode: choice}
+KINDS: dict[type, Kind] = {ActivityNode: activity, WaitNode: wait, PureNode: pure, **CONTAINERS}
 
 
 def kind_of(draft: Draft, path: str) -> Kind:
@@ -25,3 +33,8 @@ def kind_of(draft: Draft, path: str) -> Kind:
     if path.startswith("undo/"):
         return activity
     return KINDS[type(draft.definition.places[address(path)].node)]
+
+
+def container_of(draft: Draft, path: str) -> Container:
+    """The rules of the node that holds the body in which another stood."""
+    return CONTAINERS[type(draft.definition.places[address(path)].node)]

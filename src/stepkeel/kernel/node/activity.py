@@ -7,6 +7,7 @@
 | flying | done | data merged, undo registered, node closes |
 | flying | wait | data merged, undo registered, waiting (until) |
 | flying | again, failed | retry.py: ready (attempt + 1), backing_off (retry), or failed |
+| flying | break | data merged, undo registered, the innermost loop closes; outside one: failed (`break_outside_loop`) |
 | flying | complete, cancel, terminate | data merged, undo registered, the instance ends so |
 | flying | deferred | deferred (deferred): same attempt, nothing burnt |
 | flying | claimed by another worker | ready again, `lost` + 1; more than 5 in a row: failed |
@@ -25,6 +26,7 @@ from msgspec.structs import replace
 from stepkeel.kernel import compensation, ending, hold, retry
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import FLYING, Draft
+from stepkeel.kernel.node import loop
 from stepkeel.kernel.path import address
 from stepkeel.model.effect import RunAttempt
 from stepkeel.model.input import AttemptDeferred, AttemptEnded
@@ -81,6 +83,9 @@ def ended(draft: Draft, result: AttemptEnded) -> None:
         assert result.failure is not None
         _failed(draft, result, frame, result.failure)
         return
+    if result.outcome == "break" and not loop.around(draft, result.path) and not result.path.startswith("undo/"):
+        _failed(draft, result, frame, Failure("break_outside_loop", "Break outside a loop", kind="permanent"))
+        return
     before = draft.data
     if result.data is not None:
         draft.set_data(result.data)
@@ -118,6 +123,9 @@ def _succeeded(draft: Draft, result: AttemptEnded, frame: Frame, before: Raw) ->
         draft.closing.append(path)
         return
     draft.drop(path)
+    if result.outcome == "break":
+        loop.broken(draft, loop.around(draft, path))
+        return
     status = {"complete": "completed", "cancel": "cancelled", "terminate": "terminated"}[result.outcome]
     ending.begin(draft, status, result.reason)
 

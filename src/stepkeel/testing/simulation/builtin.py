@@ -9,10 +9,10 @@ from typing import Any
 from stepkeel.authoring.activity import activity
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.node import delay, wait
+from stepkeel.authoring.node import choice, delay, log, loop, wait, when
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State
-from stepkeel.model.outcome import Fail, TryAgain, Wait
+from stepkeel.model.outcome import Break, Fail, TryAgain, Wait
 from stepkeel.model.policy import Limit, Retry
 from stepkeel.testing.simulation.chance import Chance
 from stepkeel.testing.simulation.run import Ended
@@ -144,6 +144,75 @@ class Approval(Workflow[Order], finally_=_tell, on_cancel=_tell):
     paying.on_failure("DECLINED", to=declined)
 
 
+# -- rounds: loops in loops, choices, waits and undos within them
+
+
+@dataclass
+class Rounds:
+    """`tired`: the round that fails, 0 for none; `want`: how often to ask at least."""
+
+    tired: int = 0
+    want: int = 8
+    round: int = 0
+    asked: int = 0
+    trace: list[str] = field(default_factory=list[str])
+
+
+class Answer(Signal):
+    """Kept: a burst of them is used up one by one, a round each."""
+
+    yes: bool = True
+
+
+@activity(retry=OFTEN)
+async def _unask(ctx: Context[Rounds]) -> None:
+    ctx.data.trace.append(f"unask {ctx.done['asked']}")
+
+
+@activity(retry=OFTEN, compensate=_unask)
+async def _ask(ctx: Context[Rounds]) -> Any:
+    ctx.data.asked += 1
+    ctx.data.trace.append(f"ask {ctx.data.asked}")
+    return Break("enough") if ctx.data.asked % 4 == 0 else None
+
+
+@activity(retry=OFTEN)
+async def _close_round(ctx: Context[Rounds]) -> None:
+    ctx.data.round += 1
+    ctx.data.trace.append(f"round {ctx.data.round}")
+    if ctx.data.round == ctx.data.tired:
+        raise Fail("TIRED")
+
+
+class Asking(Workflow[Rounds], unhandled_signals="keep"):
+    rounds = State[Rounds](
+        loop(
+            loop(
+                _ask, choice(when(lambda d: d.asked % 2 == 0, wait(Answer, delay=0.4), delay(0.1))), while_=lambda d: d.asked < 14
+            ),
+            choice(when(lambda d: d.round > 1, _close_round, log("{round}")), otherwise=_close_round),
+            until=lambda d: d.asked >= d.want,
+            max_iterations=4,
+            at_max="cancel",
+        ),
+    )
+    done = State.completed()
+    rounds.to(done)
+
+
+def _rounds(chance: Chance) -> Rounds:
+    return Rounds(chance.below("tired", 9), chance.pick("want", (3, 8, 16)))
+
+
+def _rounds_are_whole(asking: Ended) -> str | None:
+    """Nothing is asked twice, nothing is left out, whatever happened in between; and what was asked is unasked backwards."""
+    asked = [int(t.split()[1]) for t in asking.data.trace if t.startswith("ask")]
+    if asked != list(range(1, len(asked) + 1)):
+        return f"{asking.status} with {asking.data.trace}"
+    undone = [int(t.split()[1]) for t in asking.data.trace if t.startswith("unask")]
+    return None if undone == sorted(undone, reverse=True) else f"undone in the order {undone}"
+
+
 # -- a telephone: signals alone, and a second version of it beside the first
 
 
@@ -227,6 +296,7 @@ ONE_TRIP = Simulation((TripSaga,), _trip, check=_trip_is_whole, instances=1, nam
 BUILTIN: tuple[Simulation, ...] = (
     Simulation((TripSaga,), _trip, check=_trip_is_whole, name="saga"),
     Simulation((Approval,), signals_at_most=16, workers=2, name="approval"),
+    Simulation((Asking,), _rounds, instances=2, signals_at_most=12, check=_rounds_are_whole, name="rounds"),
     Simulation((Telephone, NewTelephone), instances=4, signals_at_most=16, workers=2, name="telephone"),
     Simulation((Telephone,), signals=(Dialed(), HungUp()), instances=1, signals_at_most=300, workers=2, name="flood"),
     Simulation((Delivery,), _parcel, check=_stopped_three_times, instances=6, name="limits"),

@@ -1,0 +1,83 @@
+"""loop: a body again and again. It has no frame while an iteration is open: the iteration is in the path of what is.
+
+| asked when an iteration is to begin | answer | then |
+|---|---|---|
+| until (from the second on) | true | closes |
+| is it one more than max_iterations | yes | at_max: fail (`max_iterations`), go_on (closes), cancel, terminate |
+| while | false | closes |
+| - | - | the first node of its body is ready |
+| `Break` in the body, however deep | - | the innermost loop closes |
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from stepkeel.kernel import ending
+from stepkeel.kernel.data import PureFailed, holds, pure_failure
+from stepkeel.kernel.draft import READY, Draft
+from stepkeel.kernel.machine import open_body
+from stepkeel.kernel.path import address, in_iteration, inside, iteration
+from stepkeel.model.node import LoopNode
+from stepkeel.model.snapshot import Failure, Frame
+
+__all__ = ["around", "behind", "broken", "open"]
+
+
+def open(draft: Draft, path: str, frame: Frame) -> None:
+    """Judge whether this iteration begins. All is asked here, so that a redrive after a guard that raised asks it again."""
+    node = _node(draft, path)
+    assert node is not None
+    n = iteration(path)
+    try:
+        if n > 1 and node.until is not None and holds(draft, node.until):
+            _close(draft, path, n - 1, "until")
+        elif n > node.max_iterations:
+            _too_many(draft, path, node, frame)
+        elif not holds(draft, node.while_):
+            _close(draft, path, n - 1, "while")
+        else:
+            draft.drop(path)
+            open_body(draft, path, node.body)
+    except PureFailed as error:
+        draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+
+
+def behind(draft: Draft, path: str) -> None:
+    """The body of an iteration is done: the next one is judged."""
+    n = iteration(path)
+    draft.say("iteration_ended", path)
+    draft.put(in_iteration(path, n + 1), READY)
+
+
+def around(draft: Draft, path: str) -> str:
+    """The innermost loop around a node, in its iteration; nothing if there is none."""
+    outer = inside(path)
+    while outer and _node(draft, outer) is None:
+        outer = inside(outer)
+    return outer
+
+
+def broken(draft: Draft, path: str) -> None:
+    _close(draft, path, iteration(path), "Break")
+
+
+def _close(draft: Draft, path: str, iterations: int, by: str) -> None:
+    draft.say("loop_ended", in_iteration(path, 1), iterations=iterations, by=by)
+    draft.closing.append(path)
+
+
+def _too_many(draft: Draft, path: str, node: LoopNode, frame: Frame) -> None:
+    most = node.max_iterations
+    text = f"{in_iteration(path, 1)}: {most} iterations, and nothing has ended it"
+    if node.at_max == "fail":
+        draft.put(path, replace(frame, run="failed", error=Failure("max_iterations", text, path, kind="permanent")))
+        return
+    _close(draft, path, most, "max_iterations")
+    if node.at_max != "go_on":
+        ending.begin(draft, "cancelled" if node.at_max == "cancel" else "terminated", text)
+
+
+def _node(draft: Draft, path: str) -> LoopNode | None:
+    place = draft.definition.places.get(address(path))
+    return place.node if place is not None and isinstance(place.node, LoopNode) else None

@@ -1,0 +1,110 @@
+"""What landed and was not answered, or did not land: nothing is stranded, nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from stepkeel import Engine
+from stepkeel.clock import SystemClock
+from stepkeel.errors import Unavailable
+from stepkeel.facade import open_store
+from stepkeel.model.commit import Answer, Batch, Commit, Step
+from stepkeel.store.port import Store, Wanted
+from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, WaitFlow, World
+
+
+class Lossy:
+    """A store whose answers get lost: the commit lands, the caller hears nothing. Or it does not land at all."""
+
+    def __init__(self, store: Store, lose: set[int], drop: set[int]) -> None:
+        self._store = store
+        self._lose, self._drop = lose, drop
+        self.commits = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def commit(self, batch: Batch) -> Answer:
+        self.commits += 1
+        if self.commits in self._drop:
+            raise Unavailable("dropped")
+        answer = await self._store.commit(batch)
+        if self.commits in self._lose:
+            raise Unavailable("lost")
+        return answer
+
+
+@pytest.mark.parametrize("lose", [{n} for n in range(1, 6)] + [{1, 2, 3}, {2, 4, 6}], ids=str)
+async def test_a_lost_commit_answer_strands_nothing_and_doubles_nothing(url: str, lose: set[int]) -> None:
+    world = World()
+
+    store: Any = Lossy(open_store(url, SystemClock()), lose, {5})
+    async with Engine(url, [OrderFlow], {World: world}, store=store, settings=FAST) as engine:
+        job = await engine.start(OrderFlow, Job(), key="k")
+        assert job.created
+        receipt = await job.signal(Go(note="once"), key="s")
+        assert receipt.status in ("pending", "processed")
+        result = await job.wait(20)
+        assert result.status == "completed"
+        assert result.data.log == ["reserve", "charge", "ship"]
+        assert [s.status for s in await job.signals()] == ["processed"]
+        assert set(world.effects.values()) == {1}
+        assert (await engine.doctor()).clean
+        assert store.commits > max(lose)
+
+
+class Slow(Lossy):
+    """The first commit lands; its answer comes when `answer` is set."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, set(), set())
+        self.landed, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def commit(self, batch: Batch) -> Answer:
+        answer = await super().commit(batch)
+        if not self.landed.is_set():
+            self.landed.set()
+            await self.answer.wait()
+        return answer
+
+
+async def test_a_start_that_is_answered_after_its_worker_was_declared_dead_is_left_to_whoever_has_it(url: str) -> None:
+    world = World()
+    store: Any = Slow(open_store(url, SystemClock()))
+    async with (
+        Engine(url, [ChainFlow], {World: world}, settings=FAST) as other,
+        Engine(url, [ChainFlow], {World: world}, store=store, settings=FAST) as engine,
+    ):
+        starting = asyncio.create_task(engine.start(ChainFlow, Job(), key="k"))
+        await store.landed.wait()
+        worker = engine.process.worker
+        await other.store.remove_worker(worker.id)
+        assert len(await other.store.take_over(10)) == 1
+        job = await other.start(ChainFlow, Job(), key="k")
+        assert (await job.wait(20)).status == "completed"
+        await worker.died()
+        store.answer.set()
+        assert (await starting).id == job.id
+        assert not worker.residents
+        assert set(world.effects.values()) == {1}, "nothing was run here"
+
+
+async def test_a_row_whose_claim_was_never_answered_is_given_back(url: str) -> None:
+    async with Engine(url, [WaitFlow], settings=FAST) as engine:
+        job = await engine.start(WaitFlow, Job())
+        await job.wait(10, state=WaitFlow.ready)
+        # A delayed timer that comes due makes the row claimable; what is claimed here never reaches the worker.
+        row = (await engine.store.load([job.id]))[job.id]
+        me = engine.process.worker.id
+        parked = Step(row.status, row.state, row.label, row.revision, None, row.updated_at, row.seen, release=True, wake_at=1)
+        engine.process.worker.claiming = False
+        await engine.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, parked),)))
+        assert len((await engine.store.claim(me, [Wanted("WaitFlow", 1)], 10)).rows) == 1
+        engine.process.worker.claiming = True
+        async with asyncio.timeout(10):
+            while (await engine.get(job.id)).owner is not None:
+                await asyncio.sleep(0.01)
+        assert (await job.signal(Go(), wait=10)).status == "processed"

@@ -1,0 +1,57 @@
+"""Whatever is nested in whatever runs as plain Python would, also while machines die under it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from stepkeel.testing import Harness, Simulation
+from stepkeel.testing.simulation.chance import Chance
+from stepkeel.testing.simulation.run import Ended
+from tests.flows import Job
+from tests.model.nests import TooLong, expected, make, workflow
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(data=st.data())
+def test_a_nest_runs_as_plain_python_would(data: st.DataObject) -> None:
+    body = make(lambda name, options: options[data.draw(st.integers(0, len(options) - 1), label=name)])
+    try:
+        paths = expected(body)
+    except TooLong:
+        assume(False)
+
+    async def run() -> Any:
+        harness = Harness()
+        job = await harness.start(workflow(body), Job())
+        job.assert_status("completed")
+        assert (await harness.doctor()).clean
+        log = job.value.log
+        await harness.close()
+        return log
+
+    assert asyncio.run(run()) == paths
+
+
+def test_a_nest_runs_every_node_once_whatever_happens_to_the_fleet() -> None:
+    """Each seed is another nest, on another fleet."""
+    ran = completed = 0
+    for seed in range(150):
+        body = make(Chance(seed).pick)
+        try:
+            paths = expected(body)
+        except TooLong:
+            continue
+
+        def is_a_part(nest: Ended, paths: list[str] = paths) -> bool:
+            return nest.data.log == paths[: len(nest.data.log)] and (nest.status != "completed" or nest.data.log == paths)
+
+        report = Simulation((workflow(body),), Job(), check=is_a_part, instances=2).run([seed])
+        assert not report.broken, f"{body}: {report}"
+        ran += 1
+        completed += report.statuses["completed"]
+    assert ran > 100
+    assert completed > 100
