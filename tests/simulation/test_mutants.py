@@ -12,9 +12,9 @@ SEEDS = 2_000
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_planted_defect_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    simulation, codes, plant = MUTANTS[name]
+    simulation, codes, plant, first = MUTANTS[name]
     plant(monkeypatch)
-    report = next(s for s in BUILTIN if s.name == simulation).run(range(SEEDS))
+    report = next(s for s in BUILTIN if s.name == simulation).run(range(first, SEEDS))
     assert report.broken, f"{SEEDS} seeds did not find {name}"
     broken = report.broken[0]
     print(f"{name}: seed {broken.seed}, {len(broken.faults)} faults, {broken.code}")  # noqa: T201
