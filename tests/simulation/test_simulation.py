@@ -209,5 +209,8 @@ def test_the_command_explores_and_repeats(capsys: pytest.CaptureFixture[str]) ->
 def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "--seeds", "0"]) == 2
     assert main(["simulate", "--fault", "crash:1"]) == 2
+    for fault in ("what", "crash", "crash:x", "crsh:1"):
+        assert main(["simulate", "--seed", "1", "--fault", fault]) == 2
+        assert f"'{fault}' is no fault" in capsys.readouterr().err
     assert main(["simulate", f"{__name__}:Ticket"]) == 2
     assert "a Workflow class, or a stepkeel.testing.Simulation" in capsys.readouterr().err

@@ -37,7 +37,8 @@ def simulate(
     activities do nothing; a stepkeel.testing.Simulation says which services or stand-ins they run with.
     """
     if seeds < 1 or (seed is not None and seed < 0) or first < 0:
-        raise BadRequest(f"--seeds {seeds} --first {first} --seed {seed}", remedy="whole numbers, not negative, at least one seed")
+        given = f"--seeds {seeds} --first {first}" if seed is None else f"--seed {seed}"
+        raise BadRequest(given, remedy="whole numbers, not negative, at least one seed")
     if fault and seed is None:
         raise BadRequest("--fault without --seed", remedy="faults are counted within one seed")
     chosen = BUILTIN if target is None else (simulation_of(load_object(target, "workflow", "module:Class"), target),)

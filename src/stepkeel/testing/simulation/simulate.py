@@ -126,7 +126,11 @@ class Simulation:
         return report
 
     def again(self, seed: int, faults: Collection[str] | None = None) -> Broken | None:
-        """One seed once more, with these of its faults only (`kind:n`, as a report names them)."""
+        """One seed once more, with these of its faults only (`kind:n`, as a report names them). Raises BadRequest."""
+        for name in faults or ():
+            kind, _, n = name.partition(":")
+            if kind not in RATES or not n.isdecimal():
+                raise BadRequest(f"{name!r} is no fault", remedy=f"kind:n, as a report names them; kinds: {', '.join(RATES)}")
         with _quiet() as listener:
             run, violation = _once(self, seed, faults, listener)
         return None if violation is None else _broken(self.title, seed, run, violation)
