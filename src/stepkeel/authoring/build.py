@@ -169,6 +169,7 @@ class _Builder:
             delay=to_span(span) if span is not None and not callable(span) else None,
             delay_of=self.function(span, place) if callable(span) else None,
             until_of=self.guard(o.get("until"), place),
+            condition=self.guard(o.get("condition"), place),
         )
 
     def arm(self, written: When[Any], place: str, given: Any) -> Arm:
@@ -179,8 +180,8 @@ class _Builder:
     def handler(self, name: str, given: Any) -> tuple[Node, ...]:
         """A body of the definition's ending."""
         body = self.body(_several(given), f"!{name}")
-        if any(isinstance(n, WaitNode) and n.signal for n in walk(body)):
-            text = "a wait for a signal: an instance that is ending judges none"
+        if any(isinstance(n, WaitNode) and (n.signal or n.condition) for n in walk(body)):
+            text = "a wait for a signal or a condition: an instance that is ending judges none"
             self.problems.add("bad_handler", f"{self.name} {name}", text, "wait in a state, or for a time")
         return body
 
@@ -351,4 +352,5 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
             add(f"{name}!{reaction.name}", reaction.do)
     for name, body in handlers.items():
         add(f"!{name}", body)
-    return {"places": places, "reactions": reactions, "activities": activities}
+    conditional = any(isinstance(p.node, WaitNode) and p.node.condition is not None for p in places.values())
+    return {"places": places, "reactions": reactions, "activities": activities, "conditional": conditional}

@@ -52,16 +52,21 @@ def wait(
     *,
     when: Callable[[D, S], bool] | None = None,
     into: Callable[[D, S], D | Mapping[str, Any] | None] | str | None = None,
+    condition: Callable[[D], bool] | None = None,
     delay: timedelta | float | Callable[[D], timedelta] | None = None,
     until: Callable[[D], datetime] | None = None,
     name: str | None = None,
 ) -> BodyNode[D]:
-    """Wait for a signal, a time, or whichever of the two comes first. `into` brings the signal into the data."""
-    if signal is None and delay is None and until is None:
-        raise BadRequest("wait() for nothing", remedy="name a signal, delay= or until=")
+    """Wait for a signal, a condition on the data, a time, or whichever comes first. `into` brings the signal into the data.
+
+    A condition is asked whenever something has happened to the instance; where nothing can change its data any more it
+    fails with the code `stuck`. Raises BadRequest.
+    """
+    if signal is None and delay is None and until is None and condition is None:
+        raise BadRequest("wait() for nothing", remedy="name a signal, condition=, delay= or until=")
     if delay is not None and until is not None:
         raise BadRequest("wait(delay=, until=)", remedy="one time is enough")
-    options = {"signal": signal, "when": when, "into": into, "delay": delay, "until": until}
+    options = {"signal": signal, "when": when, "into": into, "condition": condition, "delay": delay, "until": until}
     return BodyNode("wait", name or "wait", options)
 
 

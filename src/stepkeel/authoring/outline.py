@@ -81,7 +81,7 @@ def _node(node: Node) -> dict[str, Any]:
     assert isinstance(node, WaitNode)
     return _slim(
         key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),
-        delay=node.delay, delay_of=_name(node.delay_of), until_of=_name(node.until_of),
+        delay=node.delay, delay_of=_name(node.delay_of), until_of=_name(node.until_of), condition=_name(node.condition),
     )  # fmt: skip
 
 

@@ -18,8 +18,9 @@ __all__ = ["Explanation", "Reason", "explain"]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, owner, wake_up, limit, unserved (no live worker
-    has its definition and version), unknown (the program that asks has not).
+    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, condition, owner, wake_up, limit, unserved
+
+    (no live worker has its definition and version), unknown (the program that asks has not).
     """
 
     kind: str
@@ -151,6 +152,11 @@ def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, 
         for path in snapshot.open
         if (place := definition.places.get(address(path))) and isinstance(place.node, WaitNode) and place.node.signal
     ]
+    for path in snapshot.open:
+        place = definition.places.get(address(path))
+        if place and isinstance(place.node, WaitNode) and place.node.condition:
+            why.append(Reason("condition", f"{path} waits until {place.node.condition.name} holds"))
+            moves.append("whatever changes its data")
     state = definition.states.get(snapshot.state)
     handled = [r.signal for r in state.signals] if state and snapshot.ending is None else []
     for name in dict.fromkeys(waits + handled):

@@ -7,7 +7,7 @@
 | 3 | ending | an ending is set: nothing below applies |
 | 4 | admit | its definition has limits and it holds no slot of them yet: it queues, nothing below applies |
 | 5 | fail | a node has finally failed: fallback, optional, reactions of the state, ending |
-| 6 | open | a ready node may start; an instance without a state enters its first |
+| 6 | open | a ready node may start, the condition of a wait holds; an instance without a state enters its first |
 | 7 | signals | a signal can be judged |
 | 8 | timers | a timer is due |
 | 9 | leave | the body is done, the machine rests, a guard holds |
@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from stepkeel.kernel import compensation, ending, hold, machine, reaction, signal, timer
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import READY, Draft
-from stepkeel.kernel.node import activity, container_of, kind_of
+from stepkeel.kernel.node import activity, container_of, kind_of, wait
 from stepkeel.kernel.path import address, container, inside, reaction_of
 from stepkeel.model.effect import Park
 from stepkeel.model.node import ActivityNode
@@ -146,7 +146,7 @@ def open_(draft: Draft) -> bool:
     if not draft.state:
         machine.enter(draft, draft.definition.initial)
         return True
-    return _open_ready(draft) or reaction.proceed_held(draft)
+    return _open_ready(draft) or reaction.proceed_held(draft) or (draft.definition.conditional and wait.judge(draft))
 
 
 def signals(draft: Draft) -> bool:
@@ -192,6 +192,8 @@ def rest(draft: Draft) -> bool:
         _fail_state(draft, Failure("no_way_on", text, machine.root_path(draft), kind="permanent"))
         return False
     signal.reject_unhandled(draft)
+    if draft.definition.conditional and not draft.timers and not state.signals and wait.stuck(draft):
+        return False
     _rest(draft)
     return True
 

@@ -85,7 +85,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Definition:
-    """`places` maps an address (a path without visit and firing) to its node; `compensations` to the activity undone."""
+    """`places` maps an address (a path without its counters) to its node; `conditional`: some wait of it has a condition."""
 
     name: str
     version: int
@@ -104,6 +104,7 @@ class Definition:
     reactions: dict[str, Reaction] = field(default_factory=dict[str, Reaction])
     activities: dict[str, Activity] = field(default_factory=dict[str, Activity])
     pools: tuple[Pool, ...] = ()
+    conditional: bool = False
 
     def keeps(self, signal: str) -> bool:
         """True when a signal of this name that nothing takes stays pending."""

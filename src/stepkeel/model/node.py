@@ -86,7 +86,7 @@ class ActivityNode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WaitNode:
-    """Waits for any of a signal and a time: the first of them ends it. Neither: done at once."""
+    """Waits for any of a signal, a time and a condition on the data: the first of them ends it. None: done at once."""
 
     key: str
     signal: str = ""
@@ -95,6 +95,7 @@ class WaitNode:
     delay: int | None = None
     delay_of: Function | None = None
     until_of: Function | None = None
+    condition: Function | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,11 +1,13 @@
-"""wait: for a signal, a time, or whichever comes first.
+"""wait: for a signal, a time, a condition on the data, or whichever comes first.
 
 | run | comes | then |
 |---|---|---|
-| ready | neither declared | closes at once |
+| ready | none declared, or the condition holds | closes at once |
 | ready | - | waiting; timers set; signals judge it as a receiver (signal.py) |
 | waiting | its signal | data mapped, closes |
 | waiting | its time | closes |
+| waiting | something that makes its condition hold | closes |
+| waiting | nothing else in the instance can move, and so the data cannot change | failed (`stuck`) |
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from stepkeel.errors import BadRequest
-from stepkeel.kernel.data import PureFailed, ask, pure_failure
+from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.path import address
 from stepkeel.model.instant import to_micros, to_span
 from stepkeel.model.node import WaitNode
-from stepkeel.model.snapshot import Frame
+from stepkeel.model.snapshot import Failure, Frame
 
-__all__ = ["open"]
+__all__ = ["judge", "open", "stuck"]
 
 
 def open(draft: Draft, path: str, frame: Frame) -> None:
@@ -30,14 +32,57 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     assert isinstance(node, WaitNode)
     try:
         due = _due(draft, node)
+        met = node.condition is not None and holds(draft, node.condition)
     except PureFailed as error:
         draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+        return
+    if met:
+        _met(draft, path)
         return
     draft.put(path, Frame(run="waiting", since=draft.revision))
     if due is not None:
         draft.set_timer(path, *due)
-    elif not node.signal:
+    elif not node.signal and node.condition is None:
         draft.closing.append(path)
+
+
+def judge(draft: Draft) -> bool:
+    """Close the first open wait whose condition has come to hold."""
+    for path, node in _conditional(draft):
+        try:
+            if holds(draft, node.condition):
+                _met(draft, path)
+                return True
+        except PureFailed as error:
+            draft.put(path, replace(draft.open[path], run="failed", error=pure_failure(path, error)))
+            return True
+    return False
+
+
+def stuck(draft: Draft) -> bool:
+    """Fail the first wait for a condition if only such are left: what could change the data?"""
+    waits = _conditional(draft)
+    if len(waits) < len(draft.open) or any(node.signal for _, node in waits) or not waits:
+        return False
+    path = waits[0][0]
+    names = ", ".join(f"{p} for {node.condition.name}" for p, node in waits if node.condition)
+    text = f"nothing can change the data any more, and it waits at {names}"
+    draft.put(path, replace(draft.open[path], run="failed", error=Failure("stuck", text, path, kind="permanent")))
+    return True
+
+
+def _met(draft: Draft, path: str) -> None:
+    draft.say("wait_ended", path, by="condition")
+    draft.closing.append(path)
+
+
+def _conditional(draft: Draft) -> list[tuple[str, WaitNode]]:
+    found: list[tuple[str, WaitNode]] = []
+    for path, frame in draft.open.items():
+        place = draft.definition.places.get(address(path)) if frame.run == "waiting" else None
+        if place is not None and isinstance(place.node, WaitNode) and place.node.condition is not None:
+            found.append((path, place.node))
+    return found
 
 
 def _due(draft: Draft, node: WaitNode) -> tuple[str, int] | None:

@@ -125,7 +125,7 @@ async def _tell(ctx: Context[Order]) -> None:
 
 class Approval(Workflow[Order], finally_=_tell, on_cancel=_tell):
     checking = State(_check)
-    awaiting = State[Order](label="Awaiting")
+    awaiting = State[Order](wait(condition=lambda order: len(order.notes) >= 3), label="Awaiting")
     paying = State[Order](_pay, delay(0.5), wait(Hurry, delay=3.0))
     done = State.completed()
     rejected = State.terminated(reason="rejected")
@@ -134,6 +134,7 @@ class Approval(Workflow[Order], finally_=_tell, on_cancel=_tell):
 
     checking.to(awaiting)
     checking.after(20.0, to=late, interrupt=True)
+    awaiting.to(paying)
     awaiting.on(Approved, to=paying)
     awaiting.on(Rejected, to=rejected)
     awaiting.on(Note, do=_note)
