@@ -82,6 +82,17 @@ def test_error_and_event_pages_list_what_there_is() -> None:
     assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == set(EVENTS)
 
 
+def test_the_page_of_errors_lists_every_code_an_instance_can_fail_with() -> None:
+    page = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    codes: set[str] = set()
+    for path in [*(ROOT / "src/stepkeel/kernel").rglob("*.py"), *(ROOT / "src/stepkeel/runtime").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        codes |= set(re.findall(r'(?:Failure|_permanent)\(\s*"(\w+)"', text)) | set(re.findall(r'failure, code="(\w+)"', text))
+    inner = {"failed", "unknown", "try_again"}  # placeholders that no instance ends with
+    assert len(codes) > 10
+    assert not {c for c in codes - inner if f"`{c}`" not in page}
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "examples").rglob("*.md")]:
         prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
