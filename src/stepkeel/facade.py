@@ -326,6 +326,9 @@ class Engine:
     async def redrive(self, instance_id: str, **options: Any) -> Receipt:
         return await self.instance(instance_id).redrive(**options)
 
+    async def fire_timer(self, instance_id: str, path: str, **options: Any) -> Receipt:
+        return await self.instance(instance_id).fire_timer(path, **options)
+
     async def archive(self, instance_id: str, **options: Any) -> Receipt:
         return await self.instance(instance_id).archive(**options)
 

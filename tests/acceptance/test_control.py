@@ -310,3 +310,39 @@ async def test_the_result_of_a_wait_is_never_older_than_what_it_waited_for(url: 
         monkeypatch.setattr(engine.store, "history", late)
         result = await job.wait(10, state=OrderFlow.shipping)
         assert (result.status, result.state) == ("completed", "done")
+
+
+async def test_a_timer_that_an_operator_fires_is_due_now_and_history_says_by_whom(url: str) -> None:
+    world = World()
+    world.fail["charge"] = 1
+    async with Engine(url, [OrderFlow], {World: world}, settings=FAST) as engine:
+        job = await engine.start(OrderFlow, Job())
+        async with asyncio.timeout(10):
+            while not (timers := await job.timers()):
+                await asyncio.sleep(0.01)
+        assert [(t.path, t.purpose) for t in timers] == [("begin/charge", "retry")]
+        with pytest.raises(InvalidTransition, match=r"no timer at begin/reserve; there are: begin/charge \(retry\)"):
+            await job.fire_timer("begin/reserve")
+        with pytest.raises(InvalidTransition, match="no after timer"):
+            await job.fire_timer("begin/charge", purpose="after")
+        with pytest.raises(BadRequest, match="fire_timer"):
+            await job.fire_timer(7)  # type: ignore[arg-type]
+        await job.fire_timer("begin/charge", actor="ann", reason="the bank is back")
+        await job.wait(5, state=OrderFlow.waiting)
+        fired = [e for h in await job.history() for e in h.events if e.detail.get("by") == "ann"]
+        assert [(e.type, e.path, e.detail["reason"]) for e in fired] == [("timer_scheduled", "begin/charge", "the bank is back")]
+        await job.pause()
+        await job.fire_timer("waiting!after")
+        assert (await job.get()).state == "waiting", "a paused one goes on when it is told to"
+        await job.resume()
+        assert (await job.wait(10)).state == "rejected"
+        with pytest.raises(InstanceEnded):
+            await job.fire_timer("waiting!after")
+
+
+async def test_who_has_not_the_code_can_fire_a_timer_too(url: str) -> None:
+    async with Engine(url, [OrderFlow], {World: World()}, settings=FAST) as engine, Engine(url, worker=False) as client:
+        job = await engine.start(OrderFlow, Job())
+        await job.wait(10, state=OrderFlow.waiting)
+        await client.fire_timer(job.id, "waiting!after", actor="ann")
+        assert (await job.wait(10)).state == "rejected"

@@ -90,6 +90,8 @@ def test_acting_on_instances_without_their_code(run: Run, url: str) -> None:
     code, _, err = run("signal", ids["waiting"], "Go", "{note")
     assert (code, "no JSON" in err) == (2, True)
     assert run("redrive", ids["failed"])[0] == 4, "something was undone"
+    code, _, err = run("fire-timer", ids["waiting"], "ready!after")
+    assert (code, "no timer at ready!after; there are: none" in err) == (4, True)
     assert run("cancel", ids["waiting"], "--reason", "no more")[0] == 0
     assert json.loads(run("show", ids["waiting"], "--json")[1])["status"] == "cancelled"
     assert run("archive", ids["waiting"])[0] == 0

@@ -101,6 +101,8 @@ class Talk:
         if kind is inputs.HoldGranted:
             asked = [(p, t.pool, t.n) for p, tickets in s.tickets.items() for t in tickets.values()]
             return kind(*pick("grant", (*asked, ("nowhere", "pool", 1))))
+        if kind is inputs.FireTimer:
+            return kind(pick("timer", (*s.timers, "nowhere")), pick("purpose", ("", "", "retry")), "ann", "in a hurry")
         if kind is inputs.Redrive:
             return kind("ann", "", pick("from", ("", "", s.state)))
         if kind in (inputs.Cancel, inputs.Terminate):
@@ -132,6 +134,8 @@ KINDS: tuple[Any, ...] = (
     *([inputs.Tick] * 8),
     *([inputs.AttemptDeferred, inputs.StepRecorded, inputs.Heartbeat] * 2),
     *([inputs.Resume, inputs.Redrive] * 4),
+    inputs.FireTimer,
+    inputs.FireTimer,
     inputs.Pause,
     inputs.Cancel,
     inputs.Terminate,

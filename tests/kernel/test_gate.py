@@ -30,6 +30,7 @@ INPUTS: dict[type, inputs.Input] = {
     inputs.Cancel: inputs.Cancel("ann"),
     inputs.Terminate: inputs.Terminate("ann"),
     inputs.Redrive: inputs.Redrive("ann"),
+    inputs.FireTimer: inputs.FireTimer("work/ship"),
     inputs.Archive: inputs.Archive("ann"),
 }
 
@@ -40,12 +41,13 @@ def snapshot(place: str) -> Snapshot:
         "i", "default", "ChainFlow", 1, str(DEFINITION.fingerprint), "running", DATA, 5, 1_000, state="work", visits={"work": 1}
     )
     flying = {"work/reserve": Frame()}
+    timers = {"work/ship": {"delay": 9_000_000}}
     replace = msgspec.structs.replace
     return {
         "created": replace(base, status="created", state="", visits={}),
-        "active": replace(base, open=flying),
-        "ending": replace(base, open={"work/reserve": Frame(run="stopping")}, ending=EndingStage("cancelled")),
-        "paused": replace(base, status="paused", open=flying, pause=Pause()),
+        "active": replace(base, open=flying, timers=timers),
+        "ending": replace(base, open={"work/reserve": Frame(run="stopping")}, ending=EndingStage("cancelled"), timers=timers),
+        "paused": replace(base, status="paused", open=flying, pause=Pause(), timers=timers),
         "failed": replace(base, status="failed", failure=Failure("x", open={"work/reserve": Frame(run="failed")})),
         "ended": replace(base, status="completed"),
     }[place]

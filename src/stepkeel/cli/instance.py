@@ -1,4 +1,4 @@
-"""Commands on one instance: show, history, explain, signal, pause, resume, cancel, terminate, redrive, archive."""
+"""Commands on one instance: show, history, explain, signal, pause, resume, cancel, terminate, redrive, fire-timer, archive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["add_to"]
 
 
 def add_to(app: App) -> None:
-    for command in (show, history, explain, signal, pause, resume, cancel, terminate, redrive, archive):
+    for command in (show, history, explain, signal, pause, resume, cancel, terminate, redrive, fire_timer, archive):
         app.command(command)
 
 
@@ -137,6 +137,15 @@ def redrive(
 ) -> None:  # fmt: skip
     """Continue a failed instance from its failed node. From another state: Instance.redrive(from_state=) in Python."""
     _tell(on_engine(database, lambda e: e.redrive(id, actor=actor, reason=reason), tenant), json)
+
+
+def fire_timer(
+    id: str, path: str, /, *, purpose: Annotated[str, Parameter(help="retry, delay, until, after ...; default: all there")] = "",
+    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Make a timer due now: a retry, a delay, a timeout. PATH as `explain` tells it."""
+    _tell(on_engine(database, lambda e: e.fire_timer(id, path, purpose=purpose, actor=actor, reason=reason), tenant), json)
 
 
 def archive(

@@ -1,4 +1,4 @@
-"""Control: pause, resume, cancel, terminate, redrive, archive. Each is one commit, and history with actor and reason.
+"""Control: pause, resume, cancel, terminate, redrive, fire_timer, archive. Each is one commit, and history with actor and reason.
 
 | the row is | then |
 |---|---|
@@ -37,7 +37,7 @@ TRIES = 50
 
 async def control(core: Core, instance_id: str, request: inputs.Control, wait: float) -> Receipt:
     """Raises NotFound, InvalidTransition, InstanceEnded (nothing is stored), Unavailable."""
-    name = type(request).__name__.lower()
+    name = inputs.control_name(type(request))
     for _ in range(TRIES):
         row = await core.row(instance_id)
         if row.archived:

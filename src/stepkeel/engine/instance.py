@@ -102,6 +102,18 @@ class Instance(Generic[D]):
         """
         return await self._control(inputs.Redrive(actor, reason, str(from_state) if from_state else ""), wait)
 
+    async def fire_timer(
+        self, path: str, *, purpose: str = "", actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+    ) -> Receipt:
+        """Make a timer due now: a retry, a delay, a timeout. `path` as `timers` and `explain` tell it; all purposes there, or one.
+
+        Of a paused instance it fires on resume; a timeout fires when its state rests. Raises InvalidTransition where there
+        is none, InstanceEnded.
+        """
+        if not isinstance(path, str) or not isinstance(purpose, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadRequest(f"fire_timer({path!r}, purpose={purpose!r})", remedy="texts: timers() lists them")
+        return await self._control(inputs.FireTimer(path, purpose, actor, reason), wait)
+
     async def archive(self, *, actor: str = "", reason: str = "") -> Receipt:
         """Take an ended instance out of the lists. Raises InvalidTransition if it has not ended."""
         return await self._control(inputs.Archive(actor, reason), CONTROL_WAIT)

@@ -100,7 +100,7 @@ def apply_only(
 
 
 def _refusal(snapshot: Snapshot, kind: type[Any], code: str) -> Decision:
-    asked = kind.__name__.lower()
+    asked = inputs.control_name(kind) if issubclass(kind, inputs.Control) else kind.__name__
     return Decision(snapshot, refused=code, message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}")
 
 
@@ -218,6 +218,17 @@ def _redrive(draft: Draft, input: inputs.Redrive) -> str | None:
     return None
 
 
+def _fire_timer(draft: Draft, input: inputs.FireTimer) -> str | None:
+    purposes = [p for p in draft.timers.get(input.path, {}) if input.purpose in ("", p)]
+    if not purposes:
+        there = ", ".join(f"{path} ({', '.join(found)})" for path, found in draft.timers.items())
+        what = f"{input.purpose} timer" if input.purpose else "timer"
+        return f"there is no {what} at {input.path}; there are: {there or 'none'}"
+    for purpose in purposes:
+        draft.set_timer(input.path, purpose, draft.now, **_detail(input))
+    return None
+
+
 def _archive(draft: Draft, input: inputs.Archive) -> None:
     draft.say("archived", **_detail(input))
 
@@ -236,5 +247,6 @@ _APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
     inputs.Cancel: _cancel,
     inputs.Terminate: _terminate,
     inputs.Redrive: _redrive,
+    inputs.FireTimer: _fire_timer,
     inputs.Archive: _archive,
 }

@@ -121,11 +121,11 @@ class Draft:
             self.open = self.open.copy()
         return self.open.pop(path)
 
-    def set_timer(self, path: str, purpose: str, due_at: int) -> None:
+    def set_timer(self, path: str, purpose: str, due_at: int, **detail: Any) -> None:
         if self.timers is self.before.timers:
             self.timers = self.timers.copy()
         self.timers[path] = {**self.timers.get(path, {}), purpose: due_at}
-        self.say("timer_scheduled", path, purpose=purpose, due_at=due_at)
+        self.say("timer_scheduled", path, purpose=purpose, due_at=due_at, **detail)
 
     def stop(self, path: str, frame: Frame) -> None:
         """Tell an attempt to stop; its node is done with once the attempt has really ended."""

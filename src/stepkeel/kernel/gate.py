@@ -35,6 +35,7 @@ GATE: dict[type[Any], tuple[Verdict, ...]] = {
     inputs.Cancel:          ("ok",    "ok",   "I",    "ok",   "E",    "E"),
     inputs.Terminate:       ("ok",    "ok",   "ok",   "ok",   "E",    "E"),
     inputs.Redrive:         ("I",     "I",    "I",    "I",    "ok",   "E"),
+    inputs.FireTimer:       ("I",     "ok",   "ok",   "ok",   "E",    "E"),
     inputs.Archive:         ("I",     "I",    "I",    "I",    "ok",   "ok"),
 }
 # fmt: on

@@ -56,7 +56,7 @@ EVENTS: dict[str, str] = {
     "signal_rejected": "seq, name, reason",
     "signal_failed": "seq, name, reason",
     # timer
-    "timer_scheduled": "purpose, due_at",
+    "timer_scheduled": "purpose, due_at, reason, by",
     "timer_fired": "purpose",
     # compensation
     "compensation_began": "of",

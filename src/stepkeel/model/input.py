@@ -15,6 +15,7 @@ __all__ = [
     "Cancel",
     "Claimed",
     "Control",
+    "FireTimer",
     "Heartbeat",
     "HoldGranted",
     "Input",
@@ -27,6 +28,7 @@ __all__ = [
     "StepRecorded",
     "Terminate",
     "Tick",
+    "control_name",
     "read_control",
     "read_grant",
 ]
@@ -146,7 +148,16 @@ class Archive(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-Control = Pause | Resume | Cancel | Terminate | Redrive | Archive
+class FireTimer(msgspec.Struct, frozen=True, gc=False):
+    """The timer at a path is due now: all of its purposes, or this one."""
+
+    path: str
+    purpose: str = ""
+    actor: str = ""
+    reason: str = ""
+
+
+Control = Pause | Resume | Cancel | Terminate | Redrive | FireTimer | Archive
 Input = Started | Claimed | AttemptEnded | AttemptDeferred | StepRecorded | Heartbeat | SignalArrived | HoldGranted | Tick | Control
 CONTROLS: dict[str, type[Any]] = {
     "pause": Pause,
@@ -154,8 +165,15 @@ CONTROLS: dict[str, type[Any]] = {
     "cancel": Cancel,
     "terminate": Terminate,
     "redrive": Redrive,
+    "fire_timer": FireTimer,
     "archive": Archive,
 }
+_NAMES = {kind: name for name, kind in CONTROLS.items()}
+
+
+def control_name(kind: type[Any]) -> str:
+    """What a kind of control request is called in an inbox, and in messages."""
+    return _NAMES[kind]
 
 
 def read_grant(payload: bytes) -> HoldGranted:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
-VERBS = ("pause", "resume", "cancel", "terminate", "redrive")
+VERBS = ("pause", "resume", "cancel", "terminate", "redrive", "fire_timer")
 PAUSE = 0.3
 
 
@@ -160,6 +160,9 @@ class Client:
             options["compensate"] = self.run.chance.draw("compensate") < 0.5
         call = getattr(engine, verb)
         try:
+            if verb == "fire_timer":
+                timers = await engine.timers(instance_id)
+                options["path"] = self.run.chance.pick("timer", [t.path for t in timers] or ["nowhere"])
             receipt = await call(instance_id, **options)
         except (Unavailable, InstanceEnded, InvalidTransition, NotFound, BadRequest):
             return
