@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from stepkeel import Engine
+from stepkeel import Engine, State, Workflow
 from stepkeel.errors import BadRequest, InstanceEnded, InvalidTransition, NotFound
-from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, Stop, WaitFlow, World
+from stepkeel.testing import Harness
+from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, Stop, WaitFlow, World, charge
 
 
 async def test_a_second_start_with_the_same_key_returns_the_first_whatever_its_data(url: str) -> None:
@@ -346,3 +347,40 @@ async def test_who_has_not_the_code_can_fire_a_timer_too(url: str) -> None:
         await job.wait(10, state=OrderFlow.waiting)
         await client.fire_timer(job.id, "waiting!after", actor="ann")
         assert (await job.wait(10)).state == "rejected"
+
+
+class TwoTimers(Workflow[Job]):
+    """An activity that is tried again after 10 s, in a state that is left after 5."""
+
+    begin = State(charge)
+    late, done = State.terminated(), State.completed()
+    begin.to(done)
+    begin.after(5.0, to=late)
+
+
+class Ahead:
+    """A store whose time, as this process believes, is ahead of what it is."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def now(self) -> int:
+        return self._store.now() + 5_000
+
+
+async def test_a_request_by_a_clock_that_is_ahead_puts_no_overdue_timer_off(harness: Harness) -> None:
+    world = World()
+    world.fail["charge"] = 1
+    harness.services[World] = world
+    job = await harness.start(TwoTimers, Job())
+    assert len(await job.timers()) == 2
+    harness.clock.advance(6.0)  # nobody has looked yet
+    store: Any = Ahead(harness.store)
+    async with Engine("memory://", store=store, clock=harness.clock, worker=False) as client:
+        await client.fire_timer(job.id, "begin/charge")
+        assert (await client.doctor(histories=False)).clean
+    await harness.settle()
+    job.assert_status("terminated").assert_state("late")

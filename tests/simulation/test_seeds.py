@@ -18,6 +18,7 @@ REGRESSIONS = [
     ("approval", 7841, "a lease began at the time its worker believed in, and was over when the store heard of it"),
     ("flood", 13, "more signals than one decision is given, and the rest of them was never shown to another"),
     ("rounds", 1465, "a start that was answered after its worker was declared dead was run beside those who had it"),
+    ("approval", 3025, "a timer that an operator fired left an overdue one behind a wake-up of a clock that was ahead"),
     ("saga", 7, "a row given back later than its timer was due counted as one whose timer is lost"),
 ]
 

@@ -23,6 +23,7 @@ from stepkeel.errors import InstanceEnded, InvalidTransition, Unavailable
 from stepkeel.kernel.decide import apply_only
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.kernel.hold import tickets_of
+from stepkeel.kernel.timer import earliest
 from stepkeel.model import input as inputs
 from stepkeel.model.commit import Batch, Commit, Delivery, HistoryRow, Row, Step
 from stepkeel.model.decision import Decision
@@ -111,7 +112,8 @@ def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> S
     archive = isinstance(request, inputs.Archive)
     _, returned = tickets_of(decision.effects, s.at, row.priority)
     # What is wanted next is the next claim's business: it settles, runs, undoes. A pause rests.
-    wake = None if archive or s.status == "paused" else core.store.now()
+    # Not behind a timer that is overdue: our time may be ahead of the database's.
+    wake = None if archive or s.status == "paused" else min(now, earliest(s.timers) or now)
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
         release=not archive, wake_at=wake, ended=s.ended, archive=archive, returned=returned,
