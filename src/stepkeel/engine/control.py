@@ -104,9 +104,11 @@ async def _runs_handlers(core: Core, row: Row) -> bool:
 
 
 def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> Step:
-    now = max(core.store.now(), row.updated_at + 1)
+    now = core.store.now()
     snapshot = snapshot_of(row)
-    decision = apply_only(snapshot, request, now, core.ids.seed(), _definition(core, row), handlers=handlers)
+    decision = apply_only(
+        snapshot, request, max(now, row.updated_at + 1), core.ids.seed(), _definition(core, row), handlers=handlers
+    )
     _raise(decision)
     s = decision.snapshot
     archive = isinstance(request, inputs.Archive)
