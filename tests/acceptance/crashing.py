@@ -107,8 +107,9 @@ PLAYS: dict[str, tuple[Any, Callable[[Engine, str], Awaitable[list[str]]]]] = {
 }
 
 
-def make_engine(which: str, url: str, effects: Effects) -> Engine:
-    return Engine(url, [PLAYS[which][0]], {Payments: NotedPayments(effects), Stock: NotedStock(effects)}, settings=SETTINGS)
+def make_engine(which: str, url: str, effects: Effects, *, worker: bool = True) -> Engine:
+    services = {Payments: NotedPayments(effects), Stock: NotedStock(effects)}
+    return Engine(url, [PLAYS[which][0]], services, worker=worker, settings=SETTINGS)
 
 
 def die_at(engine: Engine, k: int, when: str) -> None:
@@ -155,8 +156,7 @@ async def finishes(which: str, url: str, effects: Effects, k: int, when: str) ->
 async def completed(which: str, url: str, effects: Effects) -> set[str]:
     """The idempotency keys of the activities whose completion is in some history."""
     keys: set[str] = set()
-    engine = make_engine(which, url, effects).elsewhere(url, worker=False)
-    async with engine:
+    async with make_engine(which, url, effects, worker=False) as engine:
         for info in (await engine.list(limit=1000)).items:
             events = [e for h in await engine.history(info.id) for e in h.events]
             keys |= {f"{info.id}/{e.path}" for e in events if e.type == "activity_completed"}

@@ -53,6 +53,12 @@ def _several(given: Any) -> list[Any]:
     return list(cast("Sequence[Any]", given)) if isinstance(given, Sequence) else [given]
 
 
+def _numbered(base: str, used: dict[str, int]) -> str:
+    """A name as it is the first time, `name-2` the second. `used` counts them."""
+    used[base] = n = used.get(base, 0) + 1
+    return base if n == 1 else f"{base}-{n}"
+
+
 class _Builder:
     def __init__(self, cls: type, data: Any, name: str, problems: Problems) -> None:
         self.name = name
@@ -111,9 +117,7 @@ class _Builder:
         used: dict[str, int] = {}
         nodes: list[Node] = []
         for item in items:
-            base = self._key(item, place)
-            used[base] = used.get(base, 0) + 1
-            key = base if used[base] == 1 else f"{base}-{used[base]}"
+            key = _numbered(self._key(item, place), used)
             if not self.problems.good_key(key, place):
                 continue
             nodes.append(self.node(item, key, f"{place}/{key}", given))
@@ -124,8 +128,6 @@ class _Builder:
             written: BodyNode[Any] = cast("BodyNode[Any]", item)
             if written.name:
                 return written.name
-            if written.kind != "transform":
-                return written.kind
             change = written.options.get("change")
             name = getattr(change, "__name__", "<lambda>")
             if name != "<lambda>":
@@ -158,7 +160,8 @@ class _Builder:
             asked = self.guard(o["while"], place), self.guard(o["until"], place)
             return LoopNode(key, body, *asked, o["max_iterations"], o["at_max"])
         if item.kind == "choice":
-            return ChoiceNode(key, tuple(self.arm(arm, place, given) for arm in o["arms"]))
+            taken: dict[str, int] = {}
+            return ChoiceNode(key, tuple(self.arm(arm, _numbered(arm.name, taken), place, given) for arm in o["arms"]))
         span: Any = o.get("delay")
         kind: Any = o.get("signal")
         return WaitNode(
@@ -172,10 +175,10 @@ class _Builder:
             condition=self.guard(o.get("condition"), place),
         )
 
-    def arm(self, written: When[Any], place: str, given: Any) -> Arm:
-        where = f"{place}:{written.name}"
-        self.problems.good_key(written.name, place)
-        return Arm(written.name, self.body(written.body, where, given), self.guard(written.guard, where))
+    def arm(self, written: When[Any], key: str, place: str, given: Any) -> Arm:
+        where = f"{place}:{key}"
+        self.problems.good_key(key, place)
+        return Arm(key, self.body(written.body, where, given), self.guard(written.guard, where))
 
     def handler(self, name: str, given: Any) -> tuple[Node, ...]:
         """A body of the definition's ending."""
@@ -233,8 +236,7 @@ class _Builder:
         kind: Any = o.get("signal")
         signal = self.signal(kind, place) if kind is not None else ""
         base = o.get("name") or default or signal
-        used[base] = used.get(base, 0) + 1
-        name = base if used[base] == 1 else f"{base}-{used[base]}"
+        name = _numbered(base, used)
         self.problems.good_key(name, place)
         if o.get("interrupt") and way.to is None:
             text = f"{name} interrupts what runs and leaves nothing in its place"

@@ -128,11 +128,7 @@ def choice(*arms: When[D], otherwise: Item[D] | Sequence[Item[D]] | None = None,
     strange = next((a for a in arms if not isinstance(a, When)), None)  # pyright: ignore[reportUnnecessaryIsInstance]
     if not arms or strange is not None:
         raise BadRequest(f"choice({strange!r})" if arms else "choice() of nothing", remedy="choice(when(guard, activity), ...)")
-    named: list[When[D]] = []
-    used: dict[str, int] = {}
-    for arm in arms:
-        used[arm.name] = n = used.get(arm.name, 0) + 1
-        named.append(arm if n == 1 else When(arm.guard, arm.body, f"{arm.name}-{n}"))
+    named = [*arms]
     if otherwise is not None:
         body = cast("Sequence[Item[D]]", otherwise if isinstance(otherwise, Sequence) else (otherwise,))
         named.append(When(None, tuple(body), "otherwise"))

@@ -17,6 +17,7 @@ from stepkeel.ids import IdMaker
 from stepkeel.model.commit import Delivery, Receipt, Row, Start
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
+from stepkeel.model.snapshot import UNREADABLE
 from stepkeel.store.port import Store
 
 __all__ = ["Committing", "Core", "Host", "Hub"]
@@ -135,6 +136,6 @@ class Core:
         """The stored outline of a definition, for what has to be known of it without its code."""
         if (definition, version) not in self.outlines:
             for row in await self.store.definitions():
-                with suppress(ValueError, RecursionError):  # one that does not decode is one we do not know
+                with suppress(*UNREADABLE):  # one that does not decode is one we do not know
                     self.outlines[row.name, row.version] = msgspec.json.decode(row.document)
         return self.outlines.get((definition, version))

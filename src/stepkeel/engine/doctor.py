@@ -16,14 +16,13 @@ A repair is a commit like any other: fenced, with an entry of history (`repaired
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from stepkeel.engine.core import Core
-from stepkeel.engine.result import snapshot_of
-from stepkeel.errors import InstanceFault
+from stepkeel.engine.query import served_by
+from stepkeel.engine.result import readable_snapshot
 from stepkeel.kernel.history import encode
 from stepkeel.kernel.invariants import violations_of_history, violations_of_row, violations_of_tickets
 from stepkeel.model.commit import Batch, Commit, HistoryRow, InboxRow, Row, Step
@@ -101,13 +100,13 @@ async def doctor(core: Core, *, histories: bool = True, fix: bool = False, overd
 
 async def fleet_of(core: Core) -> Fleet:
     workers, now = await core.store.workers(), core.store.now()
+    alive = [w for w in workers if w.expires_at >= now]
     dead = [
         Finding("dead_worker", w.id, f"{w.name}: its lease has been over for {(now - w.expires_at) / 1e6:.1f} s", False)
         for w in workers
         if w.expires_at < now
     ]
-    served = frozenset(c for w in workers if w.expires_at >= now for c in json.loads(w.capabilities))
-    return Fleet(frozenset(w.id for w in workers if w.expires_at >= now), served, tuple(dead))
+    return Fleet(frozenset(w.id for w in alive), frozenset(served_by(alive)), tuple(dead))
 
 
 async def examine(core: Core, rows: Sequence[Row], fleet: Fleet, *, histories: bool, overdue: float) -> list[Finding]:
@@ -117,19 +116,19 @@ async def examine(core: Core, rows: Sequence[Row], fleet: Fleet, *, histories: b
     inboxes = await core.store.inbox(lettered) if lettered else {}
     now = core.store.now()
     for row in rows:
-        findings += await _check(core, row, histories)
+        snapshot = readable_snapshot(row)
+        findings += await _check(core, row, snapshot, now, histories)
         if row.status not in TERMINAL:
             findings += _notes(row, fleet, now, overdue)
-            findings += await _pending(core, row, inboxes.get(row.id, (0, []))[1], now, overdue)
+            findings += await _pending(core, row, snapshot, inboxes.get(row.id, (0, []))[1], now, overdue)
     return findings
 
 
-async def _check(core: Core, row: Row, histories: bool) -> list[Finding]:
-    snapshot = _snapshot(row)
+async def _check(core: Core, row: Row, snapshot: Snapshot | None, now: int, histories: bool) -> list[Finding]:
     outline = await core.outline(row.definition, row.version) or {}
     state = next((s for s in outline.get("states", ()) if s["name"] == row.state), None)
     handles = any(r["trigger"] == "signal" for r in state.get("reactions", ())) if state else None
-    codes = violations_of_row(row, snapshot, core.store.now(), handles)
+    codes = violations_of_row(row, snapshot, now, handles)
     if histories and snapshot is not None and row.fault is None and row.owner is None:
         codes += violations_of_history(snapshot, await core.store.history(row.id))
     if snapshot is not None and snapshot.tickets and row.owner is None:
@@ -140,13 +139,6 @@ async def _check(core: Core, row: Row, histories: bool) -> list[Finding]:
     if again is None or again.revision != row.revision or again.epoch != row.epoch:
         return []  # it moved while we looked
     return [Finding(code, row.id, f"{row.definition} in {row.status}/{row.state}") for code in codes]
-
-
-def _snapshot(row: Row) -> Snapshot | None:
-    try:
-        return snapshot_of(row)
-    except InstanceFault:
-        return None
 
 
 def _notes(row: Row, fleet: Fleet, now: int, overdue: float) -> list[Finding]:
@@ -163,17 +155,17 @@ def _notes(row: Row, fleet: Fleet, now: int, overdue: float) -> list[Finding]:
     return notes
 
 
-async def _pending(core: Core, row: Row, inbox: Sequence[InboxRow], now: int, overdue: float) -> list[Finding]:
+async def _pending(
+    core: Core, row: Row, snapshot: Snapshot | None, inbox: Sequence[InboxRow], now: int, overdue: float
+) -> list[Finding]:
     """Unread for longer than the bound: not those that the definition keeps, nor of an instance that is paused or queues."""
     old = [r for r in inbox if r.received_at < now - overdue * 1e6]
-    snapshot = _snapshot(row) if old else None
-    if snapshot is None or row.fault is not None:
+    if not old or snapshot is None or row.fault is not None:
         return []
-    held = [t for tickets in snapshot.tickets.values() for t in tickets.values() if not t.granted]
     outline = await core.outline(row.definition, row.version) or {}
     found: list[Finding] = []
     for each in old:
-        if each.kind == "signal" and (held or snapshot.pause is not None or _kept(outline, each.name)):
+        if each.kind == "signal" and (snapshot.queues or snapshot.pause is not None or _kept(outline, each.name)):
             continue
         where = f"worker {row.owner} holds it" if row.owner else "nobody holds it"
         text = f"{each.kind} {each.name} ({each.seq}) unread for {(now - each.received_at) // 1_000_000} s, {where}"
@@ -218,12 +210,12 @@ async def _mend(core: Core, finding: Finding) -> str:
     if row is None or row.owner is not None or row.archived or row.fault is not None:
         return ""
     now = core.store.now()
-    status, state, label, wake = row.status, row.state, row.label, now
+    status, state, label = row.status, row.state, row.label
     if finding.kind in NUDGED:
         if status in TERMINAL or status == "paused":
             return ""
         what = "due at once"
-    elif finding.kind == "status_matches" and (snapshot := _snapshot(row)) is not None:
+    elif finding.kind == "status_matches" and (snapshot := readable_snapshot(row)) is not None:
         status, state, label = snapshot.status, snapshot.state, snapshot.label
         what = "written again from its snapshot"
     elif finding.kind == "terminal_at_rest":
@@ -236,7 +228,7 @@ async def _mend(core: Core, finding: Finding) -> str:
     ended = status in TERMINAL
     step = Step(
         status, state, label, row.revision + 1, None, at, row.seen, (entry,), release=True,
-        wake_at=None if ended or status == "paused" else wake, ended=ended,
+        wake_at=None if ended or status == "paused" else now, ended=ended,
     )  # fmt: skip
     answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
     if not answer.commits[0]:

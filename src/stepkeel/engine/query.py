@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, get_args
@@ -22,16 +22,17 @@ from stepkeel.engine.result import (
     entry_of,
     inbox_entry_of,
     info_of,
+    readable_snapshot,
     reading_history,
     snapshot_of,
 )
-from stepkeel.errors import BadRequest, InstanceFault
+from stepkeel.errors import BadRequest
 from stepkeel.kernel.explain import Explanation, explain
 from stepkeel.kernel.replay import data_at
 from stepkeel.model.commit import TicketRow
 from stepkeel.model.instant import from_micros, to_micros
 from stepkeel.model.snapshot import Status
-from stepkeel.store.port import MetricRow, Query
+from stepkeel.store.port import MetricRow, Query, WorkerRow
 
 __all__ = [
     "Page",
@@ -42,6 +43,7 @@ __all__ = [
     "list_instances",
     "make_query",
     "metrics",
+    "served_by",
     "served_by_live_workers",
     "signals",
     "timers",
@@ -167,10 +169,7 @@ async def metrics(core: Core) -> Sequence[MetricRow]:
 async def explanation(core: Core, instance_id: str) -> Explanation:
     row = await core.row(instance_id)
     _, inbox = (await core.store.inbox({instance_id: 0}))[instance_id]
-    try:
-        snapshot = snapshot_of(row)
-    except InstanceFault:
-        snapshot = None
+    snapshot = readable_snapshot(row)
     served = await served_by_live_workers(core)
     definition = core.definitions.get((row.definition, row.version))
     queues: dict[str, list[TicketRow]] = {}
@@ -184,4 +183,8 @@ async def explanation(core: Core, instance_id: str) -> Explanation:
 async def served_by_live_workers(core: Core) -> set[str]:
     """`definition@version` of all that some live worker serves."""
     now = core.store.now()
-    return {c for w in await core.store.workers() if w.expires_at >= now for c in json.loads(w.capabilities)}
+    return served_by(w for w in await core.store.workers() if w.expires_at >= now)
+
+
+def served_by(workers: Iterable[WorkerRow]) -> set[str]:
+    return {c for w in workers for c in json.loads(w.capabilities)}

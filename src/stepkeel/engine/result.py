@@ -17,7 +17,7 @@ from stepkeel.model.commit import Receipt as StoredReceipt
 from stepkeel.model.definition import Definition
 from stepkeel.model.event import Event
 from stepkeel.model.instant import from_micros
-from stepkeel.model.snapshot import Failure, Snapshot, read_snapshot
+from stepkeel.model.snapshot import UNREADABLE, Failure, Snapshot, read_snapshot
 
 __all__ = [
     "Entry",
@@ -30,11 +30,11 @@ __all__ = [
     "entry_of",
     "inbox_entry_of",
     "info_of",
+    "readable_snapshot",
     "reading_history",
     "receipt_of",
     "snapshot_of",
 ]
-UNREADABLE = (ValueError, OverflowError, RecursionError)  # what reading foreign bytes raises; msgspec's errors are ValueErrors
 
 D = TypeVar("D")
 
@@ -144,16 +144,20 @@ def snapshot_of(row: Row) -> Snapshot:
         raise InstanceFault(f"the snapshot of {row.id} does not decode: {error}", remedy="explain says more") from None
 
 
+def readable_snapshot(row: Row) -> Snapshot | None:
+    """None when the bytes are no snapshot."""
+    with suppress(InstanceFault):
+        return snapshot_of(row)
+    return None
+
+
 def _when(at: int | None) -> datetime | None:
     return None if at is None else from_micros(at)
 
 
 def info_of(row: Row, definition: Definition | None) -> Info:
     """A row as a record; one that does not decode still tells all its columns."""
-    try:
-        snapshot: Snapshot | None = snapshot_of(row)
-    except InstanceFault:
-        snapshot = None
+    snapshot = readable_snapshot(row)
     data: Any = None
     with suppress(InstanceFault):
         data = data_of(row, snapshot, definition) if snapshot else None

@@ -65,13 +65,13 @@ def explain(
     if row.fault is not None:
         why.append(Reason("fault", f"it was set aside: {row.fault}"))
         moves.append("resume, once the cause is mended")
-    elif snapshot is None and row.status not in TERMINAL:
-        why.append(Reason("fault", "its snapshot does not decode"))
-        moves.append("a worker: the one that claims it sets it aside, and says what is wrong")
-    elif row.status in TERMINAL or snapshot is None:
+    elif row.status in TERMINAL:
         why.append(Reason("ended", _ended(row, snapshot)))
         if row.status == "failed":
             moves.append("redrive")
+    elif snapshot is None:
+        why.append(Reason("fault", "its snapshot does not decode"))
+        moves.append("a worker: the one that claims it sets it aside, and says what is wrong")
     else:
         _of_row(row, snapshot, inbox, why, moves)
         _of_frames(snapshot, why)

@@ -24,7 +24,7 @@ from itertools import pairwise
 from stepkeel.kernel.replay import differs
 from stepkeel.kernel.timer import earliest
 from stepkeel.model.commit import HistoryRow, Row, TicketRow
-from stepkeel.model.snapshot import TERMINAL, Snapshot
+from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Snapshot
 
 __all__ = ["violations_of_history", "violations_of_row", "violations_of_tickets"]
 
@@ -53,7 +53,7 @@ def violations_of_row(row: Row, snapshot: Snapshot | None, now: int, handles_sig
         if (
             row.status == "waiting"
             and timer is not None
-            and not _queues(snapshot)
+            and not snapshot.queues
             and (row.wake_at is None or row.wake_at > max(timer, now))
         ):
             found.append("timer_matches")
@@ -63,7 +63,7 @@ def violations_of_row(row: Row, snapshot: Snapshot | None, now: int, handles_sig
 
 
 def _has_open_wait(snapshot: Snapshot, handles_signals: bool | None) -> bool:
-    return _queues(snapshot) or any(f.run == "waiting" for f in snapshot.open.values()) or handles_signals is not False
+    return snapshot.queues or any(f.run == "waiting" for f in snapshot.open.values()) or handles_signals is not False
 
 
 def violations_of_tickets(snapshot: Snapshot, tickets: Sequence[TicketRow]) -> list[str]:
@@ -77,16 +77,12 @@ def violations_of_tickets(snapshot: Snapshot, tickets: Sequence[TicketRow]) -> l
     return []
 
 
-def _queues(snapshot: Snapshot) -> bool:
-    return any(not t.granted for tickets in snapshot.tickets.values() for t in tickets.values())
-
-
 def violations_of_history(snapshot: Snapshot, history: Sequence[HistoryRow]) -> list[str]:
     found: list[str] = []
     try:
         if differs(snapshot, history):
             found.append("fold_matches")
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         found.append("history_decodes")
     if any(b.at <= a.at or b.revision != a.revision + 1 for a, b in pairwise(history)):
         found.append("times_increase")

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from stepkeel.kernel.data import PureFailed, apply_into, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import current, open_body, root_path, take_transition
-from stepkeel.kernel.path import address, container, inside, is_reaction
+from stepkeel.kernel.path import address, inside, is_reaction
 from stepkeel.model.input import Signal
 from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import NOTHING, Failure, Frame
@@ -92,10 +92,8 @@ def finish(draft: Draft, path: str) -> None:
 def _skip_failed(draft: Draft, error: Failure) -> None:
     """After a failure: the failed node counts as skipped, the body continues behind it."""
     place = draft.definition.places.get(address(error.path))
-    if place is not None and place.next:
-        draft.put(f"{container(error.path)}/{place.next}", Frame(run="ready"))
-    elif inside(error.path):
-        draft.closing.append(error.path)  # the last of a body within a node: that node goes on
+    if place is not None and (place.next or inside(error.path)):
+        draft.closing.append(error.path)
 
 
 def failure_reaction(draft: Draft, failure: Failure) -> Reaction | None:

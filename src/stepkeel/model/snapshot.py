@@ -9,6 +9,7 @@ import msgspec
 __all__ = [
     "NOTHING",
     "TERMINAL",
+    "UNREADABLE",
     "EndingStage",
     "Failure",
     "Frame",
@@ -132,6 +133,11 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     def ended(self) -> bool:
         return self.status in TERMINAL
 
+    @property
+    def queues(self) -> bool:
+        """It waits for a slot of some pool."""
+        return any(not t.granted for held in self.tickets.values() for t in held.values())
+
 
 MAPS = ("visits", "fired", "open", "timers", "closed", "tickets")
 SCALARS = ("fingerprint", "status", "label", "schema", "state", "ending", "pause", "reason", "failure")
@@ -166,13 +172,14 @@ def flatten(snapshot: Snapshot) -> dict[str, Any]:
     return flat
 
 
+UNREADABLE = (ValueError, OverflowError, RecursionError)  # what reading foreign bytes raises; msgspec's errors are ValueErrors
 SCHEMA = 1
 LAST = 253_402_300_799_999_999  # the end of the year 9999, in microseconds
 _decoder = msgspec.json.Decoder(Snapshot)
 
 
 def read_snapshot(raw: bytes, revision: int, instance_id: str = "") -> Snapshot:
-    """The snapshot of a row; its revision is the row's. Raises ValueError (msgspec.MsgspecError is one), RecursionError
+    """The snapshot of a row; its revision is the row's. Raises one of UNREADABLE
 
     on bytes that are none, that a newer release wrote, that are of another instance than `instance_id`, or that tell of
     times which cannot be.

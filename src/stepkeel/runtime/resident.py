@@ -21,7 +21,7 @@ from stepkeel.model.commit import Ask, Commit, HistoryRow, InboxRow, Return, Row
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import AskPool, Effect, End, Log, Park, ReturnPool, RunAttempt, SettleSignal, StopAttempt
-from stepkeel.model.snapshot import TERMINAL, Snapshot
+from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Snapshot
 from stepkeel.runtime.alone import commit_alone
 from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.executor import Attempt, write_log
@@ -196,7 +196,7 @@ class Resident:
     def _control(self, row: InboxRow) -> None:
         try:
             request = inputs.read_grant(row.payload) if row.kind == "grant" else inputs.read_control(row.name, row.payload)
-        except (ValueError, RecursionError, KeyError) as error:  # msgspec raises more than its own
+        except (KeyError, *UNREADABLE) as error:
             text = f"not understood: {error}"
             self._next.settled.append(Settled(row.seq, "rejected", text, self.snapshot.at))
             return

@@ -30,7 +30,7 @@ from stepkeel.model import input as inputs
 from stepkeel.model.commit import Row
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.snapshot import read_snapshot
+from stepkeel.model.snapshot import UNREADABLE, read_snapshot
 from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
@@ -308,7 +308,7 @@ class Worker:
             return self._set_row_aside(row, f"{row.takeovers} workers died or were lost with it before any commit")
         try:
             snapshot = read_snapshot(row.snapshot, row.revision, row.id)
-        except (ValueError, RecursionError) as error:
+        except UNREADABLE as error:
             return self._set_row_aside(row, f"its snapshot does not decode: {error}")
         if snapshot.status != row.status:
             return self._set_row_aside(row, f"its row says {row.status}, its snapshot {snapshot.status}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -19,20 +19,12 @@ from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.settings import Settings
 from stepkeel.store.memory import MemoryStore
 from stepkeel.testing.clock import VirtualClock
+from stepkeel.testing.immediate import at_once
 
 __all__ = ["Harness", "HarnessInstance"]
 
 D = TypeVar("D")
 SLACK = 1_000
-
-
-def _now(call: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a store in memory, which never waits."""
-    try:
-        call.send(None)
-    except StopIteration as answer:
-        return answer.value
-    raise AssertionError("the store in memory waited")
 
 
 class HarnessInstance(Instance[D]):
@@ -42,7 +34,7 @@ class HarnessInstance(Instance[D]):
 
     @property
     def info(self) -> Info:
-        return _now(self.get())
+        return at_once(self.get())
 
     @property
     def value(self) -> D:
@@ -52,15 +44,15 @@ class HarnessInstance(Instance[D]):
     @property
     def events(self) -> list[str]:
         """The types of all history events so far."""
-        rows = _now(self.harness.store.history(self.id))
+        rows = at_once(self.harness.store.history(self.id))
         return [e.type for row in rows for e in read_events(row.events)]
 
     def assert_status(self, status: str) -> HarnessInstance[D]:
-        assert self.info.status == status, f"{_now(self.explain())}"
+        assert self.info.status == status, f"{at_once(self.explain())}"
         return self
 
     def assert_state(self, state: State[Any] | str) -> HarnessInstance[D]:
-        assert self.info.state == str(state), f"it is in {self.info.state}, not in {state}\n{_now(self.explain())}"
+        assert self.info.state == str(state), f"it is in {self.info.state}, not in {state}\n{at_once(self.explain())}"
         return self
 
     def assert_history(self, *events: str) -> HarnessInstance[D]:
@@ -173,7 +165,7 @@ class Harness:
 
     def snapshot(self, instance: Instance[Any]) -> Any:
         """The kernel's snapshot of an instance, for tests of its inner workings."""
-        return snapshot_of(_now(self.store.load([instance.id]))[instance.id])
+        return snapshot_of(at_once(self.store.load([instance.id]))[instance.id])
 
     async def close(self) -> None:
         engine, self._engine = self._engine, None

@@ -202,9 +202,7 @@ class Client:
                 raise Violation("acknowledged_lost", instance_id, f"the request of {actor} was processed")
 
     def _may_keep(self, row: Row, name: str) -> bool:
-        snapshot = self.run.watch.snapshot(row)
-        queues = any(not t.granted for held in snapshot.tickets.values() for t in held.values())
-        return queues or self.started[row.id].keeps(name)
+        return self.run.watch.snapshot(row).queues or self.started[row.id].keeps(name)
 
 
 async def _quietly(call: Callable[[], Awaitable[Any]]) -> Any:

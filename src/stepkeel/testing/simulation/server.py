@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from stepkeel.model.commit import Commit, Delivery, InboxRow, Receipt, Row, Start, TicketRow
 from stepkeel.store.memory import MemoryStore
 from stepkeel.store.queue import choose
+from stepkeel.testing.immediate import at_once
 from stepkeel.testing.simulation.loop import Process, SimulatedLoop
 
 if TYPE_CHECKING:
     from stepkeel.testing.simulation.wire import Wire
 
-__all__ = ["START", "Recorder", "Server", "now"]
+__all__ = ["START", "Recorder", "Server"]
 
 START = 1_767_225_600_000_000  # 2026-01-01
 
@@ -82,15 +83,6 @@ class Recorder(MemoryStore):
         return self._history.get(instance_id, [])[after:]
 
 
-def now(call: Any) -> Any:
-    """The result of a store in memory, which never waits."""
-    try:
-        call.send(None)
-    except StopIteration as answer:
-        return answer.value
-    raise AssertionError("the store in memory waited")
-
-
 class Server:
     """`seen` is told after each call: its name, arguments, result, and the process that asked."""
 
@@ -112,7 +104,7 @@ class Server:
         return self.clock.now()
 
     def apply(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any], process: Process) -> Any:
-        result = now(getattr(self.store, name)(*arguments, **named))
+        result = at_once(getattr(self.store, name)(*arguments, **named))
         self._seen(name, arguments, result, process)
         self.store.touched.clear()
         return result
