@@ -11,6 +11,7 @@ import pytest
 from stepkeel import Engine, State, Workflow
 from stepkeel.errors import BadRequest, InstanceEnded, InvalidTransition, NotFound
 from stepkeel.testing import Harness
+from tests.acceptance.proxy import Proxy
 from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, Stop, WaitFlow, World, charge
 
 
@@ -358,14 +359,8 @@ class TwoTimers(Workflow[Job]):
     begin.after(5.0, to=late)
 
 
-class Ahead:
+class Ahead(Proxy):
     """A store whose time, as this process believes, is ahead of what it is."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     def now(self) -> int:
         return self._store.now() + 5_000

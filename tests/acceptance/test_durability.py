@@ -12,6 +12,7 @@ from stepkeel.facade import open_store
 from stepkeel.model.commit import Answer, Batch
 from stepkeel.store.port import Store
 from tests.acceptance.crash import crash, crashed_engine
+from tests.acceptance.proxy import Proxy
 from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, WaitFlow, World, ship
 
 
@@ -217,15 +218,12 @@ async def test_a_timeout_that_cannot_fire_yet_costs_no_cpu(url: str) -> None:
         assert (await job.wait(10)).status == "terminated"
 
 
-class Buggy:
+class Buggy(Proxy):
     """A store with a bug: now and then a method raises what nobody expects."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self.calls = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     async def claim(self, *rest: Any) -> Any:
         self.calls += 1

@@ -13,19 +13,17 @@ from stepkeel.errors import Unavailable
 from stepkeel.facade import open_store
 from stepkeel.model.commit import Answer, Batch, Commit, Step
 from stepkeel.store.port import Store, Wanted
+from tests.acceptance.proxy import Proxy
 from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, WaitFlow, World
 
 
-class Lossy:
+class Lossy(Proxy):
     """A store whose answers get lost: the commit lands, the caller hears nothing. Or it does not land at all."""
 
     def __init__(self, store: Store, lose: set[int], drop: set[int]) -> None:
-        self._store = store
+        super().__init__(store)
         self._lose, self._drop = lose, drop
         self.commits = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     async def commit(self, batch: Batch) -> Answer:
         self.commits += 1

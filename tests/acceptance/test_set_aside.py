@@ -14,6 +14,7 @@ from stepkeel.facade import open_store
 from stepkeel.model.commit import Answer, Batch, Delivery
 from stepkeel.store.port import Store, Wanted, WorkerRow
 from tests import postgres
+from tests.acceptance.proxy import Proxy
 from tests.flows import FAST, ChainFlow, Go, Job, WaitFlow, World
 
 
@@ -174,16 +175,13 @@ async def test_a_kernel_error_sets_one_instance_aside_and_harms_no_other(url: st
         assert (await jobs[1].wait(10)).status == "completed", "the signal was kept"
 
 
-class Picky:
+class Picky(Proxy):
     """A store that refuses the content of one instance's commits, whatever batch they are in."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self.refused = ""
         self.batches = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     async def commit(self, batch: Batch) -> Answer:
         self.batches += 1

@@ -21,7 +21,7 @@ without it some state breaks one of the promises below.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -294,20 +294,28 @@ class Found:
     way: tuple[str, ...] = ()
 
 
-def explore(protocol: Protocol, first: State = State(), most: int = 2_000_000) -> Found:
-    """Every reachable state, nearest first, so that the way told is a shortest one."""
-    came: dict[State, tuple[State | None, str]] = {first: (None, "")}
-    queue = deque([first])
+def explore(protocol: Protocol, first: State = State()) -> Found:
     calm: set[State] = set()
+
+    def following(s: State) -> list[tuple[str, State]]:
+        protocol.check(s)
+        protocol.calm(s, calm)
+        return list(protocol.actions(s))
+
+    return search(first, following)
+
+
+def search(first: S, following: Callable[[S], Sequence[tuple[str, S]]], most: int = 2_000_000) -> Found:
+    """Every reachable state, nearest first, so that the way told is a shortest one. `following` raises Broken."""
+    came: dict[S, tuple[S | None, str]] = {first: (None, "")}
+    queue = deque([first])
     while queue:
         s = queue.popleft()
         try:
-            protocol.check(s)
-            protocol.calm(s, calm)
-            following = list(protocol.actions(s))
+            moves = following(s)
         except Broken as broken:
             return Found(len(came), str(broken), way_to(came, s))
-        for name, after in following:
+        for name, after in moves:
             if after not in came:
                 came[after] = (s, name)
                 queue.append(after)

@@ -12,12 +12,11 @@ it waits, and one crash may come anywhere. Each rule can be switched off, and ea
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tests.protocol.model import Broken, Found, way_to
+from tests.protocol.model import Broken, Found, search
 
 POOL_RULES = (
     "asks_with_the_step",  # the ticket is inserted in the commit that parks the instance
@@ -138,23 +137,16 @@ def chosen(s: Pool) -> int:
 
 
 def explore_pools(granting: Granting) -> Found:
-    """Every reachable state, nearest first; a state from which nothing can happen any more must be one where all is over."""
-    came: dict[Pool, tuple[Pool | None, str]] = {Pool(): (None, "")}
-    queue = deque([Pool()])
-    while queue:
-        s = queue.popleft()
-        try:
-            granting.check(s)
-            following = list(granting.actions(s))
-            if not [after for _, after in following if after.cancels == s.cancels and after.crashes == s.crashes]:
-                if any(i.phase != "out" for i in s.instances):
-                    raise Broken("stuck")
-                if any(i.ticket for i in s.instances):
-                    raise Broken("left_behind")
-        except Broken as broken:
-            return Found(len(came), str(broken), way_to(came, s))
-        for name, after in following:
-            if after not in came:
-                came[after] = (s, name)
-                queue.append(after)
-    return Found(len(came))
+    """A state from which nothing can happen any more, without a fault, must be one where all is over."""
+
+    def following(s: Pool) -> list[tuple[str, Pool]]:
+        granting.check(s)
+        moves = list(granting.actions(s))
+        if all((after.cancels, after.crashes) != (s.cancels, s.crashes) for _, after in moves):
+            if any(i.phase != "out" for i in s.instances):
+                raise Broken("stuck")
+            if any(i.ticket for i in s.instances):
+                raise Broken("left_behind")
+        return moves
+
+    return search(Pool(), following)
