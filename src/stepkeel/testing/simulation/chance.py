@@ -38,7 +38,7 @@ RATES: dict[str, float] = {
     "raise_after": 0.1,  # its effect is done, then it fails
     "hang": 0.05,  # it ends when it is cancelled
     "deaf": 0.05,  # it goes on when it is cancelled, and ends well, late
-    "operator": 0.1,  # somebody pauses, resumes, cancels, terminates, redrives
+    "operator": 0.1,  # somebody pauses, resumes, cancels, terminates, redrives, fires a timer
 }
 
 
