@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from stepkeel import Engine
+from stepkeel import Engine, State, Workflow, delay
 from stepkeel.clock import SystemClock
 from stepkeel.errors import Unavailable
 from stepkeel.facade import open_store
 from stepkeel.model.commit import Answer, Batch, Commit, Step
 from stepkeel.store.port import Store, Wanted
 from tests.acceptance.proxy import Proxy
-from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, WaitFlow, World
+from tests.flows import FAST, ChainFlow, Go, Job, OrderFlow, WaitFlow, World, reserve, ship
 
 
 class Lossy(Proxy):
@@ -106,3 +106,44 @@ async def test_a_row_whose_claim_was_never_answered_is_given_back(url: str) -> N
             while (await engine.get(job.id)).owner is not None:
                 await asyncio.sleep(0.01)
         assert (await job.signal(Go(), wait=10)).status == "processed"
+
+
+class Napping(Workflow[Job]):
+    nap = State[Job](reserve, delay(0.05), ship)
+    done = State.completed()
+    nap.to(done)
+
+
+class LateAnswer(Proxy):
+    """The commit that parks an instance lands; its answer comes when `answer` is set."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.answer = asyncio.Event()
+
+    async def commit(self, batch: Batch) -> Answer:
+        found = await self._store.commit(batch)
+        if any(c.step.release for c in batch.commits) and not self.answer.is_set():
+            await self.answer.wait()
+        return found
+
+
+async def test_an_instance_claimed_again_before_the_answer_that_it_was_parked_stays_with_its_worker() -> None:
+    world = World()
+    gate = world.gate("ship")
+    store = LateAnswer(open_store("memory://", SystemClock()))
+    async with Engine("memory://", [Napping], {World: world}, store=store, settings=FAST) as engine:  # type: ignore[arg-type]
+        job = await engine.start(Napping, Job())
+        worker = engine.process.worker
+        async with asyncio.timeout(5):
+            while (held := worker.residents.get(job.id)) is None or not held.releasing:
+                await asyncio.sleep(0.005)
+            while worker.residents.get(job.id) is held:
+                await asyncio.sleep(0.005)
+        again = worker.residents[job.id]
+        store.answer.set()
+        await asyncio.wait_for(world.entered["ship"].wait(), 5)
+        assert worker.residents.get(job.id) is again, "the answer is about what it was before"
+        gate.set()
+        assert (await job.wait(10)).status == "completed"
+        assert set(world.effects.values()) == {1}

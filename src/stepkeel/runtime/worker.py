@@ -365,9 +365,7 @@ class Worker:
 
     def released(self, resident: Resident) -> None:
         """Its commit gave the lease back."""
-        self.residents.pop(resident.id, None)
-        resident.drop()
-        self.watch(resident.id, at_rest=True)
+        self.drop(resident)
         due = earliest(resident.snapshot.timers)
         if due is not None and (self._next_wake is None or due < self._next_wake):
             self._next_wake = due
@@ -389,7 +387,9 @@ class Worker:
             _log.error("in the background: %s", task.exception())
 
     def drop(self, resident: Resident) -> None:
-        self.residents.pop(resident.id, None)
+        """Another that was claimed here again stays in its place: the answer to a commit may come later than a claim."""
+        if self.residents.get(resident.id) is resident:
+            del self.residents[resident.id]
         resident.drop()
         self.watch(resident.id, at_rest=True)
 
