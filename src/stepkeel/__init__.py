@@ -1,6 +1,7 @@
 """Durable workflows for Python: a workflow is data, a decision is a pure function, a durable step is one commit."""
 
 from stepkeel.authoring.activity import activity
+from stepkeel.authoring.concurrent import Join, Own, for_each, parallel
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.node import choice, delay, log, loop, transform, until, wait, when
@@ -16,13 +17,17 @@ from stepkeel.errors import (
     TransientError,
 )
 from stepkeel.facade import Engine
+from stepkeel.model.node import Arrivals
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
 from stepkeel.model.policy import Limit, Retry
+from stepkeel.model.reducer import Append, Merge, Sum
 from stepkeel.runtime.behaviour import Chaos, Invocation
 from stepkeel.runtime.binding import scoped
 from stepkeel.runtime.settings import Settings
 
 __all__ = [
+    "Append",
+    "Arrivals",
     "Break",
     "Cancel",
     "Chaos",
@@ -34,7 +39,10 @@ __all__ = [
     "Fail",
     "Instance",
     "Invocation",
+    "Join",
     "Limit",
+    "Merge",
+    "Own",
     "PermanentError",
     "Receipt",
     "ResourceExhausted",
@@ -44,6 +52,7 @@ __all__ = [
     "Signal",
     "State",
     "StepkeelError",
+    "Sum",
     "Terminate",
     "TransientError",
     "TryAgain",
@@ -53,8 +62,10 @@ __all__ = [
     "any_of",
     "choice",
     "delay",
+    "for_each",
     "log",
     "loop",
+    "parallel",
     "scoped",
     "transform",
     "until",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stepkeel import Context, Engine, Fail, Retry, State, TryAgain, Workflow, activity
+from stepkeel import Context, Engine, Fail, Own, Retry, State, TryAgain, Workflow, activity, parallel
 from stepkeel.errors import BadRequest
 from tests import postgres
 from tests.acceptance.crash import crash, crashed_engine
@@ -89,6 +89,24 @@ async def test_rows_and_step_are_there_together_and_once(url: str) -> None:
             await job.signal(Go())
             assert (await job.wait(10)).status == "completed"
         assert await ledger.rows() == sorted((f"{j.id}/booking/book", n) for n, j in enumerate(jobs))
+
+
+class TwoBookings(Workflow[Job]):
+    booking = State[Job](parallel(one=book, two=book, three=[book, book], data=Own("nothing")))
+    done = State.completed()
+    booking.to(done)
+
+
+async def test_branches_that_write_wait_for_each_other_and_all_rows_are_there_once(url: str) -> None:
+    names, world = Names(), World()
+    async with Engine(url, [TwoBookings], {Names: names, World: world}, settings=FAST) as engine:
+        ledger = await Ledger(engine).made()
+        names.table = ledger.table
+        jobs = [await engine.start(TwoBookings, Job(amount=n)) for n in range(5)]
+        for job in jobs:
+            assert (await job.wait(10)).status == "completed"
+        places = ("one/book", "two/book", "three/book", "three/book-2")
+        assert await ledger.rows() == sorted((f"{j.id}/booking/parallel:{p}", n) for n, j in enumerate(jobs) for p in places)
 
 
 async def test_an_attempt_that_fails_leaves_no_row_and_the_next_one_sees_none(url: str) -> None:

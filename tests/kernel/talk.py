@@ -92,6 +92,8 @@ class Talk:
             return self.ended(path, attempt)
         if kind is inputs.AttemptDeferred:
             return kind(path, attempt, "busy", pick("delay", (0, 5_000_000)))
+        if kind is inputs.HandedBack:
+            return kind(tuple((p, f.attempt) for p, f in s.open.items())[: pick("back", (1, 2, 9))])
         if kind is inputs.StepRecorded:
             return kind(path, attempt, pick("name", ("a", "b")), msgspec.Raw(b'{"n":1}'))
         if kind is inputs.Heartbeat:
@@ -132,7 +134,7 @@ KINDS: tuple[Any, ...] = (
     *([inputs.Claimed] * 3),
     *([inputs.HoldGranted] * 8),
     *([inputs.Tick] * 8),
-    *([inputs.AttemptDeferred, inputs.StepRecorded, inputs.Heartbeat] * 2),
+    *([inputs.AttemptDeferred, inputs.HandedBack, inputs.StepRecorded, inputs.Heartbeat] * 2),
     *([inputs.Resume, inputs.Redrive] * 4),
     inputs.FireTimer,
     inputs.FireTimer,

@@ -20,6 +20,7 @@ INPUTS: dict[type, inputs.Input] = {
     inputs.Claimed: inputs.Claimed(),
     inputs.AttemptEnded: inputs.AttemptEnded("work/reserve", 1, "done"),
     inputs.AttemptDeferred: inputs.AttemptDeferred("work/reserve", 1, "busy", 5),
+    inputs.HandedBack: inputs.HandedBack((("work/reserve", 1),)),
     inputs.StepRecorded: inputs.StepRecorded("work/reserve", 1, "s", msgspec.Raw(b"1")),
     inputs.Heartbeat: inputs.Heartbeat("work/reserve", 1, msgspec.Raw(b"1")),
     inputs.SignalArrived: inputs.SignalArrived(),

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from stepkeel import Break, Context, Retry, State, Workflow, activity, choice, loop, when
-from tests.flows import Job
+from stepkeel import (
+    Append,
+    Break,
+    Context,
+    Retry,
+    State,
+    Sum,
+    Workflow,
+    activity,
+    choice,
+    for_each,
+    loop,
+    parallel,
+    when,
+)
 
 Pick = Callable[[str, Sequence[Any]], Any]
 STEPS = 60  # more than that is left out: it only takes long
+
+
+@dataclass
+class Job:
+    """What branches that run at the same time do to it is put together in their order."""
+
+    log: Annotated[list[str], Append] = field(default_factory=list[str])
+    amount: Annotated[int, Sum] = 0
 
 
 @activity(retry=Retry(attempts=100, delay=0.1))
@@ -59,6 +80,23 @@ class Choice:
     key: str = "choice"
 
 
+@dataclass(frozen=True)
+class Parallel:
+    """Each branch works on its own copy: what it sees does not depend on how fast the others are."""
+
+    branches: tuple[tuple[Any, ...], ...]
+    width: int | None
+    key: str = "parallel"
+
+
+@dataclass(frozen=True)
+class Each:
+    count: int
+    body: tuple[Any, ...]
+    width: int
+    key: str = "for_each"
+
+
 def divides(every: int) -> Callable[[Job], bool]:
     return lambda job: job.amount % every == 0
 
@@ -69,7 +107,12 @@ def make(pick: Pick, depth: int = 3, *, looped: bool = False) -> tuple[Any, ...]
 
 
 def _node(pick: Pick, depth: int, looped: bool) -> Any:
-    kind = pick("kind", ("leaf", "leaf", "loop", "choice")) if depth else "leaf"
+    kind = pick("kind", ("leaf", "leaf", "loop", "choice", "parallel", "each")) if depth else "leaf"
+    if kind == "parallel":
+        branches = tuple(make(pick, depth - 1) for _ in range(pick("branches", (1, 2, 3))))
+        return Parallel(branches, pick("width", (None, 1, 2)))
+    if kind == "each":
+        return Each(pick("count", (0, 1, 3)), make(pick, depth - 1), pick("width", (1, 2, 10)))
     if kind == "loop":
         word = pick("word", ("until", "while", ""))
         return Loop(make(pick, depth - 1, looped=True), word, pick("every", (2, 3, 5)), pick("most", (1, 2, 3)))
@@ -87,6 +130,11 @@ def written(body: tuple[Any, ...]) -> Iterator[Any]:
         elif isinstance(node, Loop):
             guard = {f"{node.word}_" if node.word == "while" else node.word: divides(node.every)} if node.word else {}
             yield loop(*written(node.body), max_iterations=node.most, at_max="go_on", **guard)  # type: ignore[arg-type]
+        elif isinstance(node, Parallel):
+            branches: Any = {f"b{n}": [*written(branch)] for n, branch in enumerate(node.branches)}
+            yield parallel(**branches, max_concurrency=node.width, data="own")
+        elif isinstance(node, Each):
+            yield for_each(lambda _, n=node.count: range(n), *written(node.body), max_concurrency=node.width, data="own")
         else:
             arms = [when(divides(every), *written(arm)) for every, arm in node.arms]
             yield choice(*arms, otherwise=[*written(node.otherwise)] or None)
@@ -102,39 +150,66 @@ def workflow(body: tuple[Any, ...]) -> type[Workflow[Job]]:
 
 
 def expected(body: tuple[Any, ...]) -> list[str]:
-    """The paths that run, in order. Raises TooLong."""
-    log: list[str] = []
-    _play(body, "work", log)
-    return log
+    """The paths that run; of what runs at the same time in the order of the branches. Raises TooLong."""
+    run = Run([], 0)
+    run.play(body, "work")
+    return run.log
 
 
-def _play(body: tuple[Any, ...], place: str, log: list[str]) -> None:
-    used: dict[str, int] = {}
-    for node in body:
-        used[node.key] = n = used.get(node.key, 0) + 1
-        path = f"{place}/{node.key}" + (f"-{n}" if n > 1 else "")
-        if isinstance(node, Leaf):
-            log.append(path)
-            if len(log) > STEPS:
-                raise TooLong
-            if node.leaps and len(log) % 3 == 0:
-                raise Broken
-        elif isinstance(node, Loop):
-            _play_loop(node, path, log)
-        else:
-            names = ["arm", "arm-2"]
-            taken = next(((names[n], arm) for n, (every, arm) in enumerate(node.arms) if len(log) % every == 0), None)
-            name, arm = taken or ("otherwise", node.otherwise)
-            _play(arm, f"{path}:{name}", log)
+@dataclass
+class Run:
+    """What a body does to the data, in plain Python."""
 
+    log: list[str]
+    amount: int
 
-def _play_loop(node: Loop, path: str, log: list[str]) -> None:
-    for n in range(1, node.most + 1):
-        if node.word == "while" and len(log) % node.every:
-            return
-        try:
-            _play(node.body, path if n == 1 else f"{path}@{n}", log)
-        except Broken:
-            return
-        if node.word == "until" and len(log) % node.every == 0:
-            return
+    def play(self, body: tuple[Any, ...], place: str) -> None:
+        used: dict[str, int] = {}
+        for node in body:
+            used[node.key] = n = used.get(node.key, 0) + 1
+            path = f"{place}/{node.key}" + (f"-{n}" if n > 1 else "")
+            if isinstance(node, Leaf):
+                self.leaf(node, path)
+            elif isinstance(node, Loop):
+                self.loop(node, path)
+            elif isinstance(node, Parallel):
+                self.branches([(branch, f"{path}:b{n}") for n, branch in enumerate(node.branches)])
+            elif isinstance(node, Each):
+                self.branches([(node.body, f"{path}[{k}]") for k in range(node.count)])
+            else:
+                names = ["arm", "arm-2"]
+                arms = enumerate(node.arms)
+                taken = next(((names[n], arm) for n, (every, arm) in arms if self.amount % every == 0), None)
+                name, arm = taken or ("otherwise", node.otherwise)
+                self.play(arm, f"{path}:{name}")
+
+    def leaf(self, node: Leaf, path: str) -> None:
+        self.log.append(path)
+        self.amount += 1
+        if len(self.log) > STEPS:
+            raise TooLong
+        if node.leaps and self.amount % 3 == 0:
+            raise Broken
+
+    def loop(self, node: Loop, path: str) -> None:
+        for n in range(1, node.most + 1):
+            if node.word == "while" and self.amount % node.every:
+                return
+            try:
+                self.play(node.body, path if n == 1 else f"{path}@{n}")
+            except Broken:
+                return
+            if node.word == "until" and self.amount % node.every == 0:
+                return
+
+    def branches(self, bodies: list[tuple[tuple[Any, ...], str]]) -> None:
+        ends: list[Run] = []
+        for body, path in bodies:
+            ends.append(Run([*self.log], self.amount))
+            ends[-1].play(body, path)
+        came, amount = len(self.log), self.amount
+        for end in ends:
+            self.log += end.log[came:]
+            self.amount += end.amount - amount
+        if len(self.log) > STEPS:
+            raise TooLong

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from stepkeel.authoring.activity import activity_of, pools_of
-from stepkeel.authoring.check import Problems, check_activity, check_definition, check_into
-from stepkeel.authoring.node import BodyNode, When
+from stepkeel.authoring.activity import pools_of
+from stepkeel.authoring.body import Bodies, numbered, several
+from stepkeel.authoring.check import Problems, check_definition
 from stepkeel.authoring.outline import limits_of, outline_of
-from stepkeel.authoring.signal import signal_name, signal_type
-from stepkeel.authoring.source import code_of, digest
+from stepkeel.authoring.source import digest
 from stepkeel.authoring.state import State as StateObject
 from stepkeel.authoring.state import Way
 from stepkeel.authoring.view import AuthoredDefinition
-from stepkeel.errors import BadRequest, DataInvalid
-from stepkeel.model.codec import Codec
-from stepkeel.model.definition import Fingerprint, Place, SignalType, State
+from stepkeel.errors import BadRequest
+from stepkeel.model.definition import Fingerprint, Place, State
 from stepkeel.model.instant import to_span
-from stepkeel.model.node import (
-    Activity,
-    ActivityNode,
-    Arm,
-    ChoiceNode,
-    Function,
-    LoopNode,
-    Mapper,
-    Node,
-    Pool,
-    PureNode,
-    WaitNode,
-    bodies,
-    walk,
-)
+from stepkeel.model.node import Activity, ActivityNode, ForEachNode, Node, ParallelNode, Pool, WaitNode, bodies
 from stepkeel.model.policy import CompensationPolicy, Limit, Unhandled, matcher
 from stepkeel.model.reaction import Move, Reaction, Transition
+from stepkeel.model.reducer import reducers_of
 
 __all__ = ["Policies", "build"]
 
@@ -46,149 +31,14 @@ _log = logging.getLogger("stepkeel.definition")
 _HANDLERS = {"on_failure": "on_failure", "on_cancel": "on_cancel", "finally": "finally_"}
 
 
-def _several(given: Any) -> list[Any]:
-    """One item, a sequence of them, or nothing, as a list."""
-    if given is None:
-        return []
-    return list(cast("Sequence[Any]", given)) if isinstance(given, Sequence) else [given]
+class _Builder(Bodies):
+    """Makes the states of one workflow class."""
 
-
-def _numbered(base: str, used: dict[str, int]) -> str:
-    """A name as it is the first time, `name-2` the second. `used` counts them."""
-    used[base] = n = used.get(base, 0) + 1
-    return base if n == 1 else f"{base}-{n}"
-
-
-class _Builder:
     def __init__(self, cls: type, data: Any, name: str, problems: Problems) -> None:
-        self.name = name
-        self.problems = problems
-        self.signals: dict[str, SignalType] = {}
-        self.codes: list[tuple[str, str]] = []
-        self.data = self._data_codec(data)
+        super().__init__(data, name, problems)
         members: dict[str, Any] = dict(vars(cls))
         self.written: dict[str, StateObject[Any]] = {n: s for n, s in members.items() if isinstance(s, StateObject)}
         self.names = {id(s): s.name or n for n, s in self.written.items()}
-
-    def _data_codec(self, kind: Any) -> Codec:
-        if kind is None:
-            self.problems.add("no_data_type", self.name, "the data type is missing", f"class {self.name}(Workflow[YourData])")
-            return Codec(Any)
-        try:
-            return Codec(kind)
-        except DataInvalid as error:
-            self.problems.add("bad_data_type", self.name, error.message, error.remedy or "use a type with named fields")
-            return Codec(Any)
-
-    # -- pieces
-
-    def function(self, call: Callable[..., Any], place: str) -> Function:
-        name = getattr(call, "__name__", type(call).__name__)
-        name = place if name == "<lambda>" else name
-        code = code_of(call)
-        self.codes.append((name, code))
-        return Function(call, name, code)
-
-    def guard(self, call: Any, place: str) -> Function | None:
-        return None if call is None else self.function(call, place)
-
-    def mapper(self, into: Any, place: str, value: Any) -> Mapper | None:
-        if into is None:
-            return None
-        if isinstance(into, str):
-            check_into(self.problems, self.data, into, value, place)
-            return Mapper(field=into)
-        return Mapper(function=self.function(into, place))
-
-    def signal(self, kind: type[Any], place: str) -> str:
-        name = signal_name(kind)
-        known = self.signals.get(name)
-        if known is None:
-            try:
-                self.signals[name] = signal_type(kind)
-            except DataInvalid as error:
-                self.problems.add("bad_signal_type", place, error.message, "subclass Signal, or use a dataclass")
-        elif known.type is not kind:
-            text = f"two signals are called {name}: {known.type.__qualname__} and {kind.__qualname__}"
-            self.problems.add("signal_name_twice", place, text, "give one of them name=")
-        return name
-
-    def body(self, items: Sequence[Any], place: str, given: Any = None) -> tuple[Node, ...]:
-        used: dict[str, int] = {}
-        nodes: list[Node] = []
-        for item in items:
-            key = _numbered(self._key(item, place), used)
-            if not self.problems.good_key(key, place):
-                continue
-            nodes.append(self.node(item, key, f"{place}/{key}", given))
-        return tuple(nodes)
-
-    def _key(self, item: Any, place: str) -> str:
-        if isinstance(item, BodyNode):
-            written: BodyNode[Any] = cast("BodyNode[Any]", item)
-            if written.name:
-                return written.name
-            change = written.options.get("change")
-            name = getattr(change, "__name__", "<lambda>")
-            if name != "<lambda>":
-                return name
-            text = "a transform made of a lambda has no name of its own"
-            self.problems.add("no_key", place, text, "give it name=: keys are what migration and diagrams hold on to", warning=True)
-            return written.kind
-        return activity_of(item).name
-
-    def node(self, item: Any, key: str, place: str, given: Any) -> Node:
-        if not isinstance(item, BodyNode):
-            found = activity_of(item)
-            for each in (found, found.fallback):
-                if each is not None:
-                    check_activity(self.problems, self.data, each, place, given)
-            if found.compensate is not None:
-                check_activity(self.problems, self.data, found.compensate, place, None)
-            return ActivityNode(key, found)
-        o = item.options
-        if item.kind == "log":
-            text: Any = o["text"]
-            level: Any = o["level"]
-            if callable(text):
-                return PureNode(key, "log", self.function(text, place), "", level)
-            return PureNode(key, "log", None, str(text), level)
-        if item.kind == "transform":
-            return PureNode(key, "transform", self.function(o["change"], place))
-        if item.kind == "loop":
-            body = self.body(o["body"], place, given)
-            asked = self.guard(o["while"], place), self.guard(o["until"], place)
-            return LoopNode(key, body, *asked, o["max_iterations"], o["at_max"])
-        if item.kind == "choice":
-            taken: dict[str, int] = {}
-            return ChoiceNode(key, tuple(self.arm(arm, _numbered(arm.name, taken), place, given) for arm in o["arms"]))
-        span: Any = o.get("delay")
-        kind: Any = o.get("signal")
-        return WaitNode(
-            key,
-            signal=self.signal(kind, place) if kind is not None else "",
-            when=self.guard(o.get("when"), place),
-            into=self.mapper(o.get("into"), place, kind),
-            delay=to_span(span) if span is not None and not callable(span) else None,
-            delay_of=self.function(span, place) if callable(span) else None,
-            until_of=self.guard(o.get("until"), place),
-            condition=self.guard(o.get("condition"), place),
-        )
-
-    def arm(self, written: When[Any], key: str, place: str, given: Any) -> Arm:
-        where = f"{place}:{key}"
-        self.problems.good_key(key, place)
-        return Arm(key, self.body(written.body, where, given), self.guard(written.guard, where))
-
-    def handler(self, name: str, given: Any) -> tuple[Node, ...]:
-        """A body of the definition's ending."""
-        body = self.body(_several(given), f"!{name}")
-        if any(isinstance(n, WaitNode) and (n.signal or n.condition) for n in walk(body)):
-            text = "a wait for a signal or a condition: an instance that is ending judges none"
-            self.problems.add("bad_handler", f"{self.name} {name}", text, "wait in a state, or for a time")
-        return body
-
-    # -- states
 
     def state(self, name: str, written: StateObject[Any]) -> State:
         place = f"{self.name}.{name}"
@@ -236,7 +86,7 @@ class _Builder:
         kind: Any = o.get("signal")
         signal = self.signal(kind, place) if kind is not None else ""
         base = o.get("name") or default or signal
-        name = _numbered(base, used)
+        name = numbered(base, used)
         self.problems.good_key(name, place)
         if o.get("interrupt") and way.to is None:
             text = f"{name} interrupts what runs and leaves nothing in its place"
@@ -254,7 +104,7 @@ class _Builder:
             errors=matcher(tuple(o.get("errors", ()))),
             when=self.guard(o.get("when"), where),
             into=self.mapper(o.get("into"), where, kind),
-            do=self.body(_several(o.get("do")), where, kind),
+            do=self.body(several(o.get("do")), where, kind),
             interrupt=bool(o.get("interrupt")),
         )
 
@@ -314,6 +164,7 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
         problems=tuple(problems.found),
         outline=outline.document,
         pools=pools,
+        reducers=reducers_of(builder.data.fields),
         **indexes,
     )
     by_name = {builder.names[id(s)]: s for s in builder.written.values()}
@@ -355,4 +206,7 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
     for name, body in handlers.items():
         add(f"!{name}", body)
     conditional = any(isinstance(p.node, WaitNode) and p.node.condition is not None for p in places.values())
-    return {"places": places, "reactions": reactions, "activities": activities, "conditional": conditional}
+    concurrent = any(isinstance(p.node, ParallelNode | ForEachNode) for p in places.values())
+    return {
+        "places": places, "reactions": reactions, "activities": activities, "conditional": conditional, "concurrent": concurrent,
+    }  # fmt: skip

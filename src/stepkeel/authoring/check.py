@@ -17,7 +17,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from typing import Any, cast, get_args
+from typing import Annotated, Any, cast, get_args, get_origin
 
 from stepkeel.authoring.activity import read_call
 from stepkeel.authoring.state import AnyOf
@@ -28,7 +28,7 @@ from stepkeel.model.definition import Problem, State
 from stepkeel.model.node import Activity, WaitNode, walk
 from stepkeel.model.policy import CompensationPolicy, Unhandled
 
-__all__ = ["Problems", "check_activity", "check_definition", "check_into"]
+__all__ = ["Problems", "check_activity", "check_definition", "check_field", "check_into"]
 
 _KEY = re.compile(r"^[^\s/~#@:!\[\]]+$")
 
@@ -124,17 +124,25 @@ def _fits(have: Any, want: Any) -> bool:
 
 
 def check_into(problems: Problems, data: Codec, field: str, value: Any, place: str) -> None:
-    if data.fields is None:
-        return
-    if field not in data.fields:
-        near = difflib.get_close_matches(field, data.fields, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(data.fields)}"
-        problems.add("bad_into", place, f"{data.name} has no field {field!r}", hint)
+    if data.fields is None or not check_field(problems, data, field, place):
         return
     kind: Any = data.fields[field]
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     options = [a for a in get_args(kind) if inspect.isclass(a)] or [kind]
+    options = [get_origin(kind)] if inspect.isclass(get_origin(kind)) else options
     if inspect.isclass(value) and all(inspect.isclass(k) for k in options) and not any(_fits(value, k) for k in options):
         problems.add("bad_into", place, f"the field {field} is {kind}, it is given {value.__name__}", "use a function")
+
+
+def check_field(problems: Problems, data: Codec, field: str, place: str) -> bool:
+    """Does the data type have this field?"""
+    if data.fields is None or field in data.fields:
+        return True
+    near = difflib.get_close_matches(field, data.fields, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(data.fields)}"
+    problems.add("bad_into", place, f"{data.name} has no field {field!r}", hint)
+    return False
 
 
 def check_definition(problems: Problems, name: str, initial: str, states: dict[str, State]) -> None:

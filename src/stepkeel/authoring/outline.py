@@ -15,7 +15,22 @@ import msgspec
 from stepkeel.authoring.source import digest
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import SignalType, State
-from stepkeel.model.node import Activity, ActivityNode, ChoiceNode, Function, LoopNode, Mapper, Node, Pool, PureNode, WaitNode
+from stepkeel.model.node import (
+    Activity,
+    ActivityNode,
+    ChoiceNode,
+    ForEachNode,
+    Function,
+    Join,
+    LoopNode,
+    Mapper,
+    Node,
+    Own,
+    ParallelNode,
+    Pool,
+    PureNode,
+    WaitNode,
+)
 from stepkeel.model.policy import Retry
 from stepkeel.model.reaction import Reaction
 
@@ -78,11 +93,36 @@ def _node(node: Node) -> dict[str, Any]:
     if isinstance(node, ChoiceNode):
         arms = [_slim(key=a.key, when=_name(a.when), body=[_node(n) for n in a.body]) for a in node.arms]
         return _slim(key=node.key, kind="choice", arms=arms)
+    if isinstance(node, ParallelNode):
+        branches = [_slim(key=b.key, when=_name(b.when), body=[_node(n) for n in b.body]) for b in node.branches]
+        return _slim(
+            key=node.key, kind="parallel", branches=branches, max_concurrency=node.max_concurrency, join=_join(node.join),
+            data=_own(node.own),
+        )  # fmt: skip
+    if isinstance(node, ForEachNode):
+        return _slim(
+            key=node.key, kind="for_each", items=_name(node.items), body=[_node(n) for n in node.body], into=_into(node.into),
+            max_concurrency=node.max_concurrency, join=_join(node.join), data=_own(node.own),
+        )  # fmt: skip
     assert isinstance(node, WaitNode)
     return _slim(
         key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),
         delay=node.delay, delay_of=_name(node.delay_of), until_of=_name(node.until_of), condition=_name(node.condition),
     )  # fmt: skip
+
+
+def _join(join: Join) -> dict[str, Any]:
+    """What it says otherwise than it would unsaid."""
+    need = _name(join.need) if isinstance(join.need, Function) else join.need
+    said = {"need": need, **{k: getattr(join, k) for k in ("failures", "rest", "late", "again", "unmet")}}
+    unsaid = Join()
+    return {k: v for k, v in said.items() if v != getattr(unsaid, k)}
+
+
+def _own(own: Own | None) -> Any:
+    if own is None:
+        return None
+    return {"own": own.back if isinstance(own.back, str) else [*own.back]}
 
 
 def _reaction(reaction: Reaction) -> dict[str, Any]:
@@ -102,7 +142,7 @@ def _state(state: State) -> dict[str, Any]:
         body=[_node(n) for n in state.body],
         reactions=[_reaction(r) for r in state.reactions],
         transitions=[_slim(to=t.to, when=_name(t.when)) for t in state.transitions],
-        ending=_slim(status=ending.status, reason=ending.reason, code=ending.code) if ending else None,
+        ending=_slim(status=ending.status, reason=ending.reason, code=ending.code, at_once=ending.at_once) if ending else None,
     )
 
 

@@ -119,9 +119,14 @@ class State(_Ways[D]):
         self.home: tuple[AuthoredDefinition | None, Mapping[str, State[Any]]] = (None, {})
 
     @staticmethod
-    def completed(*body: Item[Any], reason: str = "", name: str | None = None, label: str | None = None) -> State[Any]:
-        """A final state: its body runs, then the instance is completed."""
-        return _final("completed", body, reason, "", name, label)
+    def completed(
+        *body: Item[Any], reason: str = "", at_once: bool = False, name: str | None = None, label: str | None = None
+    ) -> State[Any]:
+        """A final state: its body runs, then the instance is completed.
+
+        Branches that a join has left to finish are waited for; `at_once` cancels them.
+        """
+        return _final("completed", body, reason, "", name, label, at_once=at_once)
 
     @staticmethod
     def cancelled(*body: Item[Any], reason: str = "", name: str | None = None, label: str | None = None) -> State[Any]:
@@ -162,9 +167,11 @@ class State(_Ways[D]):
         return self._name or "?"
 
 
-def _final(status: Any, body: tuple[Any, ...], reason: str, code: str, name: str | None, label: str | None) -> State[Any]:
+def _final(
+    status: Any, body: tuple[Any, ...], reason: str, code: str, name: str | None, label: str | None, *, at_once: bool = False
+) -> State[Any]:
     state: State[Any] = State(*body, name=name, label=label)
-    state.written.ending = Ending(status, reason, code)
+    state.written.ending = Ending(status, reason, code, at_once)
     state.written.line = _caller(3)
     return state
 

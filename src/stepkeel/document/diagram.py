@@ -47,6 +47,12 @@ def _node(node: Mapping[str, Any]) -> str:
     if node["kind"] == "choice":
         arms = " | ".join(f"{arm['key']}: {_row(arm['body'])}" for arm in node["arms"])
         return f"{node['key']} ({arms})"
+    if node["kind"] == "parallel":
+        branches = [f"{branch['key']}: {_row(branch['body'])}" for branch in node["branches"]]
+        return f"{node['key']} ({' || '.join(branches)})"
+    if node["kind"] == "for_each":
+        items = f" of {node['items']}" if "/" not in node["items"] else ""
+        return f"{node['key']}{items} ({_row(node['body'])})"
     return str(node["key"])
 
 

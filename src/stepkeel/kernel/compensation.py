@@ -12,30 +12,32 @@ from __future__ import annotations
 from msgspec import Raw
 from msgspec.structs import replace
 
+from stepkeel.kernel import region
 from stepkeel.kernel.draft import READY, Draft
-from stepkeel.kernel.path import address
+from stepkeel.kernel.path import address, below
 from stepkeel.model.codec import split_fields
 from stepkeel.model.node import Activity, ActivityNode
 from stepkeel.model.snapshot import Failure, Undo
 
-__all__ = ["abandon", "entry_at", "fail", "finish", "open_next", "register", "undo_activity"]
+__all__ = ["abandon", "entry_at", "fail", "fail_alone", "finish", "open_next", "register", "undo_activity", "undo_branches"]
 
 
 def register(draft: Draft, path: str, node: ActivityNode, before: Raw, after: Raw) -> None:
     """Remember how to undo a finished activity, with the fields as it left them.
 
-    The entry's number is the revision: at most one activity ends in a decision, and it is never used again.
+    The entry's number is the revision, which is never used again; several of one decision are counted.
     """
     if node.activity.compensate is None or path.startswith("!"):
         return  # nothing, or done by the ending itself: nobody undoes that
     old, new = split_fields(before), split_fields(after)
     changed = {k: v for k, v in new.items() if old.get(k) != v}
-    draft.undo = (*draft.undo, Undo(draft.revision, path, changed))
+    same = sum(u.n == draft.revision for u in draft.undo)
+    draft.undo = (*draft.undo, Undo(draft.revision, path, changed, same + 1))
 
 
 def entry_at(draft: Draft, path: str) -> Undo | None:
-    n = int(path.rpartition("/")[2])
-    return next((u for u in draft.undo if u.n == n), None)
+    key = path.rpartition("/")[2]
+    return next((u for u in draft.undo if u.key == key), None)
 
 
 def undo_activity(draft: Draft, entry: Undo) -> Activity | None:
@@ -47,14 +49,17 @@ def open_next(draft: Draft) -> bool:
     """Make the last registered undo ready; False when none is left."""
     if not draft.undo:
         return False
-    entry = draft.undo[-1]
-    if undo_activity(draft, entry) is None:
-        draft.undo = draft.undo[:-1]
-        draft.say("compensation_skipped", f"undo/{entry.n}", of=entry.path, reason="the definition has no such undo any more")
-        return True
-    draft.say("compensation_began", f"undo/{entry.n}", of=entry.path)
-    draft.put(f"undo/{entry.n}", READY)
+    _begin(draft, draft.undo[-1])
     return True
+
+
+def _begin(draft: Draft, entry: Undo) -> None:
+    if undo_activity(draft, entry) is None:
+        draft.undo = tuple(u for u in draft.undo if u.key != entry.key)
+        draft.say("compensation_skipped", f"undo/{entry.key}", of=entry.path, reason="the definition has no such undo any more")
+        return
+    draft.say("compensation_began", f"undo/{entry.key}", of=entry.path)
+    draft.put(f"undo/{entry.key}", READY)
 
 
 def finish(draft: Draft, path: str) -> None:
@@ -62,7 +67,7 @@ def finish(draft: Draft, path: str) -> None:
     entry = entry_at(draft, path)
     if entry is None:
         return
-    draft.undo = tuple(u for u in draft.undo if u.n != entry.n)
+    draft.undo = tuple(u for u in draft.undo if u.key != entry.key)
     draft.say("compensation_completed", path, of=entry.path)
     _note_undone(draft, entry)
 
@@ -82,7 +87,7 @@ def fail(draft: Draft, path: str, failure: Failure) -> None:
     draft.drop(path)
     if entry is None or ending is None:
         return
-    draft.undo = tuple(u for u in draft.undo if u.n != entry.n)
+    draft.undo = tuple(u for u in draft.undo if u.key != entry.key)
     draft.say("compensation_failed", path, of=entry.path, code=failure.code, message=failure.message)
     cause = ending.failure or Failure("compensation_failed", f"undo of {entry.path} failed", entry.path)
     cause = replace(cause, undo_errors=(*cause.undo_errors, replace(failure, path=path)))
@@ -93,9 +98,42 @@ def fail(draft: Draft, path: str, failure: Failure) -> None:
         abandon(draft, "an earlier undo failed")
 
 
+def undo_branches(draft: Draft) -> bool:
+    """Undo what branches had finished that a join did without (rest=undo), last first; then their node closes."""
+    for path, frame in draft.open.items():
+        if frame.run != "undoing" or frame.round is None:
+            continue
+        bodies = [b for part, how in frame.round.ended.items() if how == "undone" for b in (f"{path}:{part}", f"{path}[{part}]")]
+        if region.stopping(draft, *bodies) or any(p.startswith("undo/") for p in draft.open):
+            continue
+        entry = next((u for u in reversed(draft.undo) if any(below(u.path, b) for b in bodies)), None)
+        if entry is None:
+            draft.closing.append(path)
+        else:
+            _begin(draft, entry)
+        return True
+    return False
+
+
+def fail_alone(draft: Draft, path: str, failure: Failure) -> None:
+    """An undo that no ending has asked for has failed for good: so has the node whose branches were undone."""
+    entry = entry_at(draft, path)
+    draft.drop(path)
+    if entry is None:
+        return
+    draft.undo = tuple(u for u in draft.undo if u.key != entry.key)
+    draft.say("compensation_failed", path, of=entry.path, code=failure.code, message=failure.message)
+    for holder, frame in draft.open.items():
+        if frame.run == "undoing" and below(entry.path, holder):
+            text = f"undo of {entry.path} failed: {failure.code}: {failure.message}"
+            error = Failure("compensation_failed", text, holder, kind="permanent", undo_errors=(replace(failure, path=path),))
+            draft.put(holder, replace(frame, run="failed", error=error))
+            return
+
+
 def abandon(draft: Draft, reason: str) -> None:
     """List every undo that is left as not done."""
     for entry in reversed(draft.undo):
-        draft.drop(f"undo/{entry.n}")
-        draft.say("compensation_skipped", f"undo/{entry.n}", of=entry.path, reason=reason)
+        draft.drop(f"undo/{entry.key}")
+        draft.say("compensation_skipped", f"undo/{entry.key}", of=entry.path, reason=reason)
     draft.undo = ()

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from stepkeel.errors import StepkeelError
 from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.merge import MergeFailed, write
 from stepkeel.model.node import Function, Mapper
 from stepkeel.model.snapshot import Failure
 
@@ -14,7 +15,11 @@ __all__ = ["PureFailed", "apply_into", "ask", "change", "holds", "pure_failure"]
 
 
 class PureFailed(Exception):
-    """A guard, mapping or transform raised, or gave what cannot be stored."""
+    """A guard, mapping or transform raised, or gave what cannot be stored. `code` is that of the failure it leads to."""
+
+    def __init__(self, message: str, code: str = "pure_failed") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def ask(function: Function, *args: Any) -> Any:
@@ -25,39 +30,43 @@ def ask(function: Function, *args: Any) -> Any:
         raise PureFailed(f"{function.name} raised {type(error).__name__}: {error}") from error
 
 
-def holds(draft: Draft, guard: Function | None, *args: Any) -> bool:
-    """A guard's answer; no guard always holds. Raises PureFailed."""
-    return guard is None or bool(ask(guard, draft.view(), *args))
+def holds(draft: Draft, guard: Function | None, *args: Any, at: str = "") -> bool:
+    """A guard's answer; no guard always holds. `at` is the node it belongs to. Raises PureFailed."""
+    return guard is None or bool(ask(guard, draft.view(at), *args))
 
 
-def change(draft: Draft, function: Function, *args: Any) -> None:
-    """Let a function change the data it is given, or return a mapping of fields or new data. Raises PureFailed."""
+def change(draft: Draft, path: str, function: Function, *args: Any) -> None:
+    """Let a node's function change the data it is given, or return a mapping of fields or new data. Raises PureFailed."""
     codec = draft.definition.data
-    data = codec.decode(draft.data)
+    data = codec.decode(draft.record(path))
     result = ask(function, data, *args)
     try:
         if result is None:
             result = data
         elif isinstance(result, Mapping):
             result = codec.updated(data, cast("Mapping[str, Any]", result))
-        draft.set_data(codec.checked(result)[0])
+        write(draft, path, codec.checked(result)[0])
     except StepkeelError as error:
         raise PureFailed(f"{function.name}: {error}") from error
+    except MergeFailed as error:
+        raise PureFailed(f"{function.name}: {error}", error.code) from error
 
 
-def apply_into(draft: Draft, into: Mapper | None, value: Any) -> None:
-    """Bring a value into the data: as a field, or by a function. Raises PureFailed."""
+def apply_into(draft: Draft, path: str, into: Mapper | None, value: Any) -> None:
+    """Bring a value that a node was given into the data: as a field, or by a function. Raises PureFailed."""
     if into is None:
         return
     if into.function is not None:
-        change(draft, into.function, value)
+        change(draft, path, into.function, value)
         return
     codec = draft.definition.data
     try:
-        draft.set_data(codec.checked(codec.updated(codec.decode(draft.data), {into.field: value}))[0])
+        write(draft, path, codec.checked(codec.updated(codec.decode(draft.record(path)), {into.field: value}))[0])
     except StepkeelError as error:
         raise PureFailed(f"into={into.field!r}: {error}") from error
+    except MergeFailed as error:
+        raise PureFailed(f"into={into.field!r}: {error}", error.code) from error
 
 
 def pure_failure(path: str, error: PureFailed) -> Failure:
-    return Failure("pure_failed", str(error), path, kind="permanent")
+    return Failure(error.code, str(error), path, kind="permanent")

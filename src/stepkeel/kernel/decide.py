@@ -13,7 +13,7 @@ from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.gate import verdict
 from stepkeel.kernel.node import activity
 from stepkeel.kernel.path import container, is_reaction
-from stepkeel.kernel.settle import settle
+from stepkeel.kernel.settle import rest_as_it_is, settle
 from stepkeel.model import input as inputs
 from stepkeel.model.codec import Codec
 from stepkeel.model.decision import Decision
@@ -67,7 +67,9 @@ def decide(
     refused = _APPLY[kind](draft, input)
     if refused:
         return Decision(snapshot, refused="invalid_transition", message=refused)
-    if kind is not inputs.Archive:
+    if isinstance(input, inputs.HandedBack) and draft.pause is None and not draft.in_flight() and _any_deferred(draft, input):
+        rest_as_it_is(draft)
+    elif kind is not inputs.Archive:
         _note_code(draft)
         settle(draft)
     return draft.decision()
@@ -140,6 +142,15 @@ def _attempt_deferred(draft: Draft, input: inputs.AttemptDeferred) -> None:
     activity.deferred(draft, input)
 
 
+def _handed_back(draft: Draft, input: inputs.HandedBack) -> None:
+    for path, attempt in input.attempts:
+        activity.deferred(draft, inputs.AttemptDeferred(path, attempt, "the worker shuts down"))
+
+
+def _any_deferred(draft: Draft, input: inputs.HandedBack) -> bool:
+    return any("deferred" in draft.timers.get(path, ()) for path, _ in input.attempts)
+
+
 def _flying(draft: Draft, path: str, attempt: int) -> Frame | None:
     frame = draft.open.get(path)
     return frame if frame is not None and frame.attempt == attempt and frame.run in ("flying", "stopping") else None
@@ -208,14 +219,23 @@ def _redrive(draft: Draft, input: inputs.Redrive) -> str | None:
             machine.enter(draft, input.from_state)
         return None
     for path, frame in failure.open.items():
-        if is_reaction(path):
-            draft.put(path, frame)
-        elif container(path):  # else a state that failed as a whole: its rules are simply tried again
-            draft.put(path, Frame(run="ready", steps=frame.steps))
+        _stand_again(draft, path, frame)
     if draft.state in draft.definition.states:
         for reaction in machine.current(draft).timeouts:
             machine.arm(draft, machine.root_path(draft), reaction)
     return None
+
+
+def _stand_again(draft: Draft, path: str, frame: Frame) -> None:
+    """Put a frame back as it stood at the failure. What had been told to stop is not begun again."""
+    if frame.run == "stopping" or (path.startswith("undo/") and compensation.entry_at(draft, path) is None):
+        return
+    if is_reaction(path):
+        draft.put(path, frame)
+    elif frame.round is not None:
+        draft.put(path, replace(frame, run="ready" if frame.run == "failed" else frame.run, error=None))
+    elif container(path):  # else a state that failed as a whole: its rules are simply tried again
+        draft.put(path, Frame(run="ready", steps=frame.steps))
 
 
 def _fire_timer(draft: Draft, input: inputs.FireTimer) -> str | None:
@@ -237,6 +257,7 @@ _APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
     inputs.Claimed: _claimed,
     inputs.AttemptEnded: _attempt_ended,
     inputs.AttemptDeferred: _attempt_deferred,
+    inputs.HandedBack: _handed_back,
     inputs.StepRecorded: _step_recorded,
     inputs.Heartbeat: _heartbeat,
     inputs.SignalArrived: _nothing,

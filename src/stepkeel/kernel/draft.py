@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
+from stepkeel.kernel.record import home_of, seen_at
 from stepkeel.model.codec import split_fields
 from stepkeel.model.decision import Changes, Decision
 from stepkeel.model.definition import Definition
@@ -88,11 +89,16 @@ class Draft:
 
     # -- reading
 
-    def view(self) -> Any:
-        """The data as the author's type, for functions that only look. Decoded once for each change of it."""
-        if self.view_data is not self.data:
-            self.view_value = self.definition.data.decode(self.data)
-            self.view_data = self.data
+    def record(self, path: str = "") -> Raw:
+        """The data that a node sees: the instance's, unless it stands in a branch (record.py)."""
+        return seen_at(self.open, self.data, path) if self.definition.concurrent else self.data
+
+    def view(self, path: str = "") -> Any:
+        """The same as the author's type, for functions that only look. Decoded once for each change of it."""
+        data = self.record(path)
+        if self.view_data is not data:
+            self.view_value = self.definition.data.decode(data)
+            self.view_data = data
         return self.view_value
 
     def in_flight(self) -> bool:
@@ -160,6 +166,18 @@ class Draft:
     def set_data(self, raw: bytes | Raw) -> None:
         self.data = raw if isinstance(raw, Raw) else Raw(raw)
 
+    def set_record(self, path: str, raw: Raw) -> None:
+        """Replace the data that a node sees."""
+        home = home_of(self.open, path) if self.definition.concurrent else None
+        if home is None:
+            self.data = raw
+            return
+        holder, part = home
+        frame = self.open[holder]
+        assert frame.round is not None
+        own = {**frame.round.own, part: raw}
+        self.put(holder, replace(frame, round=replace(frame.round, own=own)))
+
     # -- saying and wanting
 
     def say(self, event: str, path: str = "", **detail: Any) -> None:
@@ -201,7 +219,7 @@ class Draft:
         if self.tickets is not b.tickets:
             _compare("tickets.", b.tickets, self.tickets, put, unset)
         if self.undo is not b.undo:
-            _compare("undo.", {str(u.n): u for u in b.undo}, {str(u.n): u for u in self.undo}, put, unset)
+            _compare("undo.", {u.key: u for u in b.undo}, {u.key: u for u in self.undo}, put, unset)
         self._scalars(put, unset)
         return Changes(put, tuple(unset))
 

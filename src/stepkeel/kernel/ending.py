@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation
+from stepkeel.kernel import compensation, region
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import End
@@ -85,7 +85,7 @@ def handler_failed(draft: Draft, path: str, failure: Failure) -> None:
     ending = draft.ending
     assert ending is not None
     draft.say("activity_failed", path, code=failure.code, message=failure.message)
-    draft.drop(path)
+    region.cancel(draft, path.partition("/")[0])
     if ending.failure is None:
         draft.ending = replace(ending, status="failed", failure=replace(failure, path=path))
     else:

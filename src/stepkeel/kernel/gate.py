@@ -25,6 +25,7 @@ GATE: dict[type[Any], tuple[Verdict, ...]] = {
     inputs.Claimed:         ("ok",    "ok",   "ok",   "keep", "drop", "drop"),
     inputs.AttemptEnded:    ("drop",  "ok",   "ok",   "ok",   "drop", "drop"),
     inputs.AttemptDeferred: ("drop",  "ok",   "ok",   "keep", "drop", "drop"),
+    inputs.HandedBack:      ("drop",  "ok",   "ok",   "keep", "drop", "drop"),
     inputs.StepRecorded:    ("drop",  "ok",   "ok",   "ok",   "drop", "drop"),
     inputs.Heartbeat:       ("drop",  "ok",   "ok",   "ok",   "drop", "drop"),
     inputs.SignalArrived:   ("keep",  "ok",   "keep", "keep", "E",    "E"),

@@ -35,7 +35,7 @@ def obtain(draft: Draft, path: str, pools: tuple[Pool, ...]) -> str:
     for pool in sorted(pools, key=lambda p: p.name):
         ticket = held.get(pool.name)
         if ticket is None:
-            name = _named(draft, pool)
+            name = _named(draft, path, pool)
             if name is None:
                 continue
             ticket = Ticket(name, draft.revision)
@@ -47,11 +47,11 @@ def obtain(draft: Draft, path: str, pools: tuple[Pool, ...]) -> str:
     return ""
 
 
-def _named(draft: Draft, pool: Pool) -> str | None:
+def _named(draft: Draft, path: str, pool: Pool) -> str | None:
     """The pool's name with the value of its key; None where the key says that there is no limit."""
     if pool.key is None:
         return pool.name
-    value = ask(pool.key, draft.view())
+    value = ask(pool.key, draft.view(path))
     if value is None:
         return None
     if not isinstance(value, str | int) or len(str(value)) > 200:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
-from stepkeel.kernel.path import is_reaction, state_path
+from stepkeel.kernel.path import below, is_reaction, state_path
 from stepkeel.model.definition import State
 from stepkeel.model.node import Node, WaitNode, walk
 from stepkeel.model.reaction import Reaction
@@ -22,8 +22,10 @@ __all__ = [
     "body_done",
     "current",
     "enter",
+    "flying",
     "heard",
     "leave_state",
+    "loose",
     "open_body",
     "rests",
     "root_path",
@@ -70,7 +72,7 @@ def enter(draft: Draft, name: str) -> None:
 
 def _fail_entry(draft: Draft, path: str, failure: Failure) -> None:
     """A state whose timeouts cannot be computed fails as a whole: nothing of its body begins."""
-    for open_path in [p for p in draft.open if _below(p, path)]:
+    for open_path in [p for p in draft.open if below(p, path)]:
         draft.drop(open_path)
     draft.put(path, Frame(run="failed", error=failure))
 
@@ -88,9 +90,9 @@ def arm(draft: Draft, path: str, reaction: Reaction) -> None:
 
 
 def rests(draft: Draft) -> bool:
-    """Nothing of the machine is in flight and no reaction of it is at work."""
+    """Nothing of the machine is in flight and no reaction of it is at work, loose branches aside."""
     for path, frame in draft.open.items():
-        if frame.run in _BUSY or is_reaction(path):
+        if (frame.run in _BUSY or is_reaction(path)) and not is_loose(path, loose(draft)):
             return False
     return True
 
@@ -98,9 +100,26 @@ def rests(draft: Draft) -> bool:
 def body_done(draft: Draft) -> bool:
     prefix = root_path(draft) + "/"
     for path in draft.open:
-        if path.startswith(prefix):
+        if path.startswith(prefix) and not is_loose(path, loose(draft)):
             return False
     return True
+
+
+def loose(draft: Draft) -> tuple[str, ...]:
+    """The nodes whose join is over while branches of them run on."""
+    if not draft.definition.concurrent:
+        return ()
+    return tuple(path for path, frame in draft.open.items() if frame.run == "loose")
+
+
+def is_loose(path: str, holders: tuple[str, ...]) -> bool:
+    return any(below(path, holder) for holder in holders)
+
+
+def flying(draft: Draft) -> list[tuple[str, Frame]]:
+    """The attempts on their way that leaving the state would stop."""
+    holders = loose(draft)
+    return [(p, f) for p, f in draft.open.items() if f.run in ("flying", "stopping") and not is_loose(p, holders)]
 
 
 def way_out(draft: Draft) -> str:
@@ -117,16 +136,13 @@ def heard(state: State) -> frozenset[str]:
     return frozenset(waits | {r.signal for r in state.signals})
 
 
-def _below(path: str, state: str) -> bool:
-    return path.startswith(state) and (len(path) == len(state) or path[len(state)] in "/!")
-
-
 def leave_state(draft: Draft, to: str) -> None:
     """Close what is open, note which signals can no longer be meant for this state."""
     path = root_path(draft)
-    for open_path in [p for p in draft.open if _below(p, path)]:
+    holders = loose(draft)
+    for open_path in [p for p in draft.open if below(p, path) and not is_loose(p, holders)]:
         draft.drop(open_path)
-    for timed in [p for p in draft.timers if _below(p, path)]:
+    for timed in [p for p in draft.timers if below(p, path) and not is_loose(p, holders)]:
         draft.drop_timers(timed)
     if to != draft.state:
         signals = heard(current(draft))

@@ -2,25 +2,40 @@
 
     State~visit/key        a node of a state's body          State!name#firing/key   a node of a reaction's `do`
     State!name             a reaction (and its timer)        undo/n                  a compensation
-    .../loop@n/key         a node in an iteration            .../choice:arm/key      a node in an arm
+    .../loop@n/key         a node in an iteration            .../choice:arm/key      a node in an arm or a branch
+    .../for_each[k]/key    a node in the body of an item
 
-Visit, firing and iteration are left out when 1. The address of a path is the path without them: what the definition knows
-it by.
+Visit, firing and iteration are left out when 1. The address of a path is the path without them and without items: what
+the definition knows it by.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-__all__ = ["address", "container", "in_iteration", "inside", "is_reaction", "iteration", "reaction_of", "state_path"]
+__all__ = [
+    "address",
+    "around",
+    "below",
+    "container",
+    "in_iteration",
+    "inside",
+    "is_reaction",
+    "iteration",
+    "part_of",
+    "reaction_of",
+    "state_path",
+]
 
-_COUNTERS = re.compile(r"[~#@]\d+")
+_COUNTERS = re.compile(r"[~#@]\d+|\[\d+\]")
+_PART = re.compile(r"[:\[]")
 _ITERATION = re.compile(r"@(\d+)$")
 
 
 def address(path: str) -> str:
     """`Pay~2/poll` -> `Pay/poll`."""
-    return _COUNTERS.sub("", path) if "~" in path or "#" in path or "@" in path else path
+    return _COUNTERS.sub("", path) if "~" in path or "#" in path or "@" in path or "[" in path else path
 
 
 def container(path: str) -> str:
@@ -45,7 +60,26 @@ def reaction_of(path: str) -> str:
 def inside(path: str) -> str:
     """The node in whose body another stands (a loop in its iteration, a choice), or nothing: a state, a reaction."""
     outer, slash, last = container(path).rpartition("/")
-    return f"{outer}/{last.partition(':')[0]}" if slash else ""
+    return f"{outer}/{_PART.split(last, 1)[0]}" if slash else ""
+
+
+def part_of(body: str) -> str:
+    """Of the path of a body: which branch, arm or item it is. `work/both:left` -> `left`; `work/lines[17]` -> `17`."""
+    pieces = _PART.split(body.rpartition("/")[2], 1)
+    return pieces[1].removesuffix("]") if len(pieces) > 1 else ""
+
+
+def around(path: str) -> Iterator[tuple[str, str]]:
+    """The nodes around another, innermost first, each with the branch, arm or item of it that the other stands in."""
+    holder = inside(path)
+    while holder:
+        yield holder, part_of(container(path))
+        path, holder = holder, inside(holder)
+
+
+def below(path: str, outer: str) -> bool:
+    """True for what stands in a body, in a node, in a state or in a reaction of it: `outer` is the path of that."""
+    return path.startswith(outer) and (len(path) == len(outer) or path[len(outer)] in "/!:[@")
 
 
 def iteration(path: str) -> int:

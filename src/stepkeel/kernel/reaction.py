@@ -6,7 +6,8 @@
 | fire, do | a body is declared | the reaction's frame stays open while it runs, still in the old state |
 | finish | no body, or its last node closed | the signal is processed, the move is made |
 
-An interrupting reaction first stops what flies; its frame is `held` until those attempts have really ended.
+An interrupting reaction, and one that leads elsewhere after a failure, first stops what flies; its frame is `held` until
+those attempts have really ended.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from msgspec.structs import replace
 
 from stepkeel.kernel.data import PureFailed, apply_into, holds, pure_failure
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.machine import current, open_body, root_path, take_transition
+from stepkeel.kernel.machine import current, flying, open_body, root_path, take_transition
 from stepkeel.kernel.path import address, inside, is_reaction
 from stepkeel.model.input import Signal
 from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import NOTHING, Failure, Frame
 
-__all__ = ["failure_reaction", "finish", "fire", "proceed_held", "reaction_at"]
+__all__ = ["failure_reaction", "finish", "fire", "leaving", "proceed_held", "reaction_at"]
 
 
 def reaction_at(draft: Draft, path: str) -> Reaction:
@@ -32,7 +33,7 @@ def reaction_at(draft: Draft, path: str) -> Reaction:
 
 def fire(draft: Draft, reaction: Reaction, value: Any, signal: Signal | None = None, error: Failure | None = None) -> None:
     """Begin a reaction of the current state. Raises PureFailed when its mapping does: nothing was changed then."""
-    apply_into(draft, reaction.into, value)
+    apply_into(draft, "", reaction.into, value)
     base = f"{root_path(draft)}!{reaction.name}"
     path = base
     if reaction.move.kind != "to" and reaction.do:
@@ -46,9 +47,9 @@ def fire(draft: Draft, reaction: Reaction, value: Any, signal: Signal | None = N
         input=signal.payload if signal else NOTHING,
         error=error,
     )
-    flying = [(p, f) for p, f in draft.open.items() if f.run in ("flying", "stopping")]
-    if reaction.interrupt and flying:
-        for open_path, open_frame in flying:
+    stopped = flying(draft) if reaction.interrupt or (error is not None and reaction.move.kind == "to") else []
+    if stopped:
+        for open_path, open_frame in stopped:
             draft.stop(open_path, open_frame)
         draft.put(path, replace(frame, run="held"))
         return
@@ -69,11 +70,19 @@ def proceed_held(draft: Draft) -> bool:
     for path, frame in draft.open.items():
         if frame.run == "held" and is_reaction(path):
             held = path
-    if not held or draft.in_flight():
+    if not held or flying(draft):
         return False
     draft.put(held, replace(draft.open[held], run="waiting"))
     _run(draft, held, reaction_at(draft, held))
     return True
+
+
+def leaving(draft: Draft) -> str:
+    """The reaction at work that will lead out of the state: nothing else begins there meanwhile."""
+    for path in draft.open:
+        if is_reaction(path) and reaction_at(draft, path).move.kind == "to":
+            return path
+    return ""
 
 
 def finish(draft: Draft, path: str) -> None:

@@ -19,18 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from stepkeel.kernel import compensation, ending, hold, machine, reaction, signal, timer
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import READY, Draft
-from stepkeel.kernel.node import activity, container_of, kind_of, wait
+from stepkeel.kernel.fail import fail, fail_in_ending
+from stepkeel.kernel.node import container_of, kind_of, wait
 from stepkeel.kernel.path import address, container, inside, reaction_of
 from stepkeel.model.effect import Park
-from stepkeel.model.node import ActivityNode
 from stepkeel.model.snapshot import TERMINAL, Failure, Frame
 
-__all__ = ["RULES", "settle"]
+__all__ = ["RULES", "rest_as_it_is", "settle"]
 
 MAX_RULES = 10_000
 
@@ -39,7 +37,9 @@ def close(draft: Draft) -> bool:
     if not draft.closing:
         return False
     path = draft.closing.pop(0)
-    draft.drop(path)
+    frame = draft.open.get(path)
+    if frame is None or frame.run != "loose":
+        draft.drop(path)
     if path.startswith("undo/"):
         compensation.finish(draft, path)
         return True
@@ -49,7 +49,7 @@ def close(draft: Draft) -> bool:
         return True
     holder = inside(path)
     if holder:
-        container_of(draft, holder).behind(draft, holder)
+        container_of(draft, holder).behind(draft, holder, container(path))
         return True
     outer = reaction_of(path)
     if outer and draft.ending is None:
@@ -70,26 +70,12 @@ def paused(draft: Draft) -> bool:
 def end(draft: Draft) -> bool:
     if draft.ending is None:
         return draft.status in TERMINAL
-    if draft.ending.stage != "settling":
-        failed = _failed(draft)
-        if failed:
-            _fail_in_ending(draft, *failed)
-            return True
-        if _open_ready(draft) or timer.fire_due(draft):
-            return True
+    if draft.ending.stage != "settling" and (fail_in_ending(draft) or _open_ready(draft) or timer.fire_due(draft)):
+        return True
     if ending.advance(draft):
         return True
-    _rest(draft)
+    rest_as_it_is(draft)
     return True
-
-
-def _fail_in_ending(draft: Draft, path: str, failure: Failure) -> None:
-    if path.startswith("undo/"):
-        compensation.fail(draft, path, failure)
-        return
-    place = draft.definition.places.get(address(path))
-    if place is None or not isinstance(place.node, ActivityNode) or not activity.recover(draft, path, place.node, failure):
-        ending.handler_failed(draft, path, failure)
 
 
 def admit(draft: Draft) -> bool:
@@ -110,43 +96,13 @@ def admit(draft: Draft) -> bool:
     return bool(waits_for)
 
 
-def fail(draft: Draft) -> bool:
-    failed = _failed(draft)
-    if failed is None:
-        return False
-    path, failure = failed
-    place = draft.definition.places.get(address(path))
-    if place is not None and isinstance(place.node, ActivityNode) and activity.recover(draft, path, place.node, failure):
-        return True
-    draft.say("activity_failed", path, code=failure.code, message=failure.message)
-    if place is not None and isinstance(place.node, ActivityNode):
-        activity.register_started(draft, path, place.node)
-    outer = reaction_of(path)
-    if outer:
-        frame = draft.open.get(outer)
-        if frame is not None and frame.seq:
-            draft.settle_signal(frame.seq, frame.reason, "failed", f"{failure.code}: {failure.message}")
-            draft.put(outer, replace(frame, seq=0))
-    own = outer and reaction.reaction_at(draft, outer).trigger == "failure"
-    found = None if own or failure.code == "no_progress" else reaction.failure_reaction(draft, failure)
-    if found is None:
-        ending.begin(draft, "failed", failure=failure)
-        return True
-    for open_path in (path, outer):
-        if open_path:
-            draft.drop(open_path)
-    try:
-        reaction.fire(draft, found, failure, error=failure)
-    except PureFailed as error:
-        ending.begin(draft, "failed", failure=pure_failure(path, error))
-    return True
-
-
 def open_(draft: Draft) -> bool:
     if not draft.state:
         machine.enter(draft, draft.definition.initial)
         return True
-    return _open_ready(draft) or reaction.proceed_held(draft) or (draft.definition.conditional and wait.judge(draft))
+    if _open_ready(draft) or reaction.proceed_held(draft) or (draft.definition.conditional and wait.judge(draft)):
+        return True
+    return draft.definition.concurrent and compensation.undo_branches(draft)
 
 
 def signals(draft: Draft) -> bool:
@@ -175,6 +131,8 @@ def final(draft: Draft) -> bool:
     if state.ending is None or (draft.open and not _free(draft)):
         return False
     how = state.ending
+    if how.status == "completed" and not how.at_once and machine.loose(draft):
+        return False  # what was left to finish is waited for
     failure = Failure(how.code or "failed", how.reason or f"ended in {state.name}", state.name, kind="business")
     ending.begin(draft, how.status, how.reason, failure if how.status == "failed" else None)
     return True
@@ -194,7 +152,7 @@ def rest(draft: Draft) -> bool:
     signal.reject_unhandled(draft)
     if draft.definition.conditional and not draft.timers and not state.signals and wait.stuck(draft):
         return False
-    _rest(draft)
+    rest_as_it_is(draft)
     return True
 
 
@@ -229,20 +187,14 @@ def _free(draft: Draft) -> bool:
     return machine.body_done(draft) and machine.rests(draft)
 
 
-def _failed(draft: Draft) -> tuple[str, Failure] | None:
-    for path, frame in draft.open.items():
-        if frame.run == "failed":
-            return path, frame.error or Failure("failed", "", path)
-    return None
-
-
 def _fail_state(draft: Draft, failure: Failure) -> None:
     draft.put(machine.root_path(draft), Frame(run="failed", error=failure))
 
 
 def _open_ready(draft: Draft) -> bool:
+    leaving = reaction.leaving(draft) if draft.definition.concurrent else ""
     for path, frame in draft.open.items():
-        if frame.run == "ready":
+        if frame.run == "ready" and (not leaving or reaction_of(path) == leaving):
             kind_of(draft, path).open(draft, path, frame)
             return True
     return False
@@ -258,7 +210,7 @@ def _at_rest(draft: Draft) -> bool:
     return any(isinstance(e, Park) for e in draft.effects)
 
 
-def _rest(draft: Draft) -> None:
+def rest_as_it_is(draft: Draft) -> None:
     """Say what the instance does now: attempts in flight keep it running, else it waits and gives its lease back."""
     if draft.in_flight():
         draft.status = "running"

@@ -94,7 +94,7 @@ def takes(draft: Draft, signal: Signal) -> str | Reaction | None:
         if frame.run == "waiting" and not frame.seq:
             place = draft.definition.places.get(address(path))
             node = place.node if place else None
-            if isinstance(node, WaitNode) and node.signal == signal.name and _allows(draft, node, signal):
+            if isinstance(node, WaitNode) and node.signal == signal.name and _allows(draft, node, signal, path):
                 return path
     for reaction in current(draft).signals:
         if reaction.signal == signal.name and _allows(draft, reaction, signal):
@@ -102,8 +102,8 @@ def takes(draft: Draft, signal: Signal) -> str | Reaction | None:
     return None
 
 
-def _allows(draft: Draft, receiver: WaitNode | Reaction, signal: Signal) -> bool:
-    return receiver.when is None or holds(draft, receiver.when, _decoded(draft, signal))
+def _allows(draft: Draft, receiver: WaitNode | Reaction, signal: Signal, at: str = "") -> bool:
+    return receiver.when is None or holds(draft, receiver.when, _decoded(draft, signal), at=at)
 
 
 def _decoded(draft: Draft, signal: Signal) -> object:
@@ -117,7 +117,7 @@ def _decoded(draft: Draft, signal: Signal) -> object:
 def _end_wait(draft: Draft, path: str, signal: Signal) -> None:
     node = draft.definition.places[address(path)].node
     if isinstance(node, WaitNode):
-        apply_into(draft, node.into, _decoded(draft, signal))
+        apply_into(draft, path, node.into, _decoded(draft, signal))
     draft.settle_signal(signal.seq, signal.name, "processed")
     draft.say("wait_ended", path, by=signal.name)
     draft.closing.append(path)

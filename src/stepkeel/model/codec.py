@@ -6,13 +6,13 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, cast, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 import msgspec
 
 from stepkeel.errors import DataInvalid, StepkeelError
 
-__all__ = ["Codec", "split_fields", "to_json"]
+__all__ = ["Codec", "decoder_of", "split_fields", "to_json"]
 
 _fields: Callable[[bytes | msgspec.Raw], dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _plain = msgspec.json.Encoder()
@@ -29,6 +29,19 @@ def to_json(value: Any) -> bytes:
         return _plain.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DataInvalid(f"{type(value).__name__} cannot be stored: {error}") from None
+
+
+def decoder_of(kind: Any) -> Callable[[Any], Any]:
+    """Reads encoded values of a type, whatever it is: plain JSON where nothing is known of it. Raises on others."""
+    if hasattr(kind, "__pydantic_validator__"):
+        from pydantic import TypeAdapter
+
+        adapter: Any = TypeAdapter(kind)
+        return lambda raw: adapter.validate_json(bytes(raw))
+    try:
+        return msgspec.json.Decoder(Any if isinstance(kind, TypeVar) else kind).decode
+    except (TypeError, ValueError):
+        return msgspec.json.decode
 
 
 class Codec:
@@ -140,7 +153,8 @@ def _is_typed_dict(kind: Any) -> bool:
 
 
 def _pydantic_fields(kind: Any) -> dict[str, Any]:
-    return {name: field.annotation for name, field in kind.model_fields.items()}
+    # Pydantic takes what stands beside the type apart; here it belongs to it again.
+    return {n: Annotated[(f.annotation, *f.metadata)] if f.metadata else f.annotation for n, f in kind.model_fields.items()}
 
 
 def _hints(kind: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from stepkeel.model.codec import Codec
 from stepkeel.model.node import Activity, Node, Pool
 from stepkeel.model.policy import CompensationPolicy, Unhandled
 from stepkeel.model.reaction import Reaction, Transition
+from stepkeel.model.reducer import Reducer
 
 __all__ = ["Definition", "Ending", "Fingerprint", "Place", "Problem", "SignalType", "State"]
 
@@ -29,11 +30,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a final state ends its machine."""
+    """How a final state ends its machine. `at_once`: a completed one does not wait for branches that were left to finish."""
 
     status: Literal["completed", "cancelled", "terminated", "failed"]
     reason: str = ""
     code: str = ""
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +87,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Definition:
-    """`places` maps an address (a path without its counters) to its node; `conditional`: some wait of it has a condition."""
+    """`places` maps an address (a path without its counters) to its node; `conditional`: some wait of it has a condition;
+
+    `concurrent`: there are branches in it; `reducers` are those of its data's fields.
+    """
 
     name: str
     version: int
@@ -105,6 +110,8 @@ class Definition:
     activities: dict[str, Activity] = field(default_factory=dict[str, Activity])
     pools: tuple[Pool, ...] = ()
     conditional: bool = False
+    concurrent: bool = False
+    reducers: dict[str, Reducer] = field(default_factory=dict[str, Reducer])
 
     def keeps(self, signal: str) -> bool:
         """True when a signal of this name that nothing takes stays pending."""

@@ -45,6 +45,9 @@ EVENTS: dict[str, str] = {
     "wait_ended": "by",
     "iteration_ended": "",
     "loop_ended": "iterations, by",
+    "branch_ended": "outcome, code",
+    "item_ended": "outcome, code",
+    "join_resolved": "arrived, size, unmet",
     "node_skipped": "reason",
     # pool
     "hold_asked": "pool",

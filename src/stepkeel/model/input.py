@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from stepkeel.model.snapshot import Failure
+from stepkeel.model.snapshot import NOTHING, Failure
 
 __all__ = [
     "Archive",
@@ -16,6 +16,7 @@ __all__ = [
     "Claimed",
     "Control",
     "FireTimer",
+    "HandedBack",
     "Heartbeat",
     "HoldGranted",
     "Input",
@@ -50,7 +51,10 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
-    """An attempt is over. `data` is the whole changed record, None if unchanged; `failure` for errors and TryAgain."""
+    """An attempt is over. `data` is the whole changed record, None if unchanged; `failure` for errors and TryAgain.
+
+    `base` is what it was given, nothing if that is what its node sees now; `result` what it gave where its node gives one.
+    """
 
     path: str
     attempt: int
@@ -60,15 +64,26 @@ class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     delay: int | None = None
     until: int | None = None
     failure: Failure | None = None
+    base: msgspec.Raw = NOTHING
+    result: msgspec.Raw = NOTHING
 
 
 class AttemptDeferred(msgspec.Struct, frozen=True, gc=False):
-    """The attempt was put back and burns none: resource exhausted (`delay`), or the worker shuts down (no delay)."""
+    """The attempt was put back and burns none: a resource is exhausted, say."""
 
     path: str
     attempt: int
     reason: str = ""
     delay: int = 0
+
+
+class HandedBack(msgspec.Struct, frozen=True, gc=False):
+    """The worker shuts down: these attempts, told by path and number, are put back for another one, and burn none.
+
+    All at once, and no rule is applied then: else the first would begin again before the last is put back.
+    """
+
+    attempts: tuple[tuple[str, int], ...]
 
 
 class StepRecorded(msgspec.Struct, frozen=True, gc=False):
@@ -158,7 +173,10 @@ class FireTimer(msgspec.Struct, frozen=True, gc=False):
 
 
 Control = Pause | Resume | Cancel | Terminate | Redrive | FireTimer | Archive
-Input = Started | Claimed | AttemptEnded | AttemptDeferred | StepRecorded | Heartbeat | SignalArrived | HoldGranted | Tick | Control
+Input = (
+    Started | Claimed | AttemptEnded | AttemptDeferred | HandedBack | StepRecorded | Heartbeat | SignalArrived | HoldGranted | Tick
+    | Control
+)  # fmt: skip
 CONTROLS: dict[str, type[Any]] = {
     "pause": Pause,
     "resume": Resume,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,12 +12,18 @@ __all__ = [
     "Activity",
     "ActivityNode",
     "Arm",
+    "Arrivals",
     "AtMax",
+    "Branch",
     "ChoiceNode",
+    "ForEachNode",
     "Function",
+    "Join",
     "LoopNode",
     "Mapper",
     "Node",
+    "Own",
+    "ParallelNode",
     "Pool",
     "PureNode",
     "WaitNode",
@@ -78,10 +84,14 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActivityNode:
-    """Runs user code, attempt by attempt. Done when an attempt succeeds or the node is skipped."""
+    """Runs user code, attempt by attempt. Done when an attempt succeeds or the node is skipped.
+
+    `gives`: what it returns is the result of the item in whose body it is the last.
+    """
 
     key: str
     activity: Activity
+    gives: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,13 +154,89 @@ class ChoiceNode:
     arms: tuple[Arm, ...]
 
 
-Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrivals:
+    """What a join's function is asked about: outcomes and results by branch or item, how many are open, and of how many."""
+
+    outcomes: Mapping[str, str]
+    results: Mapping[str, Any]
+    open: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Join:
+    """When concurrent branches are one again, and what becomes of the others. A function of Arrivals gives a number or a bool.
+
+    failures  against: a failed branch will not arrive; collect: it arrives, as a failed one
+    rest      what becomes of branches still open: cancel, undo (cancel, then compensate), finish (they run on, loose)
+    late      whether what loose branches do to the data counts: drop, merge
+    again     a new visit while branches are loose: overlap, wait for them
+    unmet     all have ended and it is not enough: fail (`join_unmet`), go_on
+    """
+
+    need: Literal["all", "any"] | int | Function = "all"
+    failures: Literal["against", "collect"] = "against"
+    rest: Literal["cancel", "undo", "finish"] = "cancel"
+    late: Literal["drop", "merge"] = "drop"
+    again: Literal["overlap", "wait"] = "overlap"
+    unmet: Literal["fail", "go_on"] = "fail"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Own:
+    """A branch works on its own copy of the data. What flows back at its end: changed fields, all, nothing, or these fields."""
+
+    back: Literal["changed", "all", "nothing"] | tuple[str, ...] = "changed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """One way of a parallel. `otherwise`: taken when no other is."""
+
+    key: str
+    body: tuple[Node, ...]
+    when: Function | None = None
+    otherwise: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ParallelNode:
+    """Bodies at the same time, at most `max_concurrency` of them open. Done when its join resolves."""
+
+    key: str
+    branches: tuple[Branch, ...]
+    join: Join
+    max_concurrency: int | None = None
+    own: Own | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForEachNode:
+    """A body for each item, at most `max_concurrency` of them open. Done when its join resolves.
+
+    `into` takes the list of results, in the order of the items; None for an item that gave none.
+    """
+
+    key: str
+    items: Function
+    body: tuple[Node, ...]
+    join: Join
+    max_concurrency: int = 100
+    into: Mapper | None = None
+    own: Own | None = None
+
+
+Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode
 
 
 def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
     """The bodies within a node, each with what its place adds to the node's address."""
-    if isinstance(node, LoopNode):
+    if isinstance(node, LoopNode | ForEachNode):
         yield "", node.body
+    elif isinstance(node, ParallelNode):
+        for branch in node.branches:
+            yield f":{branch.key}", branch.body
     elif isinstance(node, ChoiceNode):
         for arm in node.arms:
             yield f":{arm.key}", arm.body

@@ -14,6 +14,7 @@ __all__ = [
     "Failure",
     "Frame",
     "Pause",
+    "Round",
     "Snapshot",
     "Status",
     "Ticket",
@@ -29,7 +30,8 @@ TERMINAL = frozenset({"completed", "failed", "cancelled", "terminated"})
 # flying: an attempt is on its way · ready: may start · held: waits for a slot, or (a reaction) for attempts being stopped
 # backing_off: a retry timer runs · waiting: the activity returned Wait · deferred: put back, burns no attempt
 # failed: finally failed, not yet judged (only while paused) · stopping: told to stop, not yet ended
-Run = Literal["flying", "ready", "held", "backing_off", "waiting", "deferred", "failed", "stopping"]
+# open: its branches are · loose: its join is over, and branches of it run on · undoing: its join is over, branches are undone
+Run = Literal["flying", "ready", "held", "backing_off", "waiting", "deferred", "failed", "stopping", "open", "loose", "undoing"]
 
 
 # No value at all: `Raw | None` can be encoded, but not decoded. Left out when written.
@@ -52,6 +54,38 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     open: dict[str, Frame] = {}
 
 
+class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What concurrent branches or items have come to. A part is a branch's name, or an item's number.
+
+    size      how many take part; next: how many of them have begun
+    arrived   how many of them count for the join; missed: how many never will
+    ended     part -> outcome; of items that are done only `done` tells: ranges like `0-14,16`
+    settled   so many, in order, have ended: their contributions to reduced fields are applied for good
+    results   part -> what it gave
+    wrote     plain field -> the one part that has set it, or of each of several the last value
+    parts     reduced field -> part -> its contribution; under "" what comes before them all
+    entry     the data as they were when all began, where each part has its own copy of them
+    own       part that is open -> its copy; null while it is the same as `entry`
+    items     what a for_each has taken its items from
+    stood     part that failed -> what was open in it then
+    """
+
+    size: int = 0
+    next: int = 0
+    arrived: int = 0
+    missed: int = 0
+    ended: dict[str, str] = {}
+    done: str = ""
+    settled: int = 0
+    results: dict[str, msgspec.Raw] = {}
+    wrote: dict[str, str | dict[str, msgspec.Raw]] = {}
+    parts: dict[str, dict[str, msgspec.Raw]] = {}
+    entry: msgspec.Raw = NOTHING
+    own: dict[str, msgspec.Raw] = {}
+    items: msgspec.Raw = NOTHING
+    stood: dict[str, dict[str, Frame]] = {}
+
+
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What one open node remembers; defaults are not written, so an activity at its first attempt is `{}`."""
 
@@ -67,6 +101,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     since: int = 0
     seq: int = 0
     input: msgspec.Raw = NOTHING
+    round: Round | None = None
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -84,11 +119,19 @@ class Pause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Undo(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A registered compensation: the node it undoes, the fields as that left them."""
+    """A registered compensation: the node it undoes, the fields as that left them.
+
+    It is told from others by the revision that registered it, and where that registered several, by its place among them.
+    """
 
     n: int
     path: str
     changed: dict[str, msgspec.Raw] = {}
+    k: int = 1
+
+    @property
+    def key(self) -> str:
+        return str(self.n) if self.k == 1 else f"{self.n}-{self.k}"
 
 
 class EndingStage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -168,7 +211,7 @@ def flatten(snapshot: Snapshot) -> dict[str, Any]:
     for key, value in msgspec.json.decode(snapshot.data, type=dict[str, msgspec.Raw]).items():
         flat[f"data.{key}"] = value
     for entry in snapshot.undo:
-        flat[f"undo.{entry.n}"] = entry
+        flat[f"undo.{entry.key}"] = entry
     return flat
 
 

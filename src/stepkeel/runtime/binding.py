@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from stepkeel.authoring.activity import read_call
 from stepkeel.errors import ServiceMissing
+from stepkeel.model.codec import decoder_of
 from stepkeel.model.node import Activity
 
 __all__ = ["Binding", "Scoped", "bind", "scoped"]
@@ -40,6 +41,7 @@ class Binding:
     arguments: tuple[Any, ...]
     construct: tuple[Any, ...] | None
     needs_scope: bool
+    decode_input: Callable[[Any], Any]
 
     def target(self) -> Callable[..., Any]:
         """The function to call, a class's instance made for this attempt. Services must not be scoped."""
@@ -77,7 +79,7 @@ def bind(activity: Activity, services: Mapping[Any, Any]) -> Binding:
     arguments = tuple(_find(activity, name, kind, services) for name, kind in call.services)
     construct = None if call.construct is None else tuple(_find(activity, n, k, services) for n, k in call.construct)
     every = arguments + (construct or ())
-    return Binding(activity, call.is_async, arguments, construct, any(isinstance(s, Scoped) for s in every))
+    return Binding(activity, call.is_async, arguments, construct, any(isinstance(s, Scoped) for s in every), decoder_of(call.input))
 
 
 def _find(activity: Activity, name: str, kind: Any, services: Mapping[Any, Any]) -> Any:

@@ -24,10 +24,10 @@ import msgspec
 from stepkeel.authoring.context import Context
 from stepkeel.errors import DataInvalid, TransientError, Unavailable
 from stepkeel.kernel.path import address, reaction_of
-from stepkeel.model.input import AttemptDeferred, AttemptEnded, Heartbeat, StepRecorded
+from stepkeel.model.input import AttemptDeferred, AttemptEnded, HandedBack, Heartbeat, StepRecorded
 from stepkeel.model.node import Activity
 from stepkeel.model.outcome import TryAgain
-from stepkeel.model.snapshot import NOTHING, Frame
+from stepkeel.model.snapshot import NOTHING, Frame, Undo
 from stepkeel.runtime.behaviour import Behaviour, Invocation, chain
 from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.result import AttemptTimeout, of_error, of_result
@@ -40,7 +40,7 @@ __all__ = ["Attempt", "Executor", "write_log"]
 
 _log = logging.getLogger("stepkeel.workflow")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-Report = AttemptEnded | AttemptDeferred
+Report = AttemptEnded | AttemptDeferred | HandedBack
 Limit = tuple[float, Literal["timeout", "deadline"]]
 
 
@@ -86,9 +86,11 @@ class Attempt:
     __slots__ = (
         "_executor",
         "_frame",
+        "_gives",
         "_loop",
         "_steps",
         "attempt",
+        "before",
         "deferring",
         "path",
         "resident",
@@ -103,6 +105,8 @@ class Attempt:
         self.attempt = attempt
         self._frame: Frame = resident.snapshot.open[path]
         self._steps: Mapping[str, msgspec.Raw] = self._frame.steps
+        self._gives = False
+        self.before: msgspec.Raw = resident.snapshot.data
         self.stopping = False
         self.deferring = False
         self._loop = resident.loop
@@ -122,16 +126,15 @@ class Attempt:
 
     def _stopped(self) -> Report:
         if self.deferring:
-            return AttemptDeferred(self.path, self.attempt, "the worker shuts down")
+            return HandedBack(((self.path, self.attempt),))
         return AttemptEnded(self.path, self.attempt, "stopped")
 
     async def _run(self) -> None:
         resident = self.resident
         definition = resident.definition
-        before = resident.snapshot.data
         fresh = None
         try:
-            data = resident.copy_of_data()
+            self.before, data = resident.given.data(resident.snapshot, self.path)
         except DataInvalid as error:
             resident.set_aside(f"its data does not fit the type: {error}")
             return
@@ -141,11 +144,11 @@ class Attempt:
             binding = self._executor.binding(resident, activity)
             if activity.transactional:
                 transaction = await self._begin()
-            context = self._context(data, kind, transaction)
+            context = self._context(data, kind, binding, transaction)
             limit = self._limit(activity)
             work = self._work(binding, context, kind)
             result = await (work if limit is None else self._bounded(work, limit))
-            report, fresh = of_result(self.path, self.attempt, result, data, before, definition.data)
+            report, fresh = of_result(self.path, self.attempt, result, data, self.before, definition.data, gives=self._gives)
             if transaction is not None:
                 await transaction.check()
                 if report.outcome == "failed" or (isinstance(result, TryAgain) and result.discard):
@@ -184,25 +187,27 @@ class Attempt:
         """The activity at this path, and what kind of call it is."""
         definition = self.resident.definition
         if self.path.startswith("undo/"):
-            n = int(self.path.rpartition("/")[2])
-            entry = next(u for u in self.resident.snapshot.undo if u.n == n)
+            entry = self._undo()
             node: Any = definition.places[address(entry.path)].node
             return node.activity.compensate, "compensation"
         node = definition.places[address(self.path)].node
+        self._gives = node.gives
         activity = node.activity.fallback if self._frame.fell_back else node.activity
         return activity, "handler" if "!" in self.path else "activity"
 
-    def _context(self, data: Any, kind: str, transaction: Transaction | None) -> Context[Any, Any]:
+    def _undo(self) -> Undo:
+        key = self.path.rpartition("/")[2]
+        return next(u for u in self.resident.snapshot.undo if u.key == key)
+
+    def _context(self, data: Any, kind: str, binding: Binding, transaction: Transaction | None) -> Context[Any, Any]:
         resident = self.resident
         key = f"{resident.id}/{self.path}"
         done: dict[str, Any] | None = None
         if kind == "compensation":
-            n = int(self.path.rpartition("/")[2])
-            entry = next(u for u in resident.snapshot.undo if u.n == n)
-            done = {k: msgspec.json.decode(v) for k, v in entry.changed.items()}
+            done = {k: msgspec.json.decode(v) for k, v in self._undo().changed.items()}
         return Context(
             data,
-            self._input(),
+            self._input(binding),
             self,
             instance_id=resident.id,
             node=self.path,
@@ -217,8 +222,11 @@ class Attempt:
             connection=None if transaction is None else transaction.connection,
         )
 
-    def _input(self) -> Any:
-        """The signal or failure that the reaction around this node was given."""
+    def _input(self, binding: Binding) -> Any:
+        """The item of the for_each around this node, or the signal or failure that the reaction around it was given."""
+        item = self.resident.given.item(self.resident.snapshot, self.path) if "[" in self.path else None
+        if item is not None:
+            return binding.decode_input(item)
         ending = self.resident.snapshot.ending
         if ending is not None and self.path.startswith("!"):
             return ending.failure

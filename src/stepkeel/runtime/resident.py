@@ -25,6 +25,7 @@ from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Snapshot
 from stepkeel.runtime.alone import commit_alone
 from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.executor import Attempt, write_log
+from stepkeel.runtime.given import Given
 from stepkeel.store.port import Transaction
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class _Group:
 
 class Resident:
     __slots__ = (
-        "_attempts", "_fault", "_fresh", "_holder", "_loaded", "_next", "_parked", "_sent", "_ticked", "_window", "attributes",
-        "correlation_id", "definition", "dropped", "epoch", "floor", "id", "loop", "orphaned", "priority", "releasing",
+        "_attempts", "_back", "_fault", "_holder", "_loaded", "_next", "_parked", "_sent", "_ticked", "_window", "attributes",
+        "correlation_id", "definition", "dropped", "epoch", "floor", "given", "id", "loop", "orphaned", "priority", "releasing",
         "revision", "seen", "signals", "snapshot", "worker",
     )  # fmt: skip
 
@@ -95,6 +96,7 @@ class Resident:
         self.dropped = False
         self._loaded = 0  # seq of the last inbox row read
         self._attempts: dict[str, Attempt] = {}
+        self._back: tuple[tuple[str, int], ...] = ()
         self._holder: Attempt | None = None
         self._next = _Group()
         self._sent: _Group | None = None
@@ -102,7 +104,7 @@ class Resident:
         self._fault = ""
         self._window = MAX_SIGNALS
         self._ticked: tuple[Snapshot, int] | None = None  # what a tick at that time could not move
-        self._fresh: Fresh | None = None
+        self.given = Given(definition)
 
     def begin(self, effects: tuple[Effect, ...]) -> None:
         """The start that made it is durable: do what it wanted."""
@@ -204,17 +206,10 @@ class Resident:
 
     # -- attempts
 
-    def copy_of_data(self) -> Any:
-        """The attempt's own copy; the one that checked the last commit's bytes, if it is still nobody's."""
-        fresh, self._fresh = self._fresh, None
-        if fresh is not None and self.snapshot.data == fresh[0]:
-            return fresh[1]
-        return self.definition.data.decode(self.snapshot.data)
-
     def attempt_over(
         self,
         attempt: Attempt,
-        report: inputs.AttemptEnded | inputs.AttemptDeferred,
+        report: inputs.AttemptEnded | inputs.AttemptDeferred | inputs.HandedBack,
         fresh: Fresh | None,
         transaction: Transaction | None = None,
     ) -> None:
@@ -226,10 +221,16 @@ class Resident:
             self._roll_back(transaction)
             return
         del self._attempts[attempt.path]
-        self._fresh = fresh
+        self.given.fresh = fresh
+        if isinstance(report, inputs.AttemptEnded) and attempt.before is not self.snapshot.data:
+            report = msgspec.structs.replace(report, base=attempt.before)
         group, revision = self._next, self.snapshot.revision
         group.transaction = transaction
-        self.feed(report)
+        if isinstance(report, inputs.HandedBack):
+            self._back += report.attempts
+        else:
+            self.feed(report)
+        self._hand_back()
         if transaction is not None and (self.snapshot.revision == revision or self.dropped or self._fault):
             group.transaction = None  # nothing was decided: the attempt counts for nothing, and so does what it wrote
             self._roll_back(transaction)
@@ -237,10 +238,10 @@ class Resident:
             self._send()
 
     async def hold(self, attempt: Attempt) -> None:
-        """Until this attempt is over, decisions wait for its commit: what is on its way ends first."""
-        self._holder = attempt
-        while self._sent is not None and not self.dropped:
+        """Until this attempt is over, decisions wait for its commit: what is on its way ends first, and other such attempts."""
+        while (self._holder is not None or self._sent is not None) and not self.dropped:
             await asyncio.sleep(0.001)
+        self._holder = attempt
 
     def _roll_back(self, transaction: Transaction | None) -> None:
         if transaction is not None:
@@ -323,13 +324,21 @@ class Resident:
         if frame is None or frame.attempt != effect.attempt or frame.run not in ("flying", "stopping") or self.dropped:
             return  # decided otherwise since
         if self.worker.stopping:
-            self.loop.call_soon(self.feed, inputs.AttemptDeferred(effect.path, effect.attempt, "the worker shuts down"))
+            self._back += ((effect.path, effect.attempt),)
+            self.loop.call_soon(self._hand_back)
             return
         if not self.worker.trusted():
             self.loop.call_later(0.05, self._run, effect)  # the lease is renewed, or this instance is dropped
             return
         self.worker.attempts_started += 1
         self._attempts[effect.path] = Attempt(self.worker.executor, self, effect.path, effect.attempt)
+
+    def _hand_back(self) -> None:
+        """Once no other attempt is in flight, those that another worker has to begin again are put back together."""
+        left = {p for p, f in self.snapshot.open.items() if f.run in ("flying", "stopping")}
+        if self._back and left <= {path for path, _ in self._back}:
+            back, self._back = self._back, ()
+            self.feed(inputs.HandedBack(back))
 
     def _stop(self, effect: StopAttempt) -> None:
         running = self._attempts.get(effect.path)

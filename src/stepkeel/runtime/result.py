@@ -32,9 +32,9 @@ _ENDINGS: dict[type[Any], Any] = {Complete: "complete", Cancel: "cancel", Termin
 
 
 def of_result(
-    path: str, attempt: int, result: Any, data: Any, before: msgspec.Raw, codec: Codec
+    path: str, attempt: int, result: Any, data: Any, before: msgspec.Raw, codec: Codec, *, gives: bool = False
 ) -> tuple[AttemptEnded, Fresh | None]:
-    """An attempt returned. `data` is its copy, `before` what it was decoded from."""
+    """An attempt returned. `data` is its copy, `before` what it was decoded from; `gives`: its node gives a result."""
     try:
         if result is None or isinstance(result, Continue):
             raw, fresh = _changed(codec, data, before)
@@ -51,6 +51,10 @@ def of_result(
         if isinstance(result, Complete | Cancel | Terminate | Break):
             raw, fresh = _changed(codec, data, before)
             return AttemptEnded(path, attempt, _ENDINGS[type(result)], raw, result.reason), fresh
+        if gives:
+            given = msgspec.Raw(to_json(result))
+            raw, fresh = _changed(codec, data, before)
+            return AttemptEnded(path, attempt, "done", raw, result=given), fresh
         if isinstance(result, Mapping):
             result = codec.updated(data, cast("Mapping[str, Any]", result))
         raw, fresh = _changed(codec, result, before)

@@ -10,11 +10,12 @@ from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.signal import signal_name_of
 from stepkeel.kernel.decide import decide, start
 from stepkeel.kernel.history import history_row
+from stepkeel.kernel.record import seen_at
 from stepkeel.kernel.replay import differs
 from stepkeel.model import input as inputs
 from stepkeel.model.commit import HistoryRow
 from stepkeel.model.decision import Decision
-from stepkeel.model.effect import Effect, SettleSignal
+from stepkeel.model.effect import Effect, RunAttempt, SettleSignal
 from stepkeel.model.snapshot import Failure, read_snapshot
 
 __all__ = ["Scenario"]
@@ -35,6 +36,8 @@ class Scenario:
         self.last = start(self.definition, inputs.Started("instance-1", "default", raw, claimed), self.now, seed)
         self.snapshot = self.last.snapshot
         self.history: list[HistoryRow] = [history_row(self.last, "", "w")]
+        self._given: dict[str, msgspec.Raw] = {}
+        self._note_given()
 
     def feed(self, input: inputs.Input, after: int = 1) -> Decision:
         """Decide on an input, `after` microseconds later."""
@@ -54,11 +57,22 @@ class Scenario:
         assert not differs(self.snapshot, self.history), differs(self.snapshot, self.history)
         raw = msgspec.json.encode(self.snapshot)
         assert msgspec.json.encode(read_snapshot(raw, self.snapshot.revision)) == raw, "the snapshot does not survive its row"
+        self._note_given()
         return self.last
 
-    def done(self, path: str, *, attempt: int = 1, outcome: Any = "done", **changes: Any) -> Decision:
-        """An attempt ended well; `changes` are fields it set."""
-        return self.feed(inputs.AttemptEnded(path, attempt, outcome, self._data(changes)))
+    def _note_given(self) -> None:
+        """Attempts work on what their node sees when they begin."""
+        s = self.snapshot
+        for effect in self.last.effects:
+            if isinstance(effect, RunAttempt):
+                self._given[effect.path] = seen_at(s.open, s.data, effect.path)
+
+    def done(self, path: str, *, attempt: int = 1, outcome: Any = "done", result: Any = None, **changes: Any) -> Decision:
+        """An attempt ended well; `changes` are fields it set, `result` what it gave."""
+        base = self._given.get(path, self.snapshot.data)
+        given = msgspec.Raw() if result is None else msgspec.Raw(msgspec.json.encode(result))
+        data = self._data(base, changes) if changes else None
+        return self.feed(inputs.AttemptEnded(path, attempt, outcome, data, base=base, result=given))
 
     def failed(self, path: str, code: str = "boom", *, attempt: int = 1, kind: Any = "technical", **failure: Any) -> Decision:
         return self.feed(inputs.AttemptEnded(path, attempt, "failed", failure=Failure(code, code, kind=kind, **failure)))
@@ -71,11 +85,16 @@ class Scenario:
         self.signals += (inputs.Signal(self._seq, kind.name, raw, self.snapshot.revision, self.now),)
         return self.feed(inputs.SignalArrived()) if judged else None
 
-    def _data(self, changes: dict[str, Any]) -> bytes | None:
-        if not changes:
-            return None
+    def _data(self, base: msgspec.Raw, changes: dict[str, Any]) -> bytes:
+        """`changes` may be functions of the value there was."""
         codec = self.definition.data
-        return codec.encode(codec.updated(codec.decode(self.snapshot.data), changes))
+        data = codec.decode(base)
+        was = msgspec.json.decode(base)
+        return codec.encode(codec.updated(data, {k: v(was.get(k)) if callable(v) else v for k, v in changes.items()}))
+
+    @property
+    def data(self) -> Any:
+        return self.definition.data.decode(self.snapshot.data)
 
     def expect(self, *effects: Effect) -> Scenario:
         """The last decision wanted these effects and nothing else."""

@@ -1,6 +1,6 @@
 """One file per kind of node. Each has `open(draft, path, frame)`: what happens when a ready node may start.
 
-Those that hold bodies have `behind(draft, path)`: what happens when the last node of one has closed.
+Those that hold bodies have `behind(draft, path, body)`: what happens when the last node of a body has closed.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.node import activity, choice, loop, pure, wait
+from stepkeel.kernel.node import activity, choice, for_each, loop, parallel, pure, wait
 from stepkeel.kernel.path import address
-from stepkeel.model.node import ActivityNode, ChoiceNode, LoopNode, PureNode, WaitNode
+from stepkeel.model.node import ActivityNode, ChoiceNode, ForEachNode, LoopNode, ParallelNode, PureNode, WaitNode
 from stepkeel.model.snapshot import Frame
 
 __all__ = ["CONTAINERS", "KINDS", "container_of", "kind_of"]
@@ -21,10 +21,10 @@ class Kind(Protocol):
 
 
 class Container(Kind, Protocol):
-    def behind(self, draft: Draft, path: str) -> None: ...
+    def behind(self, draft: Draft, path: str, body: str) -> None: ...
 
 
-CONTAINERS: dict[type, Container] = {LoopNode: loop, ChoiceNode: choice}
+CONTAINERS: dict[type, Container] = {LoopNode: loop, ChoiceNode: choice, ParallelNode: parallel, ForEachNode: for_each}
 KINDS: dict[type, Kind] = {ActivityNode: activity, WaitNode: wait, PureNode: pure, **CONTAINERS}
 
 

@@ -23,15 +23,16 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, hold, retry
+from stepkeel.kernel import compensation, ending, hold, join, retry
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import FLYING, Draft
+from stepkeel.kernel.merge import MergeFailed, write
 from stepkeel.kernel.node import loop
 from stepkeel.kernel.path import address
 from stepkeel.model.effect import RunAttempt
 from stepkeel.model.input import AttemptDeferred, AttemptEnded
 from stepkeel.model.node import Activity, ActivityNode
-from stepkeel.model.snapshot import Failure, Frame
+from stepkeel.model.snapshot import NOTHING, Failure, Frame
 
 __all__ = ["MAX_LOST", "activity_at", "deferred", "ended", "lost", "open", "recover", "register_started"]
 
@@ -86,9 +87,13 @@ def ended(draft: Draft, result: AttemptEnded) -> None:
     if result.outcome == "break" and not loop.around(draft, result.path) and not result.path.startswith("undo/"):
         _failed(draft, result, frame, Failure("break_outside_loop", "Break outside a loop", kind="permanent"))
         return
-    before = draft.data
-    if result.data is not None:
-        draft.set_data(result.data)
+    before = draft.record(result.path) if result.base is NOTHING else result.base
+    if result.data is not None and not (draft.definition.concurrent and join.loose_above(draft, result.path)):
+        try:
+            write(draft, result.path, result.data, before)
+        except MergeFailed as error:
+            _failed(draft, result, frame, Failure(error.code, str(error), kind="permanent"))
+            return
     if result.outcome == "again":
         assert result.failure is not None
         _failed(draft, result, frame, result.failure)
@@ -104,7 +109,9 @@ def _succeeded(draft: Draft, result: AttemptEnded, frame: Frame, before: Raw) ->
     path = result.path
     node = _node(draft, path)
     if node is not None and not frame.fell_back:
-        compensation.register(draft, path, node, before, draft.data)
+        compensation.register(draft, path, node, before, Raw(result.data) if result.data else before)
+    if node is not None and node.gives:
+        join.keep_result(draft, path, result.result)
     if result.outcome == "wait":
         draft.say("activity_waiting", path, reason=result.reason)
         draft.put(path, replace(frame, run="waiting", reason=result.reason))
@@ -168,7 +175,8 @@ def _stopped(draft: Draft, result: AttemptEnded) -> None:
     else:
         draft.say("late_result_dropped", path, attempt=result.attempt)
         if node is not None:
-            compensation.register(draft, path, node, draft.data, Raw(result.data) if result.data else draft.data)
+            before = draft.record(path) if result.base is NOTHING else result.base
+            compensation.register(draft, path, node, before, Raw(result.data) if result.data else before)
     draft.drop(path)
 
 

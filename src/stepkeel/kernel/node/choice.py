@@ -26,7 +26,7 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     node = draft.definition.places[address(path)].node
     assert isinstance(node, ChoiceNode)
     try:
-        taken = next((arm for arm in node.arms if holds(draft, arm.when)), None)
+        taken = next((arm for arm in node.arms if holds(draft, arm.when, at=path)), None)
     except PureFailed as error:
         draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
         return
@@ -38,6 +38,6 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     open_body(draft, f"{path}:{taken.key}", taken.body)
 
 
-def behind(draft: Draft, path: str) -> None:
+def behind(draft: Draft, path: str, body: str) -> None:
     """The body of the taken arm is done."""
     draft.closing.append(path)

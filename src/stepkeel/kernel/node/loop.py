@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from stepkeel.kernel import ending
+from stepkeel.kernel import ending, region
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.machine import open_body
@@ -30,11 +30,11 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     assert node is not None
     n = iteration(path)
     try:
-        if n > 1 and node.until is not None and holds(draft, node.until):
+        if n > 1 and node.until is not None and holds(draft, node.until, at=path):
             _close(draft, path, n - 1, "until")
         elif n > node.max_iterations:
             _too_many(draft, path, node, frame)
-        elif not holds(draft, node.while_):
+        elif not holds(draft, node.while_, at=path):
             _close(draft, path, n - 1, "while")
         else:
             draft.drop(path)
@@ -43,7 +43,7 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
         draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
 
 
-def behind(draft: Draft, path: str) -> None:
+def behind(draft: Draft, path: str, body: str) -> None:
     """The body of an iteration is done: the next one is judged."""
     n = iteration(path)
     draft.say("iteration_ended", path)
@@ -51,14 +51,19 @@ def behind(draft: Draft, path: str) -> None:
 
 
 def around(draft: Draft, path: str) -> str:
-    """The innermost loop around a node, in its iteration; nothing if there is none."""
+    """The innermost loop around a node, in its iteration; nothing if there is none, or if it has gone on without this branch."""
     outer = inside(path)
     while outer and _node(draft, outer) is None:
+        frame = draft.open.get(outer)
+        if frame is not None and frame.run == "loose":
+            return ""
         outer = inside(outer)
     return outer
 
 
 def broken(draft: Draft, path: str) -> None:
+    """What else is open in the iteration (branches beside the one that broke it) is cancelled."""
+    region.cancel(draft, path)
     _close(draft, path, iteration(path), "Break")
 
 

@@ -22,20 +22,20 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     assert isinstance(node, PureNode)
     try:
         if node.kind == "transform" and node.function is not None:
-            change(draft, node.function)
+            change(draft, path, node.function)
         elif node.kind == "log":
-            draft.effects.append(Log(node.level, _text(draft, node)))
+            draft.effects.append(Log(node.level, _text(draft, path, node)))
     except PureFailed as error:
         draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
         return
     draft.closing.append(path)
 
 
-def _text(draft: Draft, node: PureNode) -> str:
+def _text(draft: Draft, path: str, node: PureNode) -> str:
     """The line: a function of the data, or a template over its fields (plain names only, nothing is evaluated)."""
     if node.function is not None:
-        return str(ask(node.function, draft.view()))
-    fields: dict[str, Any] = msgspec.json.decode(draft.data)
+        return str(ask(node.function, draft.view(path)))
+    fields: dict[str, Any] = msgspec.json.decode(draft.record(path))
     text = node.template
     for name, value in fields.items():
         text = text.replace("{" + name + "}", str(value))

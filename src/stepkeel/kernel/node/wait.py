@@ -31,8 +31,8 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     node = draft.definition.places[address(path)].node
     assert isinstance(node, WaitNode)
     try:
-        due = _due(draft, node)
-        met = node.condition is not None and holds(draft, node.condition)
+        due = _due(draft, path, node)
+        met = node.condition is not None and holds(draft, node.condition, at=path)
     except PureFailed as error:
         draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
         return
@@ -50,7 +50,7 @@ def judge(draft: Draft) -> bool:
     """Close the first open wait whose condition has come to hold."""
     for path, node in _conditional(draft):
         try:
-            if holds(draft, node.condition):
+            if holds(draft, node.condition, at=path):
                 _met(draft, path)
                 return True
         except PureFailed as error:
@@ -62,7 +62,7 @@ def judge(draft: Draft) -> bool:
 def stuck(draft: Draft) -> bool:
     """Fail the first wait for a condition if only such are left: what could change the data?"""
     waits = _conditional(draft)
-    if len(waits) < len(draft.open) or any(node.signal for _, node in waits) or not waits:
+    if len(waits) < sum(f.run != "open" for f in draft.open.values()) or any(node.signal for _, node in waits) or not waits:
         return False
     path = waits[0][0]
     names = ", ".join(f"{p} for {node.condition.name}" for p, node in waits if node.condition)
@@ -85,16 +85,16 @@ def _conditional(draft: Draft) -> list[tuple[str, WaitNode]]:
     return found
 
 
-def _due(draft: Draft, node: WaitNode) -> tuple[str, int] | None:
+def _due(draft: Draft, path: str, node: WaitNode) -> tuple[str, int] | None:
     if node.delay is not None:
         return "delay", draft.now + node.delay
     if node.delay_of is not None:
-        span = ask(node.delay_of, draft.view())
+        span = ask(node.delay_of, draft.view(path))
         if not isinstance(span, timedelta | int | float):
             raise PureFailed(f"{node.delay_of.name} gave {span!r}, no timedelta")
         return "delay", draft.now + max(0, to_span(span))
     if node.until_of is not None:
-        at = ask(node.until_of, draft.view())
+        at = ask(node.until_of, draft.view(path))
         if not isinstance(at, datetime):
             raise PureFailed(f"{node.until_of.name} gave {at!r}, no datetime")
         try:

@@ -197,7 +197,7 @@ class Run:
             if not set(kinds) & RESTS:
                 raise Violation("stranded", row.id, f"it is {row.status} in {row.state} and explain says only {kinds}")
             events = [e.type for entry in await engine.history(row.id) for e in entry.events]
-            self._undone(row, events)
+            self._undone(row)
             self.ended.append(Ended(self, row, info.data, events, kinds))
         report = await engine.doctor()
         if not report.clean:
@@ -206,10 +206,10 @@ class Run:
         for each in self.ended:
             self._ask(each)
 
-    def _undone(self, row: Row, events: list[str]) -> None:
+    def _undone(self, row: Row) -> None:
         """Where undoing has begun and the instance has ended, nothing that had completed is left out."""
         seen = self.watch.seen[row.id]
-        if row.status in TERMINAL and "compensation_began" in events and not seen.excused:
+        if row.status in TERMINAL and seen.undid_at_end and not seen.excused:
             left = [p for p in seen.to_undo if p not in seen.undone]
             if left:
                 raise Violation("not_undone", row.id, f"{', '.join(left)} completed and was not undone")

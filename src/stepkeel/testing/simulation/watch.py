@@ -59,6 +59,8 @@ class Seen:
         self.to_undo: list[str] = []
         self.undone: set[str] = set()
         self.over: set[str] = set()  # undone, or its undo has failed or was left out
+        self.ending = False
+        self.undid_at_end = False  # else what was undone were branches that a join did without
         self.fates: dict[int, str] = {}
         self.actors: set[str] = set()
         self.excused = False  # some undo failed or was left out, and history says so; or it was redriven since
@@ -170,6 +172,8 @@ class Watch:
             seen.excused = True
             if "of" in detail:
                 seen.over.add(detail["of"])
+        elif kind == "ending_began":
+            seen.ending = True
         elif kind in ("compensation_began", "compensation_completed"):
             self._undo(instance_id, seen, kind, detail["of"])
 
@@ -181,7 +185,8 @@ class Watch:
 
     def _undo(self, instance_id: str, seen: Seen, kind: str, of: str) -> None:
         if kind == "compensation_began":
-            if of in seen.to_undo and any(p not in seen.over for p in seen.to_undo[seen.to_undo.index(of) + 1 :]):
+            seen.undid_at_end |= seen.ending
+            if seen.ending and of in seen.to_undo and any(p not in seen.over for p in seen.to_undo[seen.to_undo.index(of) + 1 :]):
                 raise Violation("undone_out_of_order", instance_id, f"{of} is undone before what came after it")
             return
         if of in seen.undone:

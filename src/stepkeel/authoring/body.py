@@ -1,0 +1,213 @@
+"""From what an author wrote in a body to its nodes. All problems are collected (check.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from stepkeel.authoring import concurrent
+from stepkeel.authoring.activity import activity_of
+from stepkeel.authoring.check import Problems, check_activity, check_field, check_into
+from stepkeel.authoring.node import BodyNode, When
+from stepkeel.authoring.signal import signal_name, signal_type
+from stepkeel.authoring.source import code_of
+from stepkeel.errors import DataInvalid
+from stepkeel.model.codec import Codec
+from stepkeel.model.definition import SignalType
+from stepkeel.model.instant import to_span
+from stepkeel.model.node import (
+    ActivityNode,
+    Arm,
+    Branch,
+    ChoiceNode,
+    ForEachNode,
+    Function,
+    Join,
+    LoopNode,
+    Mapper,
+    Node,
+    Own,
+    ParallelNode,
+    PureNode,
+    WaitNode,
+    walk,
+)
+
+__all__ = ["Bodies", "numbered", "several"]
+
+
+def several(given: Any) -> list[Any]:
+    """One item, a sequence of them, or nothing, as a list."""
+    if given is None:
+        return []
+    return list(cast("Sequence[Any]", given)) if isinstance(given, Sequence) else [given]
+
+
+def numbered(base: str, used: dict[str, int]) -> str:
+    """A name as it is the first time, `name-2` the second. `used` counts them."""
+    used[base] = n = used.get(base, 0) + 1
+    return base if n == 1 else f"{base}-{n}"
+
+
+class Bodies:
+    """Makes the nodes of one workflow: its signals and the code of its functions are gathered on the way."""
+
+    def __init__(self, data: Any, name: str, problems: Problems) -> None:
+        self.name = name
+        self.problems = problems
+        self.signals: dict[str, SignalType] = {}
+        self.codes: list[tuple[str, str]] = []
+        self.data = self._data_codec(data)
+
+    def _data_codec(self, kind: Any) -> Codec:
+        if kind is None:
+            self.problems.add("no_data_type", self.name, "the data type is missing", f"class {self.name}(Workflow[YourData])")
+            return Codec(Any)
+        try:
+            return Codec(kind)
+        except DataInvalid as error:
+            self.problems.add("bad_data_type", self.name, error.message, error.remedy or "use a type with named fields")
+            return Codec(Any)
+
+    # -- pieces
+
+    def function(self, call: Callable[..., Any], place: str) -> Function:
+        name = getattr(call, "__name__", type(call).__name__)
+        name = place if name == "<lambda>" else name
+        code = code_of(call)
+        self.codes.append((name, code))
+        return Function(call, name, code)
+
+    def guard(self, call: Any, place: str) -> Function | None:
+        return None if call is None else self.function(call, place)
+
+    def mapper(self, into: Any, place: str, value: Any) -> Mapper | None:
+        if into is None:
+            return None
+        if isinstance(into, str):
+            check_into(self.problems, self.data, into, value, place)
+            return Mapper(field=into)
+        return Mapper(function=self.function(into, place))
+
+    def signal(self, kind: type[Any], place: str) -> str:
+        name = signal_name(kind)
+        known = self.signals.get(name)
+        if known is None:
+            try:
+                self.signals[name] = signal_type(kind)
+            except DataInvalid as error:
+                self.problems.add("bad_signal_type", place, error.message, "subclass Signal, or use a dataclass")
+        elif known.type is not kind:
+            text = f"two signals are called {name}: {known.type.__qualname__} and {kind.__qualname__}"
+            self.problems.add("signal_name_twice", place, text, "give one of them name=")
+        return name
+
+    def body(self, items: Sequence[Any], place: str, given: Any = None) -> tuple[Node, ...]:
+        used: dict[str, int] = {}
+        nodes: list[Node] = []
+        for item in items:
+            key = numbered(self._key(item, place), used)
+            if not self.problems.good_key(key, place):
+                continue
+            nodes.append(self.node(item, key, f"{place}/{key}", given))
+        return tuple(nodes)
+
+    def _key(self, item: Any, place: str) -> str:
+        if isinstance(item, BodyNode):
+            written: BodyNode[Any] = cast("BodyNode[Any]", item)
+            if written.name:
+                return written.name
+            change = written.options.get("change")
+            name = getattr(change, "__name__", "<lambda>")
+            if name != "<lambda>":
+                return name
+            text = "a transform made of a lambda has no name of its own"
+            self.problems.add("no_key", place, text, "give it name=: keys are what migration and diagrams hold on to", warning=True)
+            return written.kind
+        return activity_of(item).name
+
+    def node(self, item: Any, key: str, place: str, given: Any) -> Node:
+        if not isinstance(item, BodyNode):
+            found = activity_of(item)
+            for each in (found, found.fallback):
+                if each is not None:
+                    check_activity(self.problems, self.data, each, place, given)
+            if found.compensate is not None:
+                check_activity(self.problems, self.data, found.compensate, place, None)
+            return ActivityNode(key, found)
+        o = item.options
+        if item.kind == "log":
+            text: Any = o["text"]
+            level: Any = o["level"]
+            if callable(text):
+                return PureNode(key, "log", self.function(text, place), "", level)
+            return PureNode(key, "log", None, str(text), level)
+        if item.kind == "transform":
+            return PureNode(key, "transform", self.function(o["change"], place))
+        if item.kind == "loop":
+            body = self.body(o["body"], place, given)
+            asked = self.guard(o["while"], place), self.guard(o["until"], place)
+            return LoopNode(key, body, *asked, o["max_iterations"], o["at_max"])
+        if item.kind == "choice":
+            taken: dict[str, int] = {}
+            return ChoiceNode(key, tuple(self.arm(arm, numbered(arm.name, taken), place, given) for arm in o["arms"]))
+        if item.kind == "parallel":
+            return self.parallel(o, key, place, given)
+        if item.kind == "for_each":
+            return self.for_each(o, key, place)
+        span: Any = o.get("delay")
+        kind: Any = o.get("signal")
+        return WaitNode(
+            key,
+            signal=self.signal(kind, place) if kind is not None else "",
+            when=self.guard(o.get("when"), place),
+            into=self.mapper(o.get("into"), place, kind),
+            delay=to_span(span) if span is not None and not callable(span) else None,
+            delay_of=self.function(span, place) if callable(span) else None,
+            until_of=self.guard(o.get("until"), place),
+            condition=self.guard(o.get("condition"), place),
+        )
+
+    def arm(self, written: When[Any], key: str, place: str, given: Any) -> Arm:
+        where = f"{place}:{key}"
+        self.problems.good_key(key, place)
+        return Arm(key, self.body(written.body, where, given), self.guard(written.guard, where))
+
+    def parallel(self, o: Any, key: str, place: str, given: Any) -> ParallelNode:
+        branches: list[Branch] = []
+        for written in o["branches"]:
+            arm = self.arm(written, written.name, place, given)
+            branches.append(Branch(arm.key, arm.body, arm.when, arm.key == "otherwise"))
+        return ParallelNode(key, tuple(branches), self.join(o["join"], place), o["max_concurrency"], self.own(o["own"], place))
+
+    def for_each(self, o: Any, key: str, place: str) -> ForEachNode:
+        join = self.join(o["join"], place)
+        gives = o["into"] is not None or isinstance(join.need, Function)
+        body = self.body(o["body"], place)
+        if gives and body and isinstance(body[-1], ActivityNode):
+            body = (*body[:-1], ActivityNode(body[-1].key, body[-1].activity, gives=True))
+        items = self.function(o["items"], place)
+        into = self.mapper(o["into"], place, list)
+        return ForEachNode(key, items, body, join, o["max_concurrency"], into, self.own(o["own"], place))
+
+    def join(self, written: concurrent.Join, place: str) -> Join:
+        need: Any = written.need
+        need = self.function(need, place) if callable(need) else need
+        return Join(need, written.failures, written.rest, written.late, written.again, written.unmet)
+
+    def own(self, written: concurrent.Own | None, place: str) -> Own | None:
+        if written is None:
+            return None
+        if isinstance(written.back, str):
+            return Own(cast("Any", written.back))
+        for field in written.back:
+            check_field(self.problems, self.data, field, place)
+        return Own(tuple(written.back))
+
+    def handler(self, name: str, given: Any) -> tuple[Node, ...]:
+        """A body of the definition's ending."""
+        body = self.body(several(given), f"!{name}")
+        if any(isinstance(n, WaitNode) and (n.signal or n.condition) for n in walk(body)):
+            text = "a wait for a signal or a condition: an instance that is ending judges none"
+            self.problems.add("bad_handler", f"{self.name} {name}", text, "wait in a state, or for a time")
+        return body

@@ -1,0 +1,381 @@
+"""Joins: when branches or items that ran at the same time are one again. The same rules for parallel and for_each.
+
+| comes | and | then |
+|---|---|---|
+| a part has ended | the need is met | data conflicts judged, results brought in; the rest cancelled, undone or loose; closes |
+| | it cannot be met any more | failed (`join_unmet`); with unmet=go_on closes, once all have ended |
+| | neither | a further part opens, as max_concurrency allows |
+| a part fails | the need can be met without it, or the join takes failures | ended `failed`, what else is open in it is cancelled |
+| | the need cannot be met without it | the failure goes on outwards (fail.py) |
+| the last loose part has ended | - | the frame goes |
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from stepkeel.kernel import region
+from stepkeel.kernel.data import PureFailed, apply_into, ask, pure_failure
+from stepkeel.kernel.draft import READY, Draft
+from stepkeel.kernel.machine import open_body
+from stepkeel.kernel.merge import MergeFailed, conflicts, settle_parts, write
+from stepkeel.kernel.path import address, around, below
+from stepkeel.kernel.ranges import holds_number, with_number
+from stepkeel.kernel.record import UNCHANGED
+from stepkeel.model.codec import split_fields
+from stepkeel.model.node import Arrivals, ForEachNode, ParallelNode
+from stepkeel.model.snapshot import NOTHING, Failure, Frame, Round
+
+__all__ = ["absorb", "begin", "body_of", "ended", "judge", "keep_result", "loose_above", "node_at", "parts_open", "resumed"]
+
+Concurrent = ParallelNode | ForEachNode
+
+
+def node_at(draft: Draft, path: str) -> Concurrent:
+    node = draft.definition.places[address(path)].node
+    assert isinstance(node, ParallelNode | ForEachNode)
+    return node
+
+
+def body_of(node: Concurrent, path: str, part: str) -> str:
+    """The path of the body of a branch or item."""
+    return f"{path}[{part}]" if isinstance(node, ForEachNode) else f"{path}:{part}"
+
+
+def _round(draft: Draft, path: str) -> Round:
+    found = draft.open[path].round
+    assert found is not None
+    return found
+
+
+def _put(draft: Draft, path: str, round: Round) -> None:
+    draft.put(path, replace(draft.open[path], round=round))
+
+
+def _outcome(round: Round, part: str) -> str:
+    """How a part has ended; nothing while it has not."""
+    return round.ended.get(part) or ("done" if round.done and holds_number(round.done, int(part)) else "")
+
+
+def resumed(draft: Draft, path: str, frame: Frame) -> bool:
+    """Not a new round: one that was redriven goes on where it stood, or an earlier one is still loose and is waited for."""
+    if frame.round is not None:
+        # What was in conflict when it failed is what an operator has let stand; what had failed is tried again.
+        draft.put(path, Frame(run="open", round=replace(frame.round, wrote={})))
+        reopen(draft, path)
+        judge(draft, path)
+        return True
+    if node_at(draft, path).join.again == "overlap":
+        return False
+    earlier = any(f.run == "loose" and address(p) == address(path) for p, f in draft.open.items())
+    if earlier:
+        draft.put(path, Frame(run="held", reason="branches of an earlier visit"))
+    return earlier
+
+
+def begin(draft: Draft, path: str, round: Round) -> None:
+    """The parts are known: as many as may be are opened."""
+    if node_at(draft, path).own is not None:
+        round = replace(round, entry=draft.record(path))
+    draft.put(path, Frame(run="open", round=round))
+    judge(draft, path)
+
+
+# -- opening
+
+
+def _names(node: Concurrent, round: Round) -> Iterator[str]:
+    """The parts that have not begun, in order."""
+    if isinstance(node, ForEachNode):
+        return (str(n) for n in range(round.next, round.size))
+    return (b.key for b in node.branches[round.next :])
+
+
+def _open_more(draft: Draft, path: str, node: Concurrent) -> None:
+    round = _round(draft, path)
+    room = None if node.max_concurrency is None else node.max_concurrency - _open_count(node, round)
+    begun, taken = 0, list[str]()
+    for name in _names(node, round):
+        if room is not None and len(taken) >= room:
+            break
+        begun += 1
+        if name not in round.ended:
+            taken.append(name)
+    if not begun:
+        return
+    own = round.own
+    if node.own is not None:
+        own = {**own, **dict.fromkeys(taken, UNCHANGED)}
+    _put(draft, path, replace(round, next=round.next + begun, own=own))
+    bodies = {b.key: b.body for b in node.branches} if isinstance(node, ParallelNode) else None
+    for name in taken:
+        open_body(draft, body_of(node, path, name), node.body if isinstance(node, ForEachNode) else (bodies or {})[name])
+
+
+def _open_count(node: Concurrent, round: Round) -> int:
+    begun = round.next
+    if isinstance(node, ParallelNode):
+        begun -= sum(round.ended.get(b.key) == "skipped" for b in node.branches[:begun])
+    return begun - round.arrived - round.missed
+
+
+def parts_open(node: Concurrent, round: Round) -> list[str]:
+    """The parts that have begun and not ended, in order."""
+    if isinstance(node, ParallelNode):
+        return [b.key for b in node.branches[: round.next] if b.key not in round.ended]
+    return [str(n) for n in range(round.next) if not _outcome(round, str(n))] if _open_count(node, round) else []
+
+
+def reopen(draft: Draft, path: str) -> list[str]:
+    """Failed parts stand again where they failed. Their names."""
+    round = _round(draft, path)
+    again = [part for part in round.stood if round.ended.get(part) == "failed"]
+    if not again:
+        return []
+    collected = node_at(draft, path).join.failures == "collect"
+    for part in again:
+        for inner, frame in round.stood[part].items():
+            draft.put(inner, frame)
+    round = replace(
+        round,
+        ended={k: v for k, v in round.ended.items() if k not in again},
+        stood={k: v for k, v in round.stood.items() if k not in again},
+        arrived=round.arrived - (len(again) if collected else 0),
+        missed=round.missed - (0 if collected else len(again)),
+    )
+    _put(draft, path, round)
+    return again
+
+
+# -- ending
+
+
+def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) -> None:
+    """A branch or item is over: noted, and the join judged."""
+    node, round = node_at(draft, path), _round(draft, path)
+    arrives = outcome == "done" or (outcome == "failed" and node.join.failures == "collect")
+    item = isinstance(node, ForEachNode)
+    _say_ended(draft, node, body_of(node, path, part), outcome, **detail)
+    if item and outcome == "done":
+        round = replace(round, done=with_number(round.done, int(part)))
+    else:
+        round = replace(round, ended={**round.ended, part: outcome})
+    round = replace(round, arrived=round.arrived + arrives, missed=round.missed + (not arrives))
+    copy = round.own.get(part)
+    if copy is not None:
+        round = replace(round, own={k: v for k, v in round.own.items() if k != part})
+    _put(draft, path, round)
+    if (
+        copy is not None
+        and copy != UNCHANGED
+        and outcome == "done"
+        and not _flow_back(draft, path, body_of(node, path, part), node, copy)
+    ):
+        return
+    _settle(draft, path, node)
+    run = draft.open[path].run
+    if run == "open":
+        judge(draft, path)
+    elif run == "loose" and not _open_count(node, _round(draft, path)):
+        _nothing_loose(draft, path)
+
+
+def _say_ended(draft: Draft, node: Concurrent, body: str, outcome: str, **detail: object) -> None:
+    if isinstance(node, ForEachNode):
+        draft.say("item_ended", body, outcome=outcome, **detail)
+    else:
+        draft.say("branch_ended", body, outcome=outcome, **detail)
+
+
+def _flow_back(draft: Draft, path: str, body: str, node: Concurrent, now: msgspec.Raw) -> bool:
+    """What a branch did to its own data comes to those around it. False if they do not go together."""
+    assert node.own is not None
+    back = node.own.back
+    if back == "nothing" or (draft.open[path].run == "loose" and node.join.late == "drop"):
+        return True
+    base = _round(draft, path).entry
+    if back != "changed":
+        new, old = split_fields(now), split_fields(base)
+        wanted = new.keys() if back == "all" else back
+        base = msgspec.Raw(msgspec.json.encode({k: v for k, v in old.items() if k not in wanted or k in draft.definition.reducers}))
+        now = msgspec.Raw(msgspec.json.encode({**split_fields(base), **{k: new[k] for k in wanted if k in new}}))
+    try:
+        write(draft, f"{body}/", now, base)
+    except MergeFailed as error:
+        draft.put(path, replace(draft.open[path], run="failed", error=Failure(error.code, str(error), path, kind="permanent")))
+        return False
+    return True
+
+
+def _settle(draft: Draft, path: str, node: Concurrent) -> None:
+    """Contributions to reduced fields count for good once all earlier parts have ended."""
+    round = _round(draft, path)
+    if not round.parts:
+        return
+    names = map(str, range(round.settled, round.size))
+    if isinstance(node, ParallelNode):
+        names = (b.key for b in node.branches[round.settled :])
+    over = [*itertools.takewhile(lambda name: _outcome(round, name), names)]
+    if over:
+        _put(draft, path, settle_parts(draft, replace(round, settled=round.settled + len(over)), over))
+
+
+def _nothing_loose(draft: Draft, path: str) -> None:
+    """Its last loose part is over. Who waited for that (again=wait) may begin."""
+    draft.drop(path)
+    for other, frame in list(draft.open.items()):
+        if frame.run == "held" and address(other) == address(path):
+            draft.put(other, READY)
+
+
+# -- judging
+
+
+def judge(draft: Draft, path: str) -> None:
+    """Resolve the join if its need is met, fail it if it cannot be met any more, else open what may be opened."""
+    node, round = node_at(draft, path), _round(draft, path)
+    try:
+        verdict = _verdict(node, round)
+        if verdict == "open":
+            _open_more(draft, path, node)
+        elif verdict == "unmet" and node.join.unmet == "fail":
+            text = f"{round.arrived} of {round.size} have arrived, {round.missed} never will: that is not enough"
+            _failed(draft, path, Failure("join_unmet", text, path, kind="permanent"))
+        else:
+            _resolve(draft, path, node, verdict)
+    except PureFailed as error:
+        _failed(draft, path, pure_failure(path, error))
+    except MergeFailed as error:
+        _failed(draft, path, Failure(error.code, str(error), path, kind="permanent"))
+
+
+def _failed(draft: Draft, path: str, failure: Failure) -> None:
+    draft.put(path, replace(draft.open[path], run="failed", error=failure))
+
+
+def _verdict(node: Concurrent, round: Round) -> Literal["open", "met", "unmet"]:
+    left = round.size - round.arrived - round.missed
+    need = _need(node, round)
+    if isinstance(need, bool):
+        return "met" if need else "open" if left else "unmet"
+    if round.arrived >= need:
+        return "met"
+    if left and (round.arrived + left >= need or node.join.unmet == "go_on"):
+        return "open"
+    return "unmet"
+
+
+def _need(node: Concurrent, round: Round) -> int | bool:
+    need = node.join.need
+    if need == "all":
+        return round.size
+    if need == "any":
+        return min(1, round.size)
+    if isinstance(need, int):
+        return need
+    assert not isinstance(need, str)
+    left = round.size - round.arrived - round.missed
+    results = {part: msgspec.json.decode(raw) for part, raw in round.results.items()}
+    answer = ask(need, Arrivals(_outcomes(node, round), results, left, round.size))
+    if not isinstance(answer, bool | int):
+        raise PureFailed(f"{need.name} gave {answer!r}: the need of a join is a number, or true or false")
+    return answer
+
+
+def _outcomes(node: Concurrent, round: Round) -> dict[str, str]:
+    names = [b.key for b in node.branches] if isinstance(node, ParallelNode) else [str(n) for n in range(round.next)]
+    return {name: outcome for name in names if (outcome := _outcome(round, name))}
+
+
+def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
+    round = _round(draft, path)
+
+    def arrived(part: str) -> bool:
+        outcome = _outcome(round, part)
+        return outcome == "done" or (outcome == "failed" and node.join.failures == "collect")
+
+    conflict = conflicts(draft, path, round, arrived)
+    if conflict:
+        raise MergeFailed("data_conflict", conflict)
+    if isinstance(node, ForEachNode) and node.into is not None:
+        given = (round.results.get(str(n)) for n in range(round.size))
+        apply_into(draft, path, node.into, [None if raw is None else msgspec.json.decode(raw) for raw in given])
+    detail = {"unmet": True} if verdict == "unmet" else {}
+    draft.say("join_resolved", path, arrived=round.arrived, size=round.size, **detail)
+    rest = parts_open(node, round)
+    if rest and node.join.rest == "finish":
+        _put(draft, path, replace(round, results={}))
+        draft.put(path, replace(draft.open[path], run="loose"))
+    elif rest:
+        bodies = [body_of(node, path, part) for part in rest]
+        region.cancel(draft, *bodies)
+        outcome = "undone" if node.join.rest == "undo" else "cancelled"
+        for body in bodies:
+            _say_ended(draft, node, body, outcome)
+        if outcome == "undone":
+            _put(draft, path, replace(round, ended={**round.ended, **dict.fromkeys(rest, outcome)}))
+            draft.put(path, replace(draft.open[path], run="undoing"))
+            return
+    draft.closing.append(path)
+
+
+# -- failing
+
+
+def absorb(draft: Draft, path: str, failure: Failure) -> bool:
+    """A node has failed: the innermost join around it that can do without its branch takes the failure."""
+    for holder, part in around(path):
+        frame = draft.open.get(holder)
+        if frame is None or frame.round is None or frame.run not in ("open", "loose"):
+            continue
+        node = node_at(draft, holder)
+        if frame.run == "loose" or _can_do_without(node, frame.round):
+            body = body_of(node, holder, part)
+            _keep(draft, holder, part, body)
+            region.cancel(draft, body)
+            ended(draft, holder, part, "failed", code=failure.code)
+            return True
+    return False
+
+
+def _can_do_without(node: Concurrent, round: Round) -> bool:
+    join = node.join
+    if join.failures == "collect" or join.unmet == "go_on" or not isinstance(join.need, int | str):
+        return True
+    need = _need(node, round)
+    return round.size - round.missed - 1 >= need
+
+
+def _keep(draft: Draft, holder: str, part: str, body: str) -> None:
+    """How a failed part stood, for a redrive of it."""
+    stood = {
+        p: replace(f, error=None, run="ready" if f.round is None else f.run)
+        for p, f in draft.open.items()
+        if below(p, body) and f.run != "stopping"
+    }
+    round = _round(draft, holder)
+    _put(draft, holder, replace(round, stood={**round.stood, part: stood}))
+
+
+def keep_result(draft: Draft, path: str, result: msgspec.Raw) -> None:
+    """What an item has given, for `into` and for the need of the join."""
+    for holder, part in around(path):
+        frame = draft.open.get(holder)
+        if frame is not None and frame.round is not None and isinstance(node_at(draft, holder), ForEachNode):
+            if result is not NOTHING and frame.run == "open":
+                _put(draft, holder, replace(frame.round, results={**frame.round.results, part: result}))
+            return
+
+
+def loose_above(draft: Draft, path: str) -> bool:
+    """True for a node of a loose branch whose changes of the data come too late to count."""
+    for holder, _ in around(path):
+        frame = draft.open.get(holder)
+        if frame is not None and frame.run == "loose" and node_at(draft, holder).join.late == "drop":
+            return True
+    return False

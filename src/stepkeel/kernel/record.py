@@ -1,0 +1,66 @@
+"""Which data a node sees: the instance's, or the copy of the innermost branch around it that has its own.
+
+Where several branches have set one plain field, each sees the value that it has set itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Raw
+
+from stepkeel.kernel.path import around
+from stepkeel.model.codec import split_fields
+from stepkeel.model.snapshot import Frame
+
+__all__ = ["UNCHANGED", "Home", "copy_at", "home_of", "kept_at", "seen_at"]
+
+UNCHANGED = Raw(b"null")
+Home = tuple[str, str]  # the path of a parallel or for_each, and the branch or item
+
+
+def home_of(open: Mapping[str, Frame], path: str) -> Home | None:
+    """Where the data of a node are kept; None: they are the instance's."""
+    for holder, part in around(path):
+        if copy_at(open, (holder, part)) is not None:
+            return holder, part
+    return None
+
+
+def copy_at(open: Mapping[str, Frame], home: Home) -> Raw | None:
+    frame = open.get(home[0])
+    copy = frame.round.own.get(home[1]) if frame is not None and frame.round is not None else None
+    if copy is None or frame is None or frame.round is None:
+        return None
+    return frame.round.entry if copy == UNCHANGED else copy
+
+
+def kept_at(open: Mapping[str, Frame], data: Raw, path: str) -> Raw:
+    """The data that a node works on, as all branches that share them have made them so far."""
+    home = home_of(open, path)
+    copy = copy_at(open, home) if home is not None else None
+    return data if copy is None else copy
+
+
+def seen_at(open: Mapping[str, Frame], data: Raw, path: str) -> Raw:
+    """The same as the node itself sees them."""
+    if ":" not in path and "[" not in path:
+        return data
+    mine: dict[str, Raw] = {}
+    for holder, part in around(path):
+        frame = open.get(holder)
+        if frame is None or frame.round is None:
+            continue
+        if part in frame.round.own:
+            break
+        for field, wrote in frame.round.wrote.items():
+            if not isinstance(wrote, str) and part in wrote:
+                mine.setdefault(field, wrote[part])
+    kept = kept_at(open, data, path)
+    if not mine:
+        return kept
+    fields = split_fields(kept)
+    if all(fields.get(f) == v for f, v in mine.items()):
+        return kept
+    return Raw(msgspec.json.encode({**fields, **mine}))

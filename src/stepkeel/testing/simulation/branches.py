@@ -1,0 +1,118 @@
+"""A simulated definition of branches that run at the same time: nested, raced, undone, left to finish, broken out of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from stepkeel.authoring.activity import activity
+from stepkeel.authoring.concurrent import Join, for_each, parallel
+from stepkeel.authoring.context import Context
+from stepkeel.authoring.machine import Workflow
+from stepkeel.authoring.node import delay, loop, wait, when
+from stepkeel.authoring.signal import Signal
+from stepkeel.authoring.state import State
+from stepkeel.model.outcome import Break, Fail
+from stepkeel.model.policy import Retry
+from stepkeel.model.reducer import Append, Sum
+from stepkeel.testing.simulation.chance import Chance
+from stepkeel.testing.simulation.run import Ended
+from stepkeel.testing.simulation.simulate import Simulation
+
+__all__ = ["BRANCHES"]
+
+OFTEN = Retry(attempts=50, delay=0.2)
+
+
+@dataclass
+class Parcels:
+    """`breaks`: the line that says no, -1 for none."""
+
+    lines: int = 0
+    breaks: int = -1
+    notes: Annotated[list[str], Append] = field(default_factory=list[str])
+    total: Annotated[int, Sum] = 0
+    carrier: str = ""
+    picked: list[int] = field(default_factory=list[int])
+
+
+class Packed(Signal):
+    by: str = ""
+
+
+@activity(retry=OFTEN)
+async def _release(ctx: Context[Parcels]) -> None:
+    ctx.data.total -= 1
+
+
+@activity(retry=OFTEN, compensate=_release)
+async def _reserve(ctx: Context[Parcels]) -> None:
+    ctx.data.total += 1
+    ctx.data.notes.append("reserved")
+
+
+@activity(retry=OFTEN)
+async def _pack(ctx: Context[Parcels, int]) -> int:
+    if ctx.input == ctx.data.breaks:
+        raise Fail("SOLD_OUT")
+    ctx.data.notes.append(f"line {ctx.input}")
+    ctx.data.total += 10
+    return ctx.input
+
+
+@activity(retry=OFTEN, compensate=_release, compensate_when="started")
+async def _ask(ctx: Context[Parcels]) -> None:
+    ctx.data.carrier = "any"
+
+
+@activity(retry=OFTEN)
+async def _quote(ctx: Context[Parcels]) -> Break | None:
+    return Break() if ctx.idempotency_key.endswith("loop@3/parallel:slow/_quote") else None
+
+
+@activity(retry=OFTEN)
+async def _tell(ctx: Context[Parcels]) -> None:
+    ctx.data.notes.append("told")
+
+
+class Fulfilment(Workflow[Parcels]):
+    packing = State[Parcels](
+        parallel(
+            stock=[_reserve, wait(Packed, delay=2.0), _tell],
+            lines=for_each(lambda p: range(p.lines), delay(0.3), _pack, max_concurrency=2, into="picked"),
+            carrier=parallel(one=[_reserve, _ask], two=_ask, three=wait(Packed), join=Join("any", rest="undo"), name="carriers"),
+            careful=when(lambda p: p.lines > 2, parallel(a=delay(0.5), b=_tell, data="own", max_concurrency=1)),
+        ),
+        loop(parallel(fast=[delay(0.1), _quote], slow=_quote), max_iterations=5, at_max="go_on"),
+        parallel(done=delay(0.2), later=[delay(1.0), _tell], join=Join("any", rest="finish")),
+    )
+    refused = State.failed(code="SOLD_OUT")
+    done = State.completed(_tell)
+
+    packing.to(done)
+    packing.on_failure("SOLD_OUT", do=_tell, to=refused)
+    packing.after(60.0, to=refused, interrupt=True)
+
+
+def _parcels(chance: Chance) -> Parcels:
+    lines = chance.below("lines", 5)
+    return Parcels(lines, chance.below("breaks", 5) if chance.draw("breaks at all") < 0.2 else -1)
+
+
+def _packed_in_order(parcels: Ended) -> str | None:
+    """Each line once, in the order of the lines, whatever the order they were packed in."""
+    data = parcels.data
+    packed = [n for n in data.notes if n.startswith("line")]
+    if packed != sorted(set(packed)):
+        return f"packed {packed}"
+    if parcels.status != "completed":
+        return None
+    if packed != [f"line {k}" for k in range(data.lines)] or data.picked != list(range(data.lines)):
+        return f"completed with {packed} of {data.lines}"
+    told = data.notes.index("told")
+    if data.notes[0] != "reserved" or data.notes.index(packed[0]) < told if packed else data.notes[:2] != ["reserved", "told"]:
+        return f"not in the order of the branches: {data.notes}"
+    return None
+
+
+BRANCHES = Simulation((Fulfilment,), _parcels, instances=2, check=_packed_in_order, name="branches")

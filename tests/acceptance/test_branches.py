@@ -1,0 +1,174 @@
+"""Branches that run at the same time, on every store: really at once, each once, whatever happens to their worker."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from stepkeel import Append, Context, Engine, Join, Retry, Signal, State, Sum, Workflow, activity, for_each, parallel, wait
+from tests.acceptance.crash import crash, crashed_engine
+from tests.flows import FAST, World
+
+
+@dataclass
+class Line:
+    sku: str
+    count: int = 1
+
+
+@dataclass
+class Parcel:
+    lines: list[Line] = field(default_factory=list[Line])
+    notes: Annotated[list[str], Append] = field(default_factory=list[str])
+    total: Annotated[int, Sum] = 0
+    packed: list[str] = field(default_factory=list[str])
+
+
+class Ready(Signal): ...
+
+
+def step(name: str, **policies: Any) -> Any:
+    @activity(name=name, **policies)
+    async def run(ctx: Context[Parcel], world: World) -> None:
+        await world.do(name, ctx.idempotency_key)
+        ctx.data.notes.append(name)
+        ctx.data.total += 1
+
+    return run
+
+
+@activity
+async def pack(ctx: Context[Parcel, Line], world: World) -> str:
+    assert isinstance(ctx.input, Line)
+    await world.do(ctx.input.sku, ctx.idempotency_key)
+    ctx.data.total += ctx.input.count
+    return f"{ctx.input.count} x {ctx.input.sku}"
+
+
+class ForkFlow(Workflow[Parcel]):
+    work = State[Parcel](
+        parallel(
+            stock=[step("reserve"), step("label")],
+            invoice=step("draft"),
+            lines=for_each(lambda p: p.lines, pack, into="packed", max_concurrency=3),
+        ),
+        step("ship"),
+    )
+    done = State.completed()
+    work.to(done)
+
+
+LINES = [Line(f"sku-{n}", n) for n in range(5)]
+
+
+async def test_branches_and_items_are_in_flight_at_the_same_time(url: str) -> None:
+    world = World()
+    names = ("reserve", "draft", "sku-0", "sku-1", "sku-2")
+    gates = [world.gate(name) for name in names]
+    async with Engine(url, [ForkFlow], {World: world}, settings=FAST) as engine:
+        job = await engine.start(ForkFlow, Parcel(LINES))
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(world.entered[name].wait() for name in names))
+        assert "sku-3" not in world.order, "at most three items are open"
+        for gate in reversed(gates):
+            gate.set()
+        result = await job.wait(10)
+        assert result.status == "completed"
+        assert result.data.notes == ["reserve", "label", "draft", "ship"]
+        assert result.data.packed == ["0 x sku-0", "1 x sku-1", "2 x sku-2", "3 x sku-3", "4 x sku-4"]
+        assert result.data.total == 4 + 10
+        assert set(world.effects.values()) == {1}
+        assert (await engine.doctor()).clean
+
+
+async def test_after_a_crash_only_what_was_in_flight_runs_again(url: str) -> None:
+    world = World()
+    names = ("label", "sku-3")
+    for name in names:
+        world.gate(name)
+    first = await crashed_engine(url, [ForkFlow], world)
+    job = await first.start(ForkFlow, Parcel(LINES))
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(world.entered[name].wait() for name in names))
+        while {"sku-4", "draft"} - {e.path.rpartition("/")[2] for h in await first.history(job.id) for e in h.events} - {"sku-4"}:
+            await asyncio.sleep(0.01)
+        while not any(e.path.endswith("for_each[4]") for h in await first.history(job.id) for e in h.events):
+            await asyncio.sleep(0.01)
+    crash(first)
+    world.gates.clear()
+    async with Engine(url, [ForkFlow], {World: world}, settings=FAST) as second:
+        result = await second.instance(job.id, ForkFlow).wait(10)
+        assert result.status == "completed"
+        assert result.data.notes == ["reserve", "label", "draft", "ship"]
+        assert result.data.total == 4 + 10
+        again = {k.partition("/")[2] for k, n in world.effects.items() if n > 1}
+        assert again == {"work/parallel:stock/label", "work/parallel:lines/for_each[3]/pack"}
+        assert (await second.doctor()).clean
+
+
+async def test_a_shutdown_hands_every_branch_back_and_burns_no_attempt(url: str) -> None:
+    world = World()
+    names = ("reserve", "draft", "sku-0")
+    for name in names:
+        world.gate(name)
+    async with Engine(url, [ForkFlow], {World: world}, settings=FAST) as first:
+        job = await first.start(ForkFlow, Parcel(LINES[:1]))
+        await asyncio.gather(*(world.entered[name].wait() for name in names))
+    world.gates.clear()
+    async with Engine(url, [ForkFlow], {World: world}, settings=FAST) as second:
+        result = await second.wait(job.id, 10)
+        assert result.status == "completed"
+        events = [e.type for h in await second.history(job.id) for e in h.events]
+        assert events.count("activity_deferred") == 3
+        assert "activity_lost" not in events
+
+
+class RaceFlow(Workflow[Parcel]):
+    work = State[Parcel](
+        parallel(fast=step("fast"), slow=[step("slow", retry=Retry(attempts=3)), step("never")], said=wait(Ready), join=Join("any"))
+    )
+    done = State.completed()
+    work.to(done)
+
+
+async def test_the_first_to_arrive_ends_the_others_and_they_do_nothing_more(url: str) -> None:
+    world = World()
+    world.gate("slow")
+    gate = world.gate("fast")
+    async with Engine(url, [RaceFlow], {World: world}, settings=FAST) as engine:
+        job = await engine.start(RaceFlow, Parcel())
+        await asyncio.gather(world.entered["fast"].wait(), world.entered["slow"].wait())
+        gate.set()
+        result = await job.wait(10)
+        assert (result.status, result.data.notes) == ("completed", ["fast"])
+        assert world.order == ["fast", "slow"]
+
+
+async def test_a_signal_wins_the_race_against_activities_and_a_second_one_is_told_that_it_came_too_late(url: str) -> None:
+    world = World()
+    world.gate("slow")
+    world.gate("fast")
+    async with Engine(url, [RaceFlow], {World: world}, settings=FAST) as engine:
+        job = await engine.start(RaceFlow, Parcel())
+        await asyncio.gather(world.entered["fast"].wait(), world.entered["slow"].wait())
+        first, second = await asyncio.gather(job.signal(Ready(), wait=5), job.signal(Ready(), wait=5))
+        assert sorted((first.status, second.status)) in (["ignored", "processed"], ["processed", "rejected"])
+        assert (await job.wait(10)).status == "completed"
+
+
+async def test_a_pause_lets_every_branch_end_its_attempt_and_begins_nothing(url: str) -> None:
+    world = World()
+    gates = [world.gate(name) for name in ("reserve", "draft")]
+    async with Engine(url, [ForkFlow], {World: world}, settings=FAST) as engine:
+        job = await engine.start(ForkFlow, Parcel())
+        await asyncio.gather(world.entered["reserve"].wait(), world.entered["draft"].wait())
+        await job.pause()
+        for gate in gates:
+            gate.set()
+        async with asyncio.timeout(10):
+            while (await job.get()).data.total < 2:
+                await asyncio.sleep(0.01)
+        assert sorted(world.order) == ["draft", "reserve"]
+        await job.resume()
+        assert (await job.wait(10)).data.notes == ["reserve", "label", "draft", "ship"]
