@@ -55,7 +55,23 @@ PG_TWO = Bench("order, 1,000 in flight, two workers", "order", 20_000, 1_000, "P
 PG_LATENCY = Bench("one at a time, PostgreSQL", "latency", 1_000, 1, "PostgreSQL")
 PG_SIGNAL = Bench("signals, PostgreSQL", "signal", 2_000, 100, "PostgreSQL")
 PG_START = Bench("starts, PostgreSQL", "start", 10_000, 100, "PostgreSQL")
-BENCHES = (ORDER_100, PG_100, ORDER_1000, PG_1000, PG_TWO, LATENCY, PG_LATENCY, SIGNAL, PG_SIGNAL, PG_START, SLEEPERS)
+ITEMS = Bench("a for_each of 10,000 items", "items", 10_000, 100)
+BRANCHES = Bench("ten branches", "branches", 200, 1)
+BENCHES = (
+    ITEMS,
+    BRANCHES,
+    ORDER_100,
+    PG_100,
+    ORDER_1000,
+    PG_1000,
+    PG_TWO,
+    LATENCY,
+    PG_LATENCY,
+    SIGNAL,
+    PG_SIGNAL,
+    PG_START,
+    SLEEPERS,
+)
 
 FIGURES = (
     Figure(ORDER_100, "steps_per_s", "durable steps/s, 100 in flight", "", ">= 12,000"),
@@ -70,6 +86,10 @@ FIGURES = (
     Figure(SLEEPERS, "parked_per_s", "parked/s, 100,000 of them", "", ">= 2,000"),
     Figure(SLEEPERS, "bytes_per_parked", "worker memory for each of 100,000 parked", "bytes", "< 1,024"),
     Figure(SLEEPERS, "idle_cpu_percent", "idle CPU with 100,000 parked", "% of a core", "< 1"),
+    Figure(ITEMS, "items_per_s", "a for_each of 10,000 items, 100 at a time: items/s", "", ">= 5,000"),
+    Figure(ITEMS, "items_with_results_per_s", "the same, their results collected: items/s", "", ">= 5,000"),
+    Figure(ITEMS, "history_bytes_per_item", "bytes of history for each item", "bytes", "as with 1,000"),
+    Figure(BRANCHES, "branches_to_steps", "time of ten branches to that of ten steps, one at a time", "", "<= 1"),
     Figure(PG_100, "steps_per_s", "durable steps/s, 100 in flight", "", ">= 8,000"),
     Figure(PG_100, "engine_cpu_us_per_step", "CPU of the worker a step, 100 in flight", "us", "<= 70"),
     Figure(PG_1000, "steps_per_s", "durable steps/s, 1,000 in flight", "", ">= 10,000"),

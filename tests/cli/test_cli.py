@@ -156,7 +156,7 @@ def test_graph_prints_mermaid(run: Run) -> None:
     assert json.loads(run("graph", "tests.flows:OrderFlow", "--json")[1])["initial"] == "begin"
 
 
-@pytest.mark.parametrize("name", ["order", "latency", "signal", "sleepers"])
+@pytest.mark.parametrize("name", ["order", "latency", "signal", "sleepers", "items", "branches"])
 def test_bench_verifies_and_prints_one_json_object(name: str, tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "stepkeel"), "bench", name, "--database", f"sqlite:///{tmp_path / 'b.db'}"]
     done = subprocess.run([*command, "--instances", "60", "--json"], capture_output=True, text=True, check=True)

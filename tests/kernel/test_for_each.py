@@ -90,6 +90,19 @@ def test_results_that_do_not_fit_the_field_fail_the_node() -> None:
     assert "picked" in s.snapshot.failure.message
 
 
+def test_results_stay_for_a_redrive_and_go_when_the_join_has_resolved() -> None:
+    s = scenario(into="picked", n=2)
+    s.done(item(0), result=7)
+    s.failed(item(1))
+    s.expect(End())
+    s.feed(inputs.Redrive())
+    s.expect(RunAttempt(item(1), 1))
+    assert list(s.snapshot.results) == ["work/for_each[0]"]
+    s.done(item(1), result=8)
+    assert s.data.picked == [7, 8]
+    assert not s.snapshot.results
+
+
 def test_no_items_are_done_at_once() -> None:
     s = scenario(n=0, into="picked")
     s.expect(RunAttempt("work/tell", 1))

@@ -28,6 +28,7 @@ from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.node import delay
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State
+from stepkeel.cli.bench_branches import bench_branches, bench_items, flows
 from stepkeel.engine.instance import Instance
 from stepkeel.errors import BadRequest, StepkeelError
 from stepkeel.facade import Engine
@@ -305,10 +306,10 @@ BENCHES = {
     "latency": (bench_latency, 500, 1),
     "signal": (bench_signal, 2_000, 100),
     "sleepers": (bench_sleepers, 20_000, 100),
+    "items": (bench_items, 10_000, 100),
+    "branches": (bench_branches, 200, 1),
 }
-
-
-FLOWS = [BenchOrderFlow, BenchSignalFlow, BenchSleeperFlow]
+FLOWS: list[type[Workflow[Any]]] = [BenchOrderFlow, BenchSignalFlow, BenchSleeperFlow, *flows]
 
 
 def _share(url: str, instances: int, concurrency: int, barrier: Any, results: Any) -> None:

@@ -36,7 +36,7 @@ def graph(target: str, /, *, json: JsonOption = False) -> None:
 
 
 def bench(
-    name: Annotated[str, Parameter(help="order, latency, signal, start or sleepers")],
+    name: Annotated[str, Parameter(help="order, latency, signal, start, sleepers, items or branches")],
     /,
     *,
     instances: int | None = None,

@@ -5,6 +5,7 @@ Maps are copied at their first change, so what was not touched is known by ident
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Raw
@@ -38,12 +39,14 @@ class Draft:
         "failure",
         "fingerprint",
         "fired",
+        "given",
         "label",
         "moves",
         "now",
         "open",
         "pause",
         "reason",
+        "results",
         "revision",
         "seed",
         "signals",
@@ -76,6 +79,8 @@ class Draft:
         self.closed = before.closed
         self.undo = before.undo
         self.tickets = before.tickets
+        self.results = before.results
+        self.given: set[str] | None = None  # paths whose results have come or gone
         self.ending: EndingStage | None = before.ending
         self.pause: Pause | None = before.pause
         self.reason = before.reason
@@ -148,6 +153,21 @@ class Draft:
         if left:
             self.timers[path] = left
 
+    def put_result(self, path: str, result: Raw) -> None:
+        if self.results is self.before.results:
+            self.results = self.results.copy()
+        self.results[path] = result
+        self.given = {*(self.given or ()), path}
+
+    def drop_results(self, paths: Iterable[str]) -> None:
+        gone = [p for p in paths if p in self.results]
+        if gone:
+            if self.results is self.before.results:
+                self.results = self.results.copy()
+            for path in gone:
+                del self.results[path]
+            self.given = {*(self.given or ()), *gone}
+
     def put_ticket(self, path: str, base: str, ticket: Ticket) -> None:
         if self.tickets is self.before.tickets:
             self.tickets = self.tickets.copy()
@@ -218,10 +238,18 @@ class Draft:
             _compare("closed.", b.closed, self.closed, put, unset)
         if self.tickets is not b.tickets:
             _compare("tickets.", b.tickets, self.tickets, put, unset)
+        if self.given:
+            self._changed_results(self.given, put, unset)
         if self.undo is not b.undo:
             _compare("undo.", {u.key: u for u in b.undo}, {u.key: u for u in self.undo}, put, unset)
         self._scalars(put, unset)
         return Changes(put, tuple(unset))
+
+    def _changed_results(self, paths: Iterable[str], put: dict[str, Any], unset: list[str]) -> None:
+        """Only of those that were touched: there may be thousands of others."""
+        old, new = self.before.results, self.results
+        touched = sorted(paths)
+        _compare("results.", {p: old[p] for p in touched if p in old}, {p: new[p] for p in touched if p in new}, put, unset)
 
     def _scalars(self, put: dict[str, Any], unset: list[str]) -> None:
         b = self.before
@@ -246,7 +274,7 @@ class Draft:
         return Snapshot(
             b.id, b.tenant, b.definition, b.version, self.fingerprint, self.status, self.data,
             self.revision, self.now, self.label, b.schema, self.state, self.visits, self.fired, self.open, self.timers,
-            self.closed, self.undo, self.ending, self.pause, self.reason, self.failure, self.tickets,
+            self.closed, self.undo, self.ending, self.pause, self.reason, self.failure, self.tickets, self.results,
         )  # fmt: skip
 
 

@@ -25,10 +25,13 @@ __all__ = ["fail", "fail_in_ending"]
 
 def _failed(draft: Draft) -> tuple[str, Failure] | None:
     """The first that has failed and may be judged: while a reaction is at work, only what it does itself."""
-    failed = [(p, f.error or Failure("failed", "", p)) for p, f in draft.open.items() if f.run == "failed"]
-    if not failed:
+    for frame in draft.open.values():
+        if frame.run == "failed":
+            break
+    else:
         return None
     working = next((p for p in draft.open if is_reaction(p)), "")
+    failed = ((p, f.error or Failure("failed", "", p)) for p, f in draft.open.items() if f.run == "failed")
     return next(((p, e) for p, e in failed if not working or reaction_of(p) == working), None)
 
 

@@ -240,7 +240,7 @@ def judge(draft: Draft, path: str) -> None:
     """Resolve the join if its need is met, fail it if it cannot be met any more, else open what may be opened."""
     node, round = node_at(draft, path), _round(draft, path)
     try:
-        verdict = _verdict(node, round)
+        verdict = _verdict(draft, path, node, round)
         if verdict == "open":
             _open_more(draft, path, node)
         elif verdict == "unmet" and node.join.unmet == "fail":
@@ -258,9 +258,9 @@ def _failed(draft: Draft, path: str, failure: Failure) -> None:
     draft.put(path, replace(draft.open[path], run="failed", error=failure))
 
 
-def _verdict(node: Concurrent, round: Round) -> Literal["open", "met", "unmet"]:
+def _verdict(draft: Draft, path: str, node: Concurrent, round: Round) -> Literal["open", "met", "unmet"]:
     left = round.size - round.arrived - round.missed
-    need = _need(node, round)
+    need = _need(draft, path, node, round)
     if isinstance(need, bool):
         return "met" if need else "open" if left else "unmet"
     if round.arrived >= need:
@@ -270,7 +270,7 @@ def _verdict(node: Concurrent, round: Round) -> Literal["open", "met", "unmet"]:
     return "unmet"
 
 
-def _need(node: Concurrent, round: Round) -> int | bool:
+def _need(draft: Draft, path: str, node: Concurrent, round: Round) -> int | bool:
     need = node.join.need
     if need == "all":
         return round.size
@@ -280,11 +280,17 @@ def _need(node: Concurrent, round: Round) -> int | bool:
         return need
     assert not isinstance(need, str)
     left = round.size - round.arrived - round.missed
-    results = {part: msgspec.json.decode(raw) for part, raw in round.results.items()}
+    results = {name: msgspec.json.decode(raw) for name, raw in _results(draft, path, node, round) if raw is not None}
     answer = ask(need, Arrivals(_outcomes(node, round), results, left, round.size))
     if not isinstance(answer, bool | int):
         raise PureFailed(f"{need.name} gave {answer!r}: the need of a join is a number, or true or false")
     return answer
+
+
+def _results(draft: Draft, path: str, node: Concurrent, round: Round) -> list[tuple[str, msgspec.Raw | None]]:
+    """What each part has given, in order."""
+    names = [b.key for b in node.branches] if isinstance(node, ParallelNode) else map(str, range(round.size))
+    return [(name, draft.results.get(body_of(node, path, name))) for name in names]
 
 
 def _outcomes(node: Concurrent, round: Round) -> dict[str, str]:
@@ -303,13 +309,13 @@ def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
     if conflict:
         raise MergeFailed("data_conflict", conflict)
     if isinstance(node, ForEachNode) and node.into is not None:
-        given = (round.results.get(str(n)) for n in range(round.size))
-        apply_into(draft, path, node.into, [None if raw is None else msgspec.json.decode(raw) for raw in given])
+        given = [None if raw is None else msgspec.json.decode(raw) for _, raw in _results(draft, path, node, round)]
+        apply_into(draft, path, node.into, given)
+    draft.drop_results([p for p in draft.results if below(p, path)] if draft.results else ())
     detail = {"unmet": True} if verdict == "unmet" else {}
     draft.say("join_resolved", path, arrived=round.arrived, size=round.size, **detail)
     rest = parts_open(node, round)
     if rest and node.join.rest == "finish":
-        _put(draft, path, replace(round, results={}))
         draft.put(path, replace(draft.open[path], run="loose"))
     elif rest:
         bodies = [body_of(node, path, part) for part in rest]
@@ -334,7 +340,7 @@ def absorb(draft: Draft, path: str, failure: Failure) -> bool:
         if frame is None or frame.round is None or frame.run not in ("open", "loose"):
             continue
         node = node_at(draft, holder)
-        if frame.run == "loose" or _can_do_without(node, frame.round):
+        if frame.run == "loose" or _can_do_without(draft, holder, node, frame.round):
             body = body_of(node, holder, part)
             _keep(draft, holder, part, body)
             region.cancel(draft, body)
@@ -343,11 +349,11 @@ def absorb(draft: Draft, path: str, failure: Failure) -> bool:
     return False
 
 
-def _can_do_without(node: Concurrent, round: Round) -> bool:
+def _can_do_without(draft: Draft, path: str, node: Concurrent, round: Round) -> bool:
     join = node.join
     if join.failures == "collect" or join.unmet == "go_on" or not isinstance(join.need, int | str):
         return True
-    need = _need(node, round)
+    need = _need(draft, path, node, round)
     return round.size - round.missed - 1 >= need
 
 
@@ -368,7 +374,7 @@ def keep_result(draft: Draft, path: str, result: msgspec.Raw) -> None:
         frame = draft.open.get(holder)
         if frame is not None and frame.round is not None and isinstance(node_at(draft, holder), ForEachNode):
             if result is not NOTHING and frame.run == "open":
-                _put(draft, holder, replace(frame.round, results={**frame.round.results, part: result}))
+                draft.put_result(body_of(node_at(draft, holder), holder, part), result)
             return
 
 

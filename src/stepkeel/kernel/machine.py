@@ -144,6 +144,7 @@ def leave_state(draft: Draft, to: str) -> None:
         draft.drop(open_path)
     for timed in [p for p in draft.timers if below(p, path) and not is_loose(p, holders)]:
         draft.drop_timers(timed)
+    draft.drop_results([p for p in draft.results if below(p, path)] if draft.results else ())
     if to != draft.state:
         signals = heard(current(draft))
         if signals:

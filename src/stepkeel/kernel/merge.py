@@ -63,6 +63,9 @@ def order_of(draft: Draft, holder: str) -> Callable[[str], int]:
 def write(draft: Draft, path: str, data: bytes | Raw, base: Raw | None = None) -> None:
     """Bring what a node has made of the data it was given (`base`; None: those there are now) into them. Raises MergeFailed."""
     raw = data if isinstance(data, Raw) else Raw(data)
+    if not draft.definition.concurrent and (base is None or base is draft.data or base == draft.data):
+        draft.data = raw
+        return
     levels = _levels(draft, path) if ":" in path or "[" in path else []
     current = kept_at(draft.open, draft.data, path)
     if not levels and (base is None or base == current) and not draft.definition.reducers:

@@ -27,6 +27,8 @@ def cancel(draft: Draft, *outer: str) -> bool:
             draft.stop(path, frame)
         else:
             draft.drop(path)
+    if draft.results:
+        draft.drop_results([p for p in draft.results if any(below(p, o) for o in outer)])
     draft.closing = [p for p in draft.closing if not any(below(p, o) for o in outer)]
     return found
 

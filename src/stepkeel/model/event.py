@@ -46,6 +46,7 @@ EVENTS: dict[str, str] = {
     "iteration_ended": "",
     "loop_ended": "iterations, by",
     "branch_ended": "outcome, code",
+    "items_listed": "items",
     "item_ended": "outcome, code",
     "join_resolved": "arrived, size, unmet",
     "node_skipped": "reason",

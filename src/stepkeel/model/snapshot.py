@@ -61,12 +61,11 @@ class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     arrived   how many of them count for the join; missed: how many never will
     ended     part -> outcome; of items that are done only `done` tells: ranges like `0-14,16`
     settled   so many, in order, have ended: their contributions to reduced fields are applied for good
-    results   part -> what it gave
     wrote     plain field -> the one part that has set it, or of each of several the last value
     parts     reduced field -> part -> its contribution; under "" what comes before them all
     entry     the data as they were when all began, where each part has its own copy of them
     own       part that is open -> its copy; null while it is the same as `entry`
-    items     what a for_each has taken its items from
+    listed    the revision whose history entry tells the items of a for_each: they are written once
     stood     part that failed -> what was open in it then
     """
 
@@ -77,12 +76,11 @@ class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ended: dict[str, str] = {}
     done: str = ""
     settled: int = 0
-    results: dict[str, msgspec.Raw] = {}
     wrote: dict[str, str | dict[str, msgspec.Raw]] = {}
     parts: dict[str, dict[str, msgspec.Raw]] = {}
     entry: msgspec.Raw = NOTHING
     own: dict[str, msgspec.Raw] = {}
-    items: msgspec.Raw = NOTHING
+    listed: int = 0
     stood: dict[str, dict[str, Frame]] = {}
 
 
@@ -146,7 +144,10 @@ class EndingStage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """`revision` is the row's (a fault may have moved it on); `at` is the time of the last history entry."""
+    """`revision` is the row's (a fault may have moved it on); `at` is the time of the last history entry;
+
+    `results` are what items of open for_eaches have given, by the path of their body.
+    """
 
     id: str
     tenant: str
@@ -171,6 +172,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reason: str = ""
     failure: Failure | None = None
     tickets: dict[str, dict[str, Ticket]] = {}
+    results: dict[str, msgspec.Raw] = {}
 
     @property
     def ended(self) -> bool:
@@ -182,7 +184,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return any(not t.granted for held in self.tickets.values() for t in held.values())
 
 
-MAPS = ("visits", "fired", "open", "timers", "closed", "tickets")
+MAPS = ("visits", "fired", "open", "timers", "closed", "tickets", "results")
 SCALARS = ("fingerprint", "status", "label", "schema", "state", "ending", "pause", "reason", "failure")
 _DEFAULTS: dict[str, Any] = {
     "label": "",

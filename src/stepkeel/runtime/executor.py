@@ -144,7 +144,8 @@ class Attempt:
             binding = self._executor.binding(resident, activity)
             if activity.transactional:
                 transaction = await self._begin()
-            context = self._context(data, kind, binding, transaction)
+            input = await self._item(binding) if "[" in self.path else self._input()
+            context = self._context(data, kind, input, transaction)
             limit = self._limit(activity)
             work = self._work(binding, context, kind)
             result = await (work if limit is None else self._bounded(work, limit))
@@ -199,7 +200,7 @@ class Attempt:
         key = self.path.rpartition("/")[2]
         return next(u for u in self.resident.snapshot.undo if u.key == key)
 
-    def _context(self, data: Any, kind: str, binding: Binding, transaction: Transaction | None) -> Context[Any, Any]:
+    def _context(self, data: Any, kind: str, input: Any, transaction: Transaction | None) -> Context[Any, Any]:
         resident = self.resident
         key = f"{resident.id}/{self.path}"
         done: dict[str, Any] | None = None
@@ -207,7 +208,7 @@ class Attempt:
             done = {k: msgspec.json.decode(v) for k, v in self._undo().changed.items()}
         return Context(
             data,
-            self._input(binding),
+            input,
             self,
             instance_id=resident.id,
             node=self.path,
@@ -222,11 +223,14 @@ class Attempt:
             connection=None if transaction is None else transaction.connection,
         )
 
-    def _input(self, binding: Binding) -> Any:
-        """The item of the for_each around this node, or the signal or failure that the reaction around it was given."""
-        item = self.resident.given.item(self.resident.snapshot, self.path) if "[" in self.path else None
-        if item is not None:
-            return binding.decode_input(item)
+    async def _item(self, binding: Binding) -> Any:
+        """The item that the for_each around this node has for it."""
+        resident = self.resident
+        item = await resident.given.item(resident.worker.store, resident.snapshot, self.path)
+        return self._input() if item is None else binding.decode_input(item)
+
+    def _input(self) -> Any:
+        """The signal or failure that the reaction around this node was given."""
         ending = self.resident.snapshot.ending
         if ending is not None and self.path.startswith("!"):
             return ending.failure

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from stepkeel.errors import ResourceExhausted, Unavailable
 from stepkeel.kernel.path import around
 from stepkeel.kernel.record import seen_at
+from stepkeel.kernel.replay import read_events
 from stepkeel.model.definition import Definition
-from stepkeel.model.snapshot import NOTHING, Snapshot
+from stepkeel.model.event import Event
+from stepkeel.model.snapshot import Snapshot
+from stepkeel.store.port import Store
 
 if TYPE_CHECKING:
     from stepkeel.runtime.result import Fresh
@@ -24,7 +29,7 @@ class Given:
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
-        self._items: tuple[msgspec.Raw, list[msgspec.Raw]] = (NOTHING, [])
+        self._items: dict[tuple[str, int], list[Any]] = {}
         self.fresh: Fresh | None = None
 
     def data(self, snapshot: Snapshot, path: str) -> tuple[msgspec.Raw, Any]:
@@ -35,14 +40,28 @@ class Given:
             return raw, fresh[1]
         return raw, self._definition.data.decode(raw)
 
-    def item(self, snapshot: Snapshot, path: str) -> msgspec.Raw | None:
-        """The item that the innermost for_each around the node has for it; None outside of one."""
+    def listed(self, revision: int, events: Iterable[Event]) -> None:
+        """Items as they were decided here, or as the history tells them."""
+        for event in events:
+            if event.type == "items_listed":
+                self._items[event.path, revision] = event.detail["items"]
+
+    async def item(self, store: Store, snapshot: Snapshot, path: str) -> msgspec.Raw | None:
+        """The item that the innermost for_each around the node has for it; None outside of one. Raises ResourceExhausted."""
         for holder, part in around(path):
             frame = snapshot.open.get(holder)
-            if frame is None or frame.round is None or frame.round.items is NOTHING:
-                continue
-            items = frame.round.items
-            if self._items[0] is not items:
-                self._items = items, msgspec.json.decode(items, type=list[msgspec.Raw])
-            return self._items[1][int(part)]
+            if frame is not None and frame.round is not None and frame.round.listed:
+                items = await self._from_history(store, snapshot.id, holder, frame.round.listed)
+                return msgspec.Raw(msgspec.json.encode(items[int(part)]))
         return None
+
+    async def _from_history(self, store: Store, instance_id: str, path: str, revision: int) -> list[Any]:
+        found = self._items.get((path, revision))
+        if found is None:
+            try:
+                for row in await store.history(instance_id, revision - 1, 1):
+                    self.listed(row.revision, read_events(row.events))
+            except Unavailable as error:
+                raise ResourceExhausted("the list of items", retry_after=1.0) from error
+            found = self._items[path, revision]
+        return found

@@ -146,6 +146,8 @@ class Resident:
             if snapshot.status != was.status or snapshot.state != was.state or snapshot.label != was.label:
                 group.moved = True
             self.snapshot = snapshot
+            if self.definition.concurrent:
+                self.given.listed(snapshot.revision, decision.events)
         if request:
             status: Any = "rejected" if decision.refused else "processed"
             group.settled.append(Settled(request, status, decision.message, snapshot.at))
@@ -335,8 +337,10 @@ class Resident:
 
     def _hand_back(self) -> None:
         """Once no other attempt is in flight, those that another worker has to begin again are put back together."""
+        if not self._back:
+            return
         left = {p for p, f in self.snapshot.open.items() if f.run in ("flying", "stopping")}
-        if self._back and left <= {path for path, _ in self._back}:
+        if left <= {path for path, _ in self._back}:
             back, self._back = self._back, ()
             self.feed(inputs.HandedBack(back))
 

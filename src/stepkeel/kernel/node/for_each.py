@@ -2,7 +2,7 @@
 
 | items | then |
 |---|---|
-| a list | kept as it is now; opened in order, at most max_concurrency of them at a time |
+| a list | told once, in the history; opened in order, at most max_concurrency of them at a time |
 | an empty one | node_skipped, closes |
 | the function raises, or gives what is no list or cannot be stored | failed |
 | again=wait, and items of an earlier visit are loose | held until they have ended |
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from msgspec import Raw
 from msgspec.structs import replace
 
 from stepkeel.errors import DataInvalid
@@ -44,7 +43,8 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
         draft.say("node_skipped", path, reason="no items")
         draft.closing.append(path)
         return
-    join.begin(draft, path, Round(size=len(items), items=Raw(to_json(items))))
+    draft.say("items_listed", path, items=items)
+    join.begin(draft, path, Round(size=len(items), listed=draft.revision))
 
 
 def _items(function: Function, given: object) -> list[object]:
