@@ -4,6 +4,7 @@ from stepkeel.authoring.activity import activity
 from stepkeel.authoring.concurrent import Join, Own, for_each, parallel
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.machine import Workflow
+from stepkeel.authoring.nested import machine, pick, scope
 from stepkeel.authoring.node import choice, delay, log, loop, transform, until, wait, when
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State, any_of
@@ -65,7 +66,10 @@ __all__ = [
     "for_each",
     "log",
     "loop",
+    "machine",
     "parallel",
+    "pick",
+    "scope",
     "scoped",
     "transform",
     "until",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from stepkeel import (
     Break,
     Context,
     Retry,
+    Signal,
     State,
     Sum,
     Workflow,
@@ -18,7 +20,9 @@ from stepkeel import (
     choice,
     for_each,
     loop,
+    machine,
     parallel,
+    scope,
     when,
 )
 
@@ -32,6 +36,10 @@ class Job:
 
     log: Annotated[list[str], Append] = field(default_factory=list[str])
     amount: Annotated[int, Sum] = 0
+
+
+class Never(Signal):
+    """Nobody sends it."""
 
 
 @activity(retry=Retry(attempts=100, delay=0.1))
@@ -97,6 +105,18 @@ class Each:
     key: str = "for_each"
 
 
+@dataclass(frozen=True)
+class Machine:
+    """States one after another, each with a body; a scope is one with a single state."""
+
+    states: tuple[tuple[Any, ...], ...]
+    scoped: bool
+
+    @property
+    def key(self) -> str:
+        return "scope" if self.scoped else "machine"
+
+
 def divides(every: int) -> Callable[[Job], bool]:
     return lambda job: job.amount % every == 0
 
@@ -107,10 +127,14 @@ def make(pick: Pick, depth: int = 3, *, looped: bool = False) -> tuple[Any, ...]
 
 
 def _node(pick: Pick, depth: int, looped: bool) -> Any:
-    kind = pick("kind", ("leaf", "leaf", "loop", "choice", "parallel", "each")) if depth else "leaf"
+    kind = pick("kind", ("leaf", "leaf", "loop", "choice", "parallel", "each", "machine")) if depth else "leaf"
     if kind == "parallel":
         branches = tuple(make(pick, depth - 1) for _ in range(pick("branches", (1, 2, 3))))
         return Parallel(branches, pick("width", (None, 1, 2)))
+    if kind == "machine":
+        scoped = pick("scoped", (True, False))
+        count = 1 if scoped else pick("states", (1, 2, 3))
+        return Machine(tuple(make(pick, depth - 1, looped=looped) for _ in range(count)), scoped)
     if kind == "each":
         return Each(pick("count", (0, 1, 3)), make(pick, depth - 1), pick("width", (1, 2, 10)))
     if kind == "loop":
@@ -130,6 +154,8 @@ def written(body: tuple[Any, ...]) -> Iterator[Any]:
         elif isinstance(node, Loop):
             guard = {f"{node.word}_" if node.word == "while" else node.word: divides(node.every)} if node.word else {}
             yield loop(*written(node.body), max_iterations=node.most, at_max="go_on", **guard)  # type: ignore[arg-type]
+        elif isinstance(node, Machine):
+            yield scope(*written(node.states[0]), on={Never: step}) if node.scoped else machine(_machine(node), name="machine")
         elif isinstance(node, Parallel):
             branches: Any = {f"b{n}": [*written(branch)] for n, branch in enumerate(node.branches)}
             yield parallel(**branches, max_concurrency=node.width, data="own")
@@ -138,6 +164,15 @@ def written(body: tuple[Any, ...]) -> Iterator[Any]:
         else:
             arms = [when(divides(every), *written(arm)) for every, arm in node.arms]
             yield choice(*arms, otherwise=[*written(node.otherwise)] or None)
+
+
+def _machine(node: Machine) -> type[Workflow[Job]]:
+    states = {f"s{n}": State[Job](*written(body)) for n, body in enumerate(node.states)}
+    inner = [*states.values(), State.completed()]
+    for here, then in itertools.pairwise(inner):
+        here.to(then)
+    members: Any = {**states, "over": inner[-1], "__orig_bases__": (Workflow[Job],)}
+    return type("Inner", (Workflow,), members)
 
 
 def workflow(body: tuple[Any, ...]) -> type[Workflow[Job]]:
@@ -172,6 +207,9 @@ class Run:
                 self.leaf(node, path)
             elif isinstance(node, Loop):
                 self.loop(node, path)
+            elif isinstance(node, Machine):
+                for n, state in enumerate(node.states):
+                    self.play(state, f"{path}:within" if node.scoped else f"{path}:s{n}")
             elif isinstance(node, Parallel):
                 self.branches([(branch, f"{path}:b{n}") for n, branch in enumerate(node.branches)])
             elif isinstance(node, Each):

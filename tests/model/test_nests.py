@@ -49,7 +49,7 @@ def test_a_nest_runs_every_node_once_whatever_happens_to_the_fleet() -> None:
             rest = iter(paths)
             return all(path in rest for path in nest.data.log) and (nest.status != "completed" or nest.data.log == paths)
 
-        report = Simulation((workflow(body),), Job(), check=is_a_part, instances=2).run([seed])
+        report = Simulation((workflow(body),), Job(), signals=(), check=is_a_part, instances=2).run([seed])
         assert not report.broken, f"{body}: {report}"
         ran += 1
         completed += report.statuses["completed"]

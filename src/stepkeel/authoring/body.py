@@ -11,9 +11,10 @@ from stepkeel.authoring.check import Problems, check_activity, check_field, chec
 from stepkeel.authoring.node import BodyNode, When
 from stepkeel.authoring.signal import signal_name, signal_type
 from stepkeel.authoring.source import code_of
+from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import DataInvalid
 from stepkeel.model.codec import Codec
-from stepkeel.model.definition import SignalType
+from stepkeel.model.definition import Ending, SignalType, State
 from stepkeel.model.instant import to_span
 from stepkeel.model.node import (
     ActivityNode,
@@ -24,6 +25,7 @@ from stepkeel.model.node import (
     Function,
     Join,
     LoopNode,
+    MachineNode,
     Mapper,
     Node,
     Own,
@@ -32,6 +34,8 @@ from stepkeel.model.node import (
     WaitNode,
     walk,
 )
+from stepkeel.model.policy import matcher
+from stepkeel.model.reaction import Move, Reaction, Transition
 
 __all__ = ["Bodies", "numbered", "several"]
 
@@ -144,17 +148,17 @@ class Bodies:
             return PureNode(key, "log", None, str(text), level)
         if item.kind == "transform":
             return PureNode(key, "transform", self.function(o["change"], place))
-        if item.kind == "loop":
-            body = self.body(o["body"], place, given)
-            asked = self.guard(o["while"], place), self.guard(o["until"], place)
-            return LoopNode(key, body, *asked, o["max_iterations"], o["at_max"])
-        if item.kind == "choice":
-            taken: dict[str, int] = {}
-            return ChoiceNode(key, tuple(self.arm(arm, numbered(arm.name, taken), place, given) for arm in o["arms"]))
-        if item.kind == "parallel":
-            return self.parallel(o, key, place, given)
-        if item.kind == "for_each":
-            return self.for_each(o, key, place)
+        containers: dict[str, Callable[[], Node]] = {
+            "loop": lambda: self.loop(o, key, place, given),
+            "choice": lambda: self.choice(o, key, place, given),
+            "parallel": lambda: self.parallel(o, key, place, given),
+            "for_each": lambda: self.for_each(o, key, place),
+            "machine": lambda: self.machine(o, key, place),
+            "scope": lambda: self.scope(o, key, place),
+            "pick": lambda: self.pick(o, key, place),
+        }
+        if item.kind in containers:
+            return containers[item.kind]()
         span: Any = o.get("delay")
         kind: Any = o.get("signal")
         return WaitNode(
@@ -167,6 +171,15 @@ class Bodies:
             until_of=self.guard(o.get("until"), place),
             condition=self.guard(o.get("condition"), place),
         )
+
+    def loop(self, o: Any, key: str, place: str, given: Any) -> LoopNode:
+        body = self.body(o["body"], place, given)
+        asked = self.guard(o["while"], place), self.guard(o["until"], place)
+        return LoopNode(key, body, *asked, o["max_iterations"], o["at_max"])
+
+    def choice(self, o: Any, key: str, place: str, given: Any) -> ChoiceNode:
+        taken: dict[str, int] = {}
+        return ChoiceNode(key, tuple(self.arm(arm, numbered(arm.name, taken), place, given) for arm in o["arms"]))
 
     def arm(self, written: When[Any], key: str, place: str, given: Any) -> Arm:
         where = f"{place}:{key}"
@@ -190,6 +203,54 @@ class Bodies:
         into = self.mapper(o["into"], place, list)
         return ForEachNode(key, items, body, join, o["max_concurrency"], into, self.own(o["own"], place))
 
+    def machine(self, o: Any, key: str, place: str) -> MachineNode:
+        """The states of a workflow that was built before."""
+        flow: AuthoredDefinition = o["workflow"]
+        if flow.data.type is not self.data.type:
+            text = f"{flow.name} works on {flow.data.name}, this workflow on {self.data.name}"
+            self.problems.add("other_data", place, text, "same data type, or a workflow of its own")
+        if flow.on_failure or flow.on_cancel or flow.finally_ or flow.pools:
+            text = f"{flow.name} says what happens when it ends, or is limited: that is for instances"
+            self.problems.add("bad_machine", place, text, "leave on_failure=, on_cancel=, finally_= and limits= out of it")
+        if any(s.ending is not None and s.ending.status == "cancelled" for s in flow.states.values()):
+            text = f"a state of {flow.name} cancels: within a body only an instance can be cancelled"
+            self.problems.add("bad_machine", place, text, "State.completed, State.failed(code=) or State.terminated")
+        for kind in flow.signals.values():
+            self.signal(kind.type, place)
+        self.codes.append((key, flow.fingerprint.code))
+        return MachineNode(key, flow.states, flow.initial)
+
+    def scope(self, o: Any, key: str, place: str) -> MachineNode:
+        where = f"{place}:within"
+        ends = self.ends(where, o["on"], o["after"], o["on_failure"], interrupt=True)
+        body = self.body(o["body"], where)
+        within = State("within", body=body, **ends, transitions=(Transition("over"),))
+        return MachineNode(key, {"within": within, "over": State("over", ending=Ending("completed"))}, "within")
+
+    def pick(self, o: Any, key: str, place: str) -> MachineNode:
+        ends = self.ends(f"{place}:picking", o["on"], o["after"], (), interrupt=False)
+        return MachineNode(key, {"picking": State("picking", **ends), "over": State("over", ending=Ending("completed"))}, "picking")
+
+    def ends(self, where: str, on: Any, after: Any, failures: Any, *, interrupt: bool) -> Any:
+        """Reactions that lead out of the one state of a scope or pick."""
+        used: dict[str, int] = {}
+        over = Move("to", "over")
+        found: dict[str, list[Reaction]] = {"signals": [], "timeouts": [], "failures": []}
+        for kind, body in on:
+            signal = self.signal(kind, where)
+            name = numbered(signal, used)
+            do = self.body(body, f"{where}!{name}", kind)
+            found["signals"].append(Reaction(name, "signal", over, signal, do=do, interrupt=interrupt))
+        for span, body in after:
+            name = numbered("after", used)
+            do = self.body(body, f"{where}!{name}")
+            found["timeouts"].append(Reaction(name, "timeout", over, delay=to_span(span), do=do, interrupt=interrupt))
+        for error, body in failures:
+            name = numbered("failure", used)
+            do = self.body(body, f"{where}!{name}")
+            found["failures"].append(Reaction(name, "failure", over, errors=matcher((error,)), do=do))
+        return {name: tuple(reactions) for name, reactions in found.items()}
+
     def join(self, written: concurrent.Join, place: str) -> Join:
         need: Any = written.need
         need = self.function(need, place) if callable(need) else need
@@ -207,7 +268,8 @@ class Bodies:
     def handler(self, name: str, given: Any) -> tuple[Node, ...]:
         """A body of the definition's ending."""
         body = self.body(several(given), f"!{name}")
-        if any(isinstance(n, WaitNode) and (n.signal or n.condition) for n in walk(body)):
-            text = "a wait for a signal or a condition: an instance that is ending judges none"
+        nodes = [*walk(body)]
+        if any(isinstance(n, MachineNode) or (isinstance(n, WaitNode) and (n.signal or n.condition)) for n in nodes):
+            text = "a machine, or a wait for a signal or a condition: an instance that is ending judges none"
             self.problems.add("bad_handler", f"{self.name} {name}", text, "wait in a state, or for a time")
         return body

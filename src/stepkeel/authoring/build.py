@@ -18,7 +18,7 @@ from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import BadRequest
 from stepkeel.model.definition import Fingerprint, Place, State
 from stepkeel.model.instant import to_span
-from stepkeel.model.node import Activity, ActivityNode, ForEachNode, Node, ParallelNode, Pool, WaitNode, bodies
+from stepkeel.model.node import Activity, ActivityNode, ForEachNode, MachineNode, Node, ParallelNode, Pool, WaitNode, bodies
 from stepkeel.model.policy import CompensationPolicy, Limit, Unhandled, matcher
 from stepkeel.model.reaction import Move, Reaction, Transition
 from stepkeel.model.reducer import reducers_of
@@ -192,6 +192,8 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
             places[place] = Place(node, after)
             for suffix, inner in bodies(node):
                 add(place + suffix, inner)
+            if isinstance(node, MachineNode):
+                reactions.update({f"{place}:{s.name}!{r.name}": r for s in node.states.values() for r in s.reactions})
             if isinstance(node, ActivityNode):
                 found = node.activity
                 for each in (found, found.fallback, found.compensate):
@@ -207,6 +209,6 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
         add(f"!{name}", body)
     conditional = any(isinstance(p.node, WaitNode) and p.node.condition is not None for p in places.values())
     concurrent = any(isinstance(p.node, ParallelNode | ForEachNode) for p in places.values())
-    return {
-        "places": places, "reactions": reactions, "activities": activities, "conditional": conditional, "concurrent": concurrent,
-    }  # fmt: skip
+    nested = any(isinstance(p.node, MachineNode) for p in places.values())
+    flags = {"conditional": conditional, "concurrent": concurrent, "nested": nested}
+    return {"places": places, "reactions": reactions, "activities": activities, **flags}

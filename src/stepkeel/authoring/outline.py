@@ -23,6 +23,7 @@ from stepkeel.model.node import (
     Function,
     Join,
     LoopNode,
+    MachineNode,
     Mapper,
     Node,
     Own,
@@ -104,6 +105,8 @@ def _node(node: Node) -> dict[str, Any]:
             key=node.key, kind="for_each", items=_name(node.items), body=[_node(n) for n in node.body], into=_into(node.into),
             max_concurrency=node.max_concurrency, join=_join(node.join), data=_own(node.own),
         )  # fmt: skip
+    if isinstance(node, MachineNode):
+        return _slim(key=node.key, kind="machine", initial=node.initial, states=[_state(s) for s in node.states.values()])
     assert isinstance(node, WaitNode)
     return _slim(
         key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),

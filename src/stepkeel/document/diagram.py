@@ -50,6 +50,8 @@ def _node(node: Mapping[str, Any]) -> str:
     if node["kind"] == "parallel":
         branches = [f"{branch['key']}: {_row(branch['body'])}" for branch in node["branches"]]
         return f"{node['key']} ({' || '.join(branches)})"
+    if node["kind"] == "machine":
+        return f"{node['key']} ({' | '.join(str(state['name']) for state in node['states'])})"
     if node["kind"] == "for_each":
         items = f" of {node['items']}" if "/" not in node["items"] else ""
         return f"{node['key']}{items} ({_row(node['body'])})"

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from stepkeel.engine.core import Core
 from stepkeel.engine.query import served_by
@@ -124,10 +124,18 @@ async def examine(core: Core, rows: Sequence[Row], fleet: Fleet, *, histories: b
     return findings
 
 
+def _hears(outline: Any) -> bool:
+    """A state, or a machine somewhere in its body, takes signals."""
+    if isinstance(outline, Mapping):
+        found = cast("Mapping[str, Any]", outline)
+        return found.get("trigger") == "signal" or any(_hears(v) for v in found.values())
+    return isinstance(outline, Sequence) and not isinstance(outline, str) and any(_hears(v) for v in cast("Sequence[Any]", outline))
+
+
 async def _check(core: Core, row: Row, snapshot: Snapshot | None, now: int, histories: bool) -> list[Finding]:
     outline = await core.outline(row.definition, row.version) or {}
     state = next((s for s in outline.get("states", ()) if s["name"] == row.state), None)
-    handles = any(r["trigger"] == "signal" for r in state.get("reactions", ())) if state else None
+    handles = _hears(state) if state else None
     codes = violations_of_row(row, snapshot, now, handles)
     if histories and snapshot is not None and row.fault is None and row.owner is None:
         codes += violations_of_history(snapshot, await core.store.history(row.id))

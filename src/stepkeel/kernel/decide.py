@@ -220,9 +220,9 @@ def _redrive(draft: Draft, input: inputs.Redrive) -> str | None:
         return None
     for path, frame in failure.open.items():
         _stand_again(draft, path, frame)
-    if draft.state in draft.definition.states:
-        for reaction in machine.current(draft).timeouts:
-            machine.arm(draft, machine.root_path(draft), reaction)
+    for m in machine.machines(draft) if draft.state in draft.definition.states else ():
+        for reaction in machine.current(draft, m).timeouts:
+            machine.arm(draft, machine.root_path(draft, m), reaction)
     return None
 
 
@@ -232,7 +232,7 @@ def _stand_again(draft: Draft, path: str, frame: Frame) -> None:
         return
     if is_reaction(path):
         draft.put(path, frame)
-    elif frame.round is not None:
+    elif frame.round is not None or frame.machine is not None:
         draft.put(path, replace(frame, run="ready" if frame.run == "failed" else frame.run, error=None))
     elif container(path):  # else a state that failed as a whole: its rules are simply tried again
         draft.put(path, Frame(run="ready", steps=frame.steps))

@@ -10,7 +10,7 @@ from stepkeel.kernel.path import address
 from stepkeel.model.commit import InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
 from stepkeel.model.instant import from_micros
-from stepkeel.model.node import WaitNode
+from stepkeel.model.node import MachineNode, WaitNode
 from stepkeel.model.snapshot import TERMINAL, Snapshot
 
 __all__ = ["Explanation", "Reason", "explain"]
@@ -159,6 +159,10 @@ def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, 
             moves.append("whatever changes its data")
     state = definition.states.get(snapshot.state)
     handled = [r.signal for r in state.signals] if state and snapshot.ending is None else []
+    for path, frame in snapshot.open.items() if snapshot.ending is None else ():
+        place = definition.places.get(address(path)) if frame.machine is not None else None
+        if place is not None and isinstance(place.node, MachineNode) and frame.machine is not None:
+            handled += [r.signal for r in place.node.states[frame.machine.state].signals]
     for name in dict.fromkeys(waits + handled):
         why.append(Reason("signal", f"it can take the signal {name}"))
         moves.append(f"signal {name}")

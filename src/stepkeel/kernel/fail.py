@@ -4,7 +4,7 @@
 |---|---|
 | its fallback; it is optional | goes on by itself (activity.py) |
 | a join around it that can do without its branch | the branch has ended `failed` (join.py) |
-| a failure reaction of the state, if none is already at work there | fires; one that leads elsewhere first stops what flies |
+| a failure reaction of a machine around it, none being at work there | fires; one that leads elsewhere first stops what flies |
 | nobody | the instance ends `failed` |
 """
 
@@ -16,7 +16,7 @@ from stepkeel.kernel import compensation, ending, join, reaction, region
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.node import activity
-from stepkeel.kernel.path import address, is_reaction, reaction_of
+from stepkeel.kernel.path import address, around, below, is_reaction, machine_of
 from stepkeel.model.node import ActivityNode
 from stepkeel.model.snapshot import Failure
 
@@ -30,9 +30,16 @@ def _failed(draft: Draft) -> tuple[str, Failure] | None:
             break
     else:
         return None
-    working = next((p for p in draft.open if is_reaction(p)), "")
-    failed = ((p, f.error or Failure("failed", "", p)) for p, f in draft.open.items() if f.run == "failed")
-    return next(((p, e) for p, e in failed if not working or reaction_of(p) == working), None)
+    working = [p for p in draft.open if is_reaction(p)]
+    for path, frame in draft.open.items():
+        if frame.run == "failed" and all(below(path, w) or not _in_machine_of(path, w) for w in working):
+            return path, frame.error or Failure("failed", "", path)
+    return None
+
+
+def _in_machine_of(path: str, reaction: str) -> bool:
+    machine = machine_of(reaction)
+    return not machine or below(path, machine)
 
 
 def fail(draft: Draft) -> bool:
@@ -50,32 +57,47 @@ def fail(draft: Draft) -> bool:
     draft.say("activity_failed", path, code=failure.code, message=failure.message)
     if isinstance(node, ActivityNode):
         activity.register_started(draft, path, node)
-    if draft.definition.concurrent and join.absorb(draft, path, failure):
-        return True
     _outwards(draft, path, failure)
     return True
 
 
 def _outwards(draft: Draft, path: str, failure: Failure) -> None:
-    """Beyond all joins: to the reactions of the state, or to the end."""
-    outer = reaction_of(path)
+    """From the node outwards: each join is asked whether it can do without, each machine whether it knows what to do."""
+    inner = path
+    for holder, part in around(path) if draft.definition.concurrent or draft.definition.nested else ():
+        frame = draft.open.get(holder)
+        if frame is None:
+            continue
+        if frame.round is not None and join.absorb(draft, holder, part, failure):
+            return
+        if frame.machine is not None:
+            if _react(draft, holder, path, inner, failure):
+                return
+            inner = holder
+    if not _react(draft, "", path, inner, failure):
+        ending.begin(draft, "failed", failure=failure)
+
+
+def _react(draft: Draft, machine: str, path: str, inner: str, failure: Failure) -> bool:
+    """A failure reaction of the machine's state takes it; not one of whose own work it is a part."""
+    outer = next((p for p in draft.open if is_reaction(p) and machine_of(p) == machine and below(path, p) and p != path), "")
     if outer:
-        frame = draft.open.get(outer)
-        if frame is not None and frame.seq:
+        frame = draft.open[outer]
+        if frame.seq:
             draft.settle_signal(frame.seq, frame.reason, "failed", f"{failure.code}: {failure.message}")
             draft.put(outer, replace(frame, seq=0))
     own = outer and reaction.reaction_at(draft, outer).trigger == "failure"
-    found = None if own or failure.code == "no_progress" else reaction.failure_reaction(draft, failure)
+    found = None if own or failure.code == "no_progress" else reaction.failure_reaction(draft, failure, machine)
     if found is None:
-        ending.begin(draft, "failed", failure=failure)
-        return
+        return False
     if outer:
         region.cancel(draft, outer)
-    region.cancel(draft, path)
+    region.cancel(draft, inner)
     try:
-        reaction.fire(draft, found, failure, error=replace(failure, path=path))
+        reaction.fire(draft, found, failure, error=replace(failure, path=inner), machine=machine)
     except PureFailed as error:
         ending.begin(draft, "failed", failure=pure_failure(path, error))
+    return True
 
 
 def fail_in_ending(draft: Draft) -> bool:
@@ -90,6 +112,9 @@ def fail_in_ending(draft: Draft) -> bool:
     place = draft.definition.places.get(address(path))
     if place is not None and isinstance(place.node, ActivityNode) and activity.recover(draft, path, place.node, failure):
         return True
-    if not (draft.definition.concurrent and join.absorb(draft, path, failure)):
-        ending.handler_failed(draft, path, failure)
+    for holder, part in around(path):
+        frame = draft.open.get(holder)
+        if frame is not None and frame.round is not None and join.absorb(draft, holder, part, failure):
+            return True
+    ending.handler_failed(draft, path, failure)
     return True

@@ -333,20 +333,19 @@ def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
 # -- failing
 
 
-def absorb(draft: Draft, path: str, failure: Failure) -> bool:
-    """A node has failed: the innermost join around it that can do without its branch takes the failure."""
-    for holder, part in around(path):
-        frame = draft.open.get(holder)
-        if frame is None or frame.round is None or frame.run not in ("open", "loose"):
-            continue
-        node = node_at(draft, holder)
-        if frame.run == "loose" or _can_do_without(draft, holder, node, frame.round):
-            body = body_of(node, holder, part)
-            _keep(draft, holder, part, body)
-            region.cancel(draft, body)
-            ended(draft, holder, part, "failed", code=failure.code)
-            return True
-    return False
+def absorb(draft: Draft, holder: str, part: str, failure: Failure) -> bool:
+    """A node in a part has failed: the join takes the failure if it can do without that part."""
+    frame = draft.open[holder]
+    if frame.round is None or frame.run not in ("open", "loose"):
+        return False
+    node = node_at(draft, holder)
+    if frame.run == "open" and not _can_do_without(draft, holder, node, frame.round):
+        return False
+    body = body_of(node, holder, part)
+    _keep(draft, holder, part, body)
+    region.cancel(draft, body)
+    ended(draft, holder, part, "failed", code=failure.code)
+    return True
 
 
 def _can_do_without(draft: Draft, path: str, node: Concurrent, round: Round) -> bool:

@@ -1,48 +1,82 @@
-"""States: entering, resting, leaving.
+"""States: entering, resting, leaving; of the instance's own machine (its path is empty) and of those within bodies.
 
 | step | does |
 |---|---|
 | enter | visit + 1, what older visits remembered is dropped, timers of the timeouts set, the body's first node ready |
-| rest | nothing flying, stopping or ready, no reaction at work: reactions may move the machine |
+| rest | nothing below it flying, stopping or ready, no reaction of it at work: reactions may move the machine |
 | leave | open nodes closed, their timers gone, `closed` notes the signals that were heard, the target entered |
 """
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
-from stepkeel.kernel.path import below, is_reaction, state_path
+from stepkeel.kernel.path import address, below, is_reaction, state_path
 from stepkeel.model.definition import State
-from stepkeel.model.node import Node, WaitNode, walk
+from stepkeel.model.node import MachineNode, Node, WaitNode, walk
 from stepkeel.model.reaction import Reaction
-from stepkeel.model.snapshot import Failure, Frame
+from stepkeel.model.snapshot import Failure, Frame, Standing
 
 __all__ = [
     "arm",
     "body_done",
     "current",
     "enter",
+    "fail_machine",
     "flying",
     "heard",
     "leave_state",
     "loose",
+    "machines",
     "open_body",
     "rests",
     "root_path",
+    "states_of",
     "take_transition",
     "way_out",
 ]
 
 MOVES_WITHOUT_REST = 1_000
 _BUSY = frozenset({"flying", "ready", "stopping", "failed"})
+_OWN = ("",)
 
 
-def root_path(draft: Draft) -> str:
-    return state_path(draft.state, draft.visits.get(draft.state, 1))
+def machines(draft: Draft) -> tuple[str, ...]:
+    """The paths of the machines at work, innermost first, the instance's own last."""
+    if not draft.definition.nested:
+        return _OWN
+    inner = [path for path, frame in draft.open.items() if frame.machine is not None and frame.run == "open"]
+    return (*sorted(inner, key=lambda path: -path.count("/")), "")
 
 
-def current(draft: Draft) -> State:
-    return draft.definition.states[draft.state]
+def states_of(draft: Draft, machine: str) -> dict[str, State]:
+    if not machine:
+        return draft.definition.states
+    node = draft.definition.places[address(machine)].node
+    assert isinstance(node, MachineNode)
+    return node.states
+
+
+def _standing(draft: Draft, machine: str) -> Standing:
+    found = draft.open[machine].machine
+    assert found is not None
+    return found
+
+
+def root_path(draft: Draft, machine: str = "") -> str:
+    """The path of the state in which a machine stands."""
+    if not machine:
+        return state_path(draft.state, draft.visits.get(draft.state, 1))
+    at = _standing(draft, machine)
+    return f"{machine}:{state_path(at.state, at.visits.get(at.state, 1))}"
+
+
+def current(draft: Draft, machine: str = "") -> State:
+    if not machine:
+        return draft.definition.states[draft.state]
+    return states_of(draft, machine)[_standing(draft, machine).state]
 
 
 def open_body(draft: Draft, container: str, body: tuple[Node, ...]) -> None:
@@ -50,38 +84,47 @@ def open_body(draft: Draft, container: str, body: tuple[Node, ...]) -> None:
         draft.put(f"{container}/{body[0].key}", READY)
 
 
-def enter(draft: Draft, name: str) -> None:
-    """Enter a state of the root machine."""
-    state = draft.definition.states[name]
-    visit = draft.visits.get(name, 0) + 1
-    draft.visits = {**draft.visits, name: visit}
-    draft.state = name
-    if draft.fired:
-        draft.fired = {}
-    if state.label:
-        draft.label = state.label
-    path = state_path(name, visit)
+def enter(draft: Draft, name: str, machine: str = "") -> None:
+    """Enter a state of a machine."""
+    state = states_of(draft, machine)[name]
+    if machine:
+        at = _standing(draft, machine)
+        visit = at.visits.get(name, 0) + 1
+        draft.put(machine, replace(draft.open[machine], machine=Standing(name, {**at.visits, name: visit})))
+        draft.fired = {p: n for p, n in draft.fired.items() if not below(p, machine)}
+    else:
+        visit = draft.visits.get(name, 0) + 1
+        draft.visits = {**draft.visits, name: visit}
+        draft.state = name
+        if draft.fired:
+            draft.fired = {}
+        if state.label:
+            draft.label = state.label
+    path = root_path(draft, machine)
     draft.say("state_entered", path)
     open_body(draft, path, state.body)
     try:
         for reaction in state.timeouts:
             arm(draft, path, reaction)
     except PureFailed as error:
-        _fail_entry(draft, path, pure_failure(path, error))
+        for open_path in [p for p in draft.open if below(p, path)]:
+            draft.drop(open_path)  # nothing of its body begins
+        fail_machine(draft, machine, pure_failure(path, error))
 
 
-def _fail_entry(draft: Draft, path: str, failure: Failure) -> None:
-    """A state whose timeouts cannot be computed fails as a whole: nothing of its body begins."""
-    for open_path in [p for p in draft.open if below(p, path)]:
-        draft.drop(open_path)
-    draft.put(path, Frame(run="failed", error=failure))
+def fail_machine(draft: Draft, machine: str, failure: Failure) -> None:
+    """What belongs to no node of its body has failed: the state of the instance as a whole, or the node that the machine is."""
+    if machine:
+        draft.put(machine, replace(draft.open[machine], run="failed", error=failure))
+    else:
+        draft.put(root_path(draft), Frame(run="failed", error=failure))
 
 
 def arm(draft: Draft, path: str, reaction: Reaction) -> None:
     """Set the timer of a timeout. Raises PureFailed."""
     delay = reaction.delay
     if delay is None and reaction.delay_of is not None:
-        span = ask(reaction.delay_of, draft.view())
+        span = ask(reaction.delay_of, draft.view(path))
         try:
             delay = round(span.total_seconds() * 1_000_000) if hasattr(span, "total_seconds") else round(span * 1_000_000)
         except (TypeError, ValueError) as error:
@@ -89,16 +132,17 @@ def arm(draft: Draft, path: str, reaction: Reaction) -> None:
     draft.set_timer(f"{path}!{reaction.name}", "after", draft.now + max(0, delay or 0))
 
 
-def rests(draft: Draft) -> bool:
-    """Nothing of the machine is in flight and no reaction of it is at work, loose branches aside."""
+def rests(draft: Draft, machine: str = "") -> bool:
+    """Nothing below the machine is in flight and no reaction of it is at work, loose branches aside."""
+    scope = root_path(draft, machine) if machine else ""
     for path, frame in draft.open.items():
-        if (frame.run in _BUSY or is_reaction(path)) and not is_loose(path, loose(draft)):
+        if (frame.run in _BUSY or is_reaction(path)) and (not scope or below(path, scope)) and not is_loose(path, loose(draft)):
             return False
     return True
 
 
-def body_done(draft: Draft) -> bool:
-    prefix = root_path(draft) + "/"
+def body_done(draft: Draft, machine: str = "") -> bool:
+    prefix = root_path(draft, machine) + "/"
     for path in draft.open:
         if path.startswith(prefix) and not is_loose(path, loose(draft)):
             return False
@@ -116,50 +160,70 @@ def is_loose(path: str, holders: tuple[str, ...]) -> bool:
     return any(below(path, holder) for holder in holders)
 
 
-def flying(draft: Draft) -> list[tuple[str, Frame]]:
+def flying(draft: Draft, machine: str = "") -> list[tuple[str, Frame]]:
     """The attempts on their way that leaving the state would stop."""
-    holders = loose(draft)
-    return [(p, f) for p, f in draft.open.items() if f.run in ("flying", "stopping") and not is_loose(p, holders)]
+    holders, scope = loose(draft), root_path(draft, machine) if machine else ""
+    return [
+        (p, f)
+        for p, f in draft.open.items()
+        if f.run in ("flying", "stopping") and (not scope or below(p, scope)) and not is_loose(p, holders)
+    ]
 
 
-def way_out(draft: Draft) -> str:
+def way_out(draft: Draft, machine: str = "") -> str:
     """The first automatic way whose guard holds. Raises PureFailed."""
-    for transition in current(draft).transitions:
-        if holds(draft, transition.when):
+    for transition in current(draft, machine).transitions:
+        if holds(draft, transition.when, at=machine):
             return transition.to
     return ""
 
 
 def heard(state: State) -> frozenset[str]:
-    """The signals a state takes: by a handler, or by a wait in its body."""
-    waits = {n.signal for n in walk(state.body) if isinstance(n, WaitNode) and n.signal}
-    return frozenset(waits | {r.signal for r in state.signals})
+    """The signals a state takes: by a handler, or by a wait in its body, or in a machine there."""
+    nodes = [*walk(state.body)]
+    waits = {n.signal for n in nodes if isinstance(n, WaitNode) and n.signal}
+    inner = {r.signal for n in nodes if isinstance(n, MachineNode) for s in n.states.values() for r in s.signals}
+    return frozenset(waits | inner | {r.signal for r in state.signals})
 
 
-def leave_state(draft: Draft, to: str) -> None:
+def leave_state(draft: Draft, to: str, machine: str = "") -> None:
     """Close what is open, note which signals can no longer be meant for this state."""
-    path = root_path(draft)
+    path = root_path(draft, machine)
     holders = loose(draft)
     for open_path in [p for p in draft.open if below(p, path) and not is_loose(p, holders)]:
         draft.drop(open_path)
     for timed in [p for p in draft.timers if below(p, path) and not is_loose(p, holders)]:
         draft.drop_timers(timed)
     draft.drop_results([p for p in draft.results if below(p, path)] if draft.results else ())
-    if to != draft.state:
-        signals = heard(current(draft))
+    if to != current(draft, machine).name:
+        signals = heard(current(draft, machine))
+        if machine:  # a state around it, or one beside it, may still mean the same
+            signals = signals - _heard_elsewhere(draft, path)
         if signals:
             draft.closed = {**draft.closed, **dict.fromkeys(sorted(signals), draft.revision)}
 
 
-def take_transition(draft: Draft, to: str, trigger: str, by: str = "") -> None:
+def _heard_elsewhere(draft: Draft, path: str) -> frozenset[str]:
+    found: set[str] = set()
+    for other in machines(draft):
+        if not below(other, path) and root_path(draft, other) != path:
+            found |= {r.signal for r in current(draft, other).signals}
+    for open_path, frame in draft.open.items():
+        place = draft.definition.places.get(address(open_path)) if frame.run == "waiting" else None
+        if place is not None and isinstance(place.node, WaitNode) and not below(open_path, path):
+            found.add(place.node.signal)
+    return frozenset(found)
+
+
+def take_transition(draft: Draft, to: str, trigger: str, by: str = "", machine: str = "") -> None:
     """Leave the current state for another (or for a new visit of itself)."""
-    was = draft.state
-    leave_state(draft, to)
+    was = current(draft, machine).name
+    leave_state(draft, to, machine)
     detail = {"by": by} if by else {}
-    draft.say("transitioned", "", **{"from": was, "to": to, "trigger": trigger, **detail})
+    draft.say("transitioned", machine, **{"from": was, "to": to, "trigger": trigger, **detail})
     draft.moves += 1
     if draft.moves > MOVES_WITHOUT_REST:
         text = f"{MOVES_WITHOUT_REST} transitions in one decision, the last from {was} to {to}"
-        draft.put(root_path(draft), Frame(run="failed", error=Failure("no_progress", text, was, kind="permanent")))
+        fail_machine(draft, machine, Failure("no_progress", text, machine or was, kind="permanent"))
         return
-    enter(draft, to)
+    enter(draft, to, machine)

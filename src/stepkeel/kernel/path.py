@@ -4,6 +4,7 @@
     State!name             a reaction (and its timer)        undo/n                  a compensation
     .../loop@n/key         a node in an iteration            .../choice:arm/key      a node in an arm or a branch
     .../for_each[k]/key    a node in the body of an item
+    .../machine:State~visit/key, .../machine:State!name#firing/key      the same in a machine within a body
 
 Visit, firing and iteration are left out when 1. The address of a path is the path without them and without items: what
 the definition knows it by.
@@ -23,6 +24,7 @@ __all__ = [
     "inside",
     "is_reaction",
     "iteration",
+    "machine_of",
     "part_of",
     "reaction_of",
     "state_path",
@@ -53,8 +55,18 @@ def is_reaction(path: str) -> bool:
 
 
 def reaction_of(path: str) -> str:
-    """The reaction in whose body a node stands, however deep, or nothing."""
-    return path.partition("/")[0] if "!" in path and not is_reaction(path) else ""
+    """The innermost reaction in whose body a node stands, however deep, or nothing."""
+    if "!" not in path:
+        return ""
+    head, _, rest = path.rpartition("!")
+    name, slash, _ = rest.partition("/")
+    return f"{head}!{name}" if slash else reaction_of(container(path))
+
+
+def machine_of(path: str) -> str:
+    """Of a state or a reaction: the machine it belongs to; nothing for the instance's own."""
+    outer, slash, last = path.rpartition("/")
+    return f"{outer}/{last.partition(':')[0]}" if slash else ""
 
 
 def inside(path: str) -> str:

@@ -19,22 +19,29 @@ from msgspec.structs import replace
 from stepkeel.kernel.data import PureFailed, apply_into, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import current, flying, open_body, root_path, take_transition
-from stepkeel.kernel.path import address, inside, is_reaction
+from stepkeel.kernel.path import address, below, inside, is_reaction, machine_of
 from stepkeel.model.input import Signal
 from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import NOTHING, Failure, Frame
 
-__all__ = ["failure_reaction", "finish", "fire", "leaving", "proceed_held", "reaction_at"]
+__all__ = ["failure_reaction", "finish", "fire", "leaving", "may_begin", "proceed_held", "reaction_at"]
 
 
 def reaction_at(draft: Draft, path: str) -> Reaction:
     return draft.definition.reactions[address(path)]
 
 
-def fire(draft: Draft, reaction: Reaction, value: Any, signal: Signal | None = None, error: Failure | None = None) -> None:
-    """Begin a reaction of the current state. Raises PureFailed when its mapping does: nothing was changed then."""
-    apply_into(draft, "", reaction.into, value)
-    base = f"{root_path(draft)}!{reaction.name}"
+def fire(
+    draft: Draft,
+    reaction: Reaction,
+    value: Any,
+    signal: Signal | None = None,
+    error: Failure | None = None,
+    machine: str = "",
+) -> None:
+    """Begin a reaction of a machine's current state. Raises PureFailed when its mapping does: nothing was changed then."""
+    apply_into(draft, machine, reaction.into, value)
+    base = f"{root_path(draft, machine)}!{reaction.name}"
     path = base
     if reaction.move.kind != "to" and reaction.do:
         firing = draft.fired.get(base, 0) + 1
@@ -47,7 +54,7 @@ def fire(draft: Draft, reaction: Reaction, value: Any, signal: Signal | None = N
         input=signal.payload if signal else NOTHING,
         error=error,
     )
-    stopped = flying(draft) if reaction.interrupt or (error is not None and reaction.move.kind == "to") else []
+    stopped = flying(draft, machine) if reaction.interrupt or (error is not None and reaction.move.kind == "to") else []
     if stopped:
         for open_path, open_frame in stopped:
             draft.stop(open_path, open_frame)
@@ -66,23 +73,27 @@ def _run(draft: Draft, path: str, reaction: Reaction) -> None:
 
 def proceed_held(draft: Draft) -> bool:
     """Let the interrupting reaction go on once every attempt it stopped has ended."""
-    held = ""
     for path, frame in draft.open.items():
-        if frame.run == "held" and is_reaction(path):
-            held = path
-    if not held or flying(draft):
-        return False
-    draft.put(held, replace(draft.open[held], run="waiting"))
-    _run(draft, held, reaction_at(draft, held))
-    return True
+        if frame.run == "held" and is_reaction(path) and not flying(draft, machine_of(path)):
+            draft.put(path, replace(frame, run="waiting"))
+            _run(draft, path, reaction_at(draft, path))
+            return True
+    return False
 
 
-def leaving(draft: Draft) -> str:
-    """The reaction at work that will lead out of the state: nothing else begins there meanwhile."""
+def leaving(draft: Draft) -> tuple[tuple[str, str], ...]:
+    """Reactions at work that will lead out of a state, and of which (nothing: the instance's own)."""
+    found: list[tuple[str, str]] = []
     for path in draft.open:
         if is_reaction(path) and reaction_at(draft, path).move.kind == "to":
-            return path
-    return ""
+            machine = machine_of(path)
+            found.append((path, root_path(draft, machine) if machine else ""))
+    return tuple(found)
+
+
+def may_begin(path: str, leaving: tuple[tuple[str, str], ...]) -> bool:
+    """Nothing begins in a state that is being left, but what the reaction that leaves it does."""
+    return all(below(path, reaction) or (scope and not below(path, scope)) for reaction, scope in leaving)
 
 
 def finish(draft: Draft, path: str) -> None:
@@ -93,7 +104,7 @@ def finish(draft: Draft, path: str) -> None:
         draft.settle_signal(frame.seq, frame.reason, "processed")
     move = reaction.move
     if move.kind == "to":
-        take_transition(draft, move.state, reaction.trigger, reaction.name)
+        take_transition(draft, move.state, reaction.trigger, reaction.name, machine_of(path))
     elif move.kind == "go_on" and frame is not None and frame.error is not None:
         _skip_failed(draft, frame.error)
 
@@ -105,13 +116,13 @@ def _skip_failed(draft: Draft, error: Failure) -> None:
         draft.closing.append(error.path)
 
 
-def failure_reaction(draft: Draft, failure: Failure) -> Reaction | None:
-    """The first failure reaction of the current state that means this failure. A guard that raises does not hold it."""
-    for reaction in current(draft).failures:
+def failure_reaction(draft: Draft, failure: Failure, machine: str = "") -> Reaction | None:
+    """The first failure reaction of a machine's state that means this failure. A guard that raises does not hold it."""
+    for reaction in current(draft, machine).failures:
         if not reaction.errors.empty and not reaction.errors.names(failure.code, failure.types):
             continue
         try:
-            if holds(draft, reaction.when, failure):
+            if holds(draft, reaction.when, failure, at=machine):
                 return reaction
         except PureFailed as error:
             draft.say("activity_failed", failure.path, **_brief(pure_failure(failure.path, error)))

@@ -27,6 +27,8 @@ def cancel(draft: Draft, *outer: str) -> bool:
             draft.stop(path, frame)
         else:
             draft.drop(path)
+    for path in [p for p in draft.timers if any(below(p, o) for o in outer)]:
+        draft.drop_timers(path)
     if draft.results:
         draft.drop_results([p for p in draft.results if any(below(p, o) for o in outer)])
     draft.closing = [p for p in draft.closing if not any(below(p, o) for o in outer)]

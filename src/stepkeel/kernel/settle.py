@@ -24,9 +24,10 @@ from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.fail import fail, fail_in_ending
 from stepkeel.kernel.node import container_of, kind_of, wait
-from stepkeel.kernel.path import address, container, inside, reaction_of
+from stepkeel.kernel.path import address, below, container, inside, is_reaction
+from stepkeel.model.definition import State
 from stepkeel.model.effect import Park
-from stepkeel.model.snapshot import TERMINAL, Failure, Frame
+from stepkeel.model.snapshot import TERMINAL, Failure
 
 __all__ = ["RULES", "rest_as_it_is", "settle"]
 
@@ -47,13 +48,12 @@ def close(draft: Draft) -> bool:
     if place is not None and place.next:
         draft.put(f"{container(path)}/{place.next}", READY)
         return True
-    holder = inside(path)
-    if holder:
-        container_of(draft, holder).behind(draft, holder, container(path))
-        return True
-    outer = reaction_of(path)
-    if outer and draft.ending is None:
-        reaction.finish(draft, outer)
+    outer, holder = container(path), inside(path)
+    if is_reaction(outer):
+        if draft.ending is None:
+            reaction.finish(draft, outer)
+    elif holder:
+        container_of(draft, holder).behind(draft, holder, outer)
     return True
 
 
@@ -114,28 +114,37 @@ def timers(draft: Draft) -> bool:
 
 
 def leave(draft: Draft) -> bool:
-    if not machine.current(draft).transitions or (draft.open and not _free(draft)):
-        return False
-    try:
-        to = machine.way_out(draft)
-    except PureFailed as error:
-        _fail_state(draft, pure_failure(machine.root_path(draft), error))
-        return True
-    if to:
-        machine.take_transition(draft, to, "automatic")
-    return bool(to)
+    for m in machine.machines(draft):
+        if not machine.current(draft, m).transitions or (draft.open and not _free(draft, m)):
+            continue
+        try:
+            to = machine.way_out(draft, m)
+        except PureFailed as error:
+            machine.fail_machine(draft, m, pure_failure(machine.root_path(draft, m), error))
+            return True
+        if to:
+            machine.take_transition(draft, to, "automatic", machine=m)
+            return True
+    return False
 
 
 def final(draft: Draft) -> bool:
-    state = machine.current(draft)
-    if state.ending is None or (draft.open and not _free(draft)):
-        return False
-    how = state.ending
-    if how.status == "completed" and not how.at_once and machine.loose(draft):
-        return False  # what was left to finish is waited for
-    failure = Failure(how.code or "failed", how.reason or f"ended in {state.name}", state.name, kind="business")
-    ending.begin(draft, how.status, how.reason, failure if how.status == "failed" else None)
-    return True
+    for m in machine.machines(draft):
+        state = machine.current(draft, m)
+        if state.ending is None or (draft.open and not _free(draft, m)):
+            continue
+        how = state.ending
+        if not m and how.status == "completed" and not how.at_once and machine.loose(draft):
+            continue  # what was left to finish is waited for
+        failure = Failure(how.code or "failed", how.reason or f"ended in {state.name}", m or state.name, kind="business")
+        if not m or how.status == "terminated":
+            ending.begin(draft, how.status, how.reason, failure if how.status == "failed" else None)
+        elif how.status == "failed":
+            machine.fail_machine(draft, m, failure)
+        else:
+            draft.closing.append(m)
+        return True
+    return False
 
 
 def rest(draft: Draft) -> bool:
@@ -146,11 +155,12 @@ def rest(draft: Draft) -> bool:
     waits = draft.open or draft.timers or state.signals
     if not waits:
         signal.reject_unhandled(draft)
-        text = f"nothing leads on from {state.name}: no way whose guard holds, no handler, no timeout"
-        _fail_state(draft, Failure("no_way_on", text, machine.root_path(draft), kind="permanent"))
+        machine.fail_machine(draft, "", _no_way_on(state, machine.root_path(draft)))
         return False
     signal.reject_unhandled(draft)
-    if draft.definition.conditional and not draft.timers and not state.signals and wait.stuck(draft):
+    if draft.definition.nested and _lost(draft):
+        return False
+    if draft.definition.conditional and not draft.timers and not _hears(draft) and wait.stuck(draft):
         return False
     rest_as_it_is(draft)
     return True
@@ -183,18 +193,37 @@ def _settled(draft: Draft) -> bool:
     return False
 
 
-def _free(draft: Draft) -> bool:
-    return machine.body_done(draft) and machine.rests(draft)
+def _free(draft: Draft, m: str) -> bool:
+    return machine.body_done(draft, m) and machine.rests(draft, m)
 
 
-def _fail_state(draft: Draft, failure: Failure) -> None:
-    draft.put(machine.root_path(draft), Frame(run="failed", error=failure))
+def _no_way_on(state: State, path: str) -> Failure:
+    text = f"nothing leads on from {state.name}: no way whose guard holds, no handler, no timeout"
+    return Failure("no_way_on", text, path, kind="permanent")
+
+
+def _hears(draft: Draft) -> bool:
+    return any(machine.current(draft, m).signals for m in machine.machines(draft))
+
+
+def _lost(draft: Draft) -> bool:
+    """Fail the first machine within a body that has no way on: nor can anything beside it still change what its guards see."""
+    for m in machine.machines(draft)[:-1]:
+        state, path = machine.current(draft, m), machine.root_path(draft, m)
+        if state.signals or any(below(p, path) for p in (*draft.open, *draft.timers)):
+            continue
+        beside = any(f.run not in ("open", "loose") for f in draft.open.values()) or draft.timers or _hears(draft)
+        if not state.transitions or not beside:
+            machine.fail_machine(draft, m, _no_way_on(state, path))
+            return True
+    return False
 
 
 def _open_ready(draft: Draft) -> bool:
-    leaving = reaction.leaving(draft) if draft.definition.concurrent else ""
+    several = draft.definition.concurrent or draft.definition.nested
+    leaving = reaction.leaving(draft) if several else ()
     for path, frame in draft.open.items():
-        if frame.run == "ready" and (not leaving or reaction_of(path) == leaving):
+        if frame.run == "ready" and reaction.may_begin(path, leaving):
             kind_of(draft, path).open(draft, path, frame)
             return True
     return False

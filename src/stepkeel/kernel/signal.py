@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from stepkeel.kernel.data import PureFailed, apply_into, holds
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.machine import current, rests
-from stepkeel.kernel.path import address, is_reaction
+from stepkeel.kernel.machine import current, machines, rests
+from stepkeel.kernel.path import address, is_reaction, machine_of
 from stepkeel.kernel.reaction import fire
 from stepkeel.model.input import Signal
 from stepkeel.model.node import WaitNode
@@ -43,7 +43,7 @@ def expires_at(draft: Draft, signal: Signal) -> int | None:
 
 def judge(draft: Draft) -> bool:
     """Apply the first signal that can be judged; False when none can."""
-    blocked: set[str] = set()
+    blocked: set[tuple[str, str]] = set()
     for signal in pending(draft):
         if _stale(draft, signal) or _take(draft, signal, blocked):
             return True
@@ -63,7 +63,7 @@ def _stale(draft: Draft, signal: Signal) -> bool:
     return False
 
 
-def _take(draft: Draft, signal: Signal, blocked: set[str]) -> bool:
+def _take(draft: Draft, signal: Signal, blocked: set[tuple[str, str]]) -> bool:
     """Give the signal to its innermost receiver; False when it has to wait or nobody takes it."""
     try:
         receiver = takes(draft, signal)
@@ -72,33 +72,38 @@ def _take(draft: Draft, signal: Signal, blocked: set[str]) -> bool:
         if isinstance(receiver, str):
             _end_wait(draft, receiver, signal)
             return True
-        if receiver.name in blocked:
+        machine, reaction = receiver
+        if (machine, reaction.name) in blocked:
             return False
-        if not (rests(draft) or _may_interrupt(draft, receiver)):
-            blocked.add(receiver.name)
+        if not (rests(draft, machine) or _may_interrupt(draft, machine, reaction)):
+            blocked.add((machine, reaction.name))
             return False
-        fire(draft, receiver, _decoded(draft, signal), signal)
+        fire(draft, reaction, _decoded(draft, signal), signal, machine=machine)
     except PureFailed as error:
         draft.settle_signal(signal.seq, signal.name, "failed", str(error))
     return True
 
 
-def _may_interrupt(draft: Draft, reaction: Reaction) -> bool:
+def _may_interrupt(draft: Draft, machine: str, reaction: Reaction) -> bool:
     """An interrupting reaction does not wait for attempts, but for another reaction that is already at work."""
-    return reaction.interrupt and not any(f.seq or (f.run == "held" and is_reaction(p)) for p, f in draft.open.items())
+    if not reaction.interrupt:
+        return False
+    at_work = ((p, f) for p, f in draft.open.items() if is_reaction(p) and machine_of(p) == machine)
+    return not any(f.seq or f.run == "held" for _, f in at_work)
 
 
-def takes(draft: Draft, signal: Signal) -> str | Reaction | None:
-    """The path of a wait node, or the handler, that would take the signal. Raises PureFailed."""
+def takes(draft: Draft, signal: Signal) -> str | tuple[str, Reaction] | None:
+    """The path of a wait node, or a machine's handler, that would take the signal, innermost first. Raises PureFailed."""
     for path, frame in draft.open.items():
         if frame.run == "waiting" and not frame.seq:
             place = draft.definition.places.get(address(path))
             node = place.node if place else None
             if isinstance(node, WaitNode) and node.signal == signal.name and _allows(draft, node, signal, path):
                 return path
-    for reaction in current(draft).signals:
-        if reaction.signal == signal.name and _allows(draft, reaction, signal):
-            return reaction
+    for machine in machines(draft):
+        for reaction in current(draft, machine).signals:
+            if reaction.signal == signal.name and _allows(draft, reaction, signal, machine):
+                return machine, reaction
     return None
 
 
@@ -128,6 +133,5 @@ def reject_unhandled(draft: Draft) -> None:
     for signal in pending(draft):
         if draft.definition.keeps(signal.name):
             continue
-        state = current(draft)
-        heard = any(r.signal == signal.name for r in state.signals)
+        heard = any(r.signal == signal.name for m in machines(draft) for r in current(draft, m).signals)
         draft.settle_signal(signal.seq, signal.name, "rejected", "guarded" if heard else "unhandled")

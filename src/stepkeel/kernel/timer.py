@@ -15,10 +15,9 @@ from msgspec.structs import replace
 
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.machine import rests, root_path
-from stepkeel.kernel.path import is_reaction
+from stepkeel.kernel.machine import fail_machine, rests
+from stepkeel.kernel.path import is_reaction, machine_of
 from stepkeel.kernel.reaction import fire, reaction_at
-from stepkeel.model.snapshot import Frame
 
 __all__ = ["due", "earliest", "fire_due"]
 
@@ -72,16 +71,17 @@ def _wake(draft: Draft, path: str, purpose: str) -> None:
 
 def _time_out(draft: Draft, path: str) -> bool:
     reaction = reaction_at(draft, path)
-    busy = any(is_reaction(p) for p in draft.open)
-    if not rests(draft) and (busy or not reaction.interrupt):
+    machine = machine_of(path)
+    busy = any(is_reaction(p) and machine_of(p) == machine for p in draft.open)
+    if not rests(draft, machine) and (busy or not reaction.interrupt):
         return False
     draft.drop_timers(path, "after")
     try:
-        if holds(draft, reaction.when):
+        if holds(draft, reaction.when, at=machine):
             draft.say("timer_fired", path, purpose="after")
-            fire(draft, reaction, None)
+            fire(draft, reaction, None, machine=machine)
         else:
             draft.say("timer_fired", path, purpose="after", guarded=True)
     except PureFailed as error:
-        draft.put(root_path(draft), Frame(run="failed", error=pure_failure(path, error)))
+        fail_machine(draft, machine, pure_failure(path, error))
     return True

@@ -89,7 +89,7 @@ class Place:
 class Definition:
     """`places` maps an address (a path without its counters) to its node; `conditional`: some wait of it has a condition;
 
-    `concurrent`: there are branches in it; `reducers` are those of its data's fields.
+    `concurrent`: there are branches in it; `nested`: machines; `reducers` are those of its data's fields.
     """
 
     name: str
@@ -111,6 +111,7 @@ class Definition:
     pools: tuple[Pool, ...] = ()
     conditional: bool = False
     concurrent: bool = False
+    nested: bool = False
     reducers: dict[str, Reducer] = field(default_factory=dict[str, Reducer])
 
     def keeps(self, signal: str) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stepkeel.model.policy import CompensateWhen, Retry
+
+if TYPE_CHECKING:
+    from stepkeel.model.definition import State
 
 __all__ = [
     "Activity",
@@ -20,6 +23,7 @@ __all__ = [
     "Function",
     "Join",
     "LoopNode",
+    "MachineNode",
     "Mapper",
     "Node",
     "Own",
@@ -227,7 +231,16 @@ class ForEachNode:
     own: Own | None = None
 
 
-Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode
+@dataclass(frozen=True, slots=True, eq=False)
+class MachineNode:
+    """A state machine within a body. Done when one of its final states that completes is entered and its body is done."""
+
+    key: str
+    states: dict[str, State]
+    initial: str
+
+
+Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode
 
 
 def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
@@ -237,6 +250,11 @@ def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
     elif isinstance(node, ParallelNode):
         for branch in node.branches:
             yield f":{branch.key}", branch.body
+    elif isinstance(node, MachineNode):
+        for state in node.states.values():
+            yield f":{state.name}", state.body
+            for reaction in state.reactions:
+                yield f":{state.name}!{reaction.name}", reaction.do
     elif isinstance(node, ChoiceNode):
         for arm in node.arms:
             yield f":{arm.key}", arm.body

@@ -16,6 +16,7 @@ __all__ = [
     "Pause",
     "Round",
     "Snapshot",
+    "Standing",
     "Status",
     "Ticket",
     "Undo",
@@ -84,6 +85,13 @@ class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     stood: dict[str, dict[str, Frame]] = {}
 
 
+class Standing(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where a machine within a body stands."""
+
+    state: str = ""
+    visits: dict[str, int] = {}
+
+
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What one open node remembers; defaults are not written, so an activity at its first attempt is `{}`."""
 
@@ -100,6 +108,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     seq: int = 0
     input: msgspec.Raw = NOTHING
     round: Round | None = None
+    machine: Standing | None = None
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

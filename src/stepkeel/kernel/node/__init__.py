@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.node import activity, choice, for_each, loop, parallel, pure, wait
+from stepkeel.kernel.node import activity, choice, for_each, loop, machine, parallel, pure, wait
 from stepkeel.kernel.path import address
-from stepkeel.model.node import ActivityNode, ChoiceNode, ForEachNode, LoopNode, ParallelNode, PureNode, WaitNode
+from stepkeel.model.node import ActivityNode, ChoiceNode, ForEachNode, LoopNode, MachineNode, ParallelNode, PureNode, WaitNode
 from stepkeel.model.snapshot import Frame
 
 __all__ = ["CONTAINERS", "KINDS", "container_of", "kind_of"]
@@ -24,7 +24,13 @@ class Container(Kind, Protocol):
     def behind(self, draft: Draft, path: str, body: str) -> None: ...
 
 
-CONTAINERS: dict[type, Container] = {LoopNode: loop, ChoiceNode: choice, ParallelNode: parallel, ForEachNode: for_each}
+CONTAINERS: dict[type, Container] = {
+    LoopNode: loop,
+    ChoiceNode: choice,
+    ParallelNode: parallel,
+    ForEachNode: for_each,
+    MachineNode: machine,
+}
 KINDS: dict[type, Kind] = {ActivityNode: activity, WaitNode: wait, PureNode: pure, **CONTAINERS}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated
 
 from stepkeel.authoring.activity import activity
 from stepkeel.authoring.concurrent import Join, for_each, parallel
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.machine import Workflow
+from stepkeel.authoring.nested import machine, pick, scope
 from stepkeel.authoring.node import delay, loop, wait, when
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State
@@ -19,7 +21,7 @@ from stepkeel.testing.simulation.chance import Chance
 from stepkeel.testing.simulation.run import Ended
 from stepkeel.testing.simulation.simulate import Simulation
 
-__all__ = ["BRANCHES"]
+__all__ = ["BRANCHES", "MACHINES"]
 
 OFTEN = Retry(attempts=50, delay=0.2)
 
@@ -75,6 +77,46 @@ async def _tell(ctx: Context[Parcels]) -> None:
     ctx.data.notes.append("told")
 
 
+class Weighed(Signal): ...
+
+
+class Claimed(Signal): ...
+
+
+class Customs(Workflow[Parcels]):
+    declared = State(_ask)
+    waiting = State[Parcels]()
+    cleared = State.completed(_tell)
+    seized = State.failed(code="SEIZED")
+
+    declared.to(waiting)
+    waiting.on(Weighed, to=cleared)
+    waiting.on(Packed, do=_tell)
+    waiting.after(1.5, to=declared, when=lambda p: p.total % 3 == 0)
+    waiting.after(4.0, to=cleared)
+    waiting.on(Claimed, to=seized)
+
+
+class Crossing(Workflow[Parcels]):
+    """Machines within branches, loops and machines; whatever comes first ends them."""
+
+    moving = State[Parcels](
+        parallel(
+            customs=loop(machine(Customs), max_iterations=2, at_max="go_on"),
+            insured=scope(_reserve, wait(Packed), on={Claimed: _tell}, after={timedelta(seconds=3): []}, on_failure={"BOOM": []}),
+            asked=pick({Weighed: [_tell, _reserve], Packed: [], timedelta(seconds=2): _tell}),
+            nested=scope(parallel(a=machine(Customs, name="again"), b=delay(2.0), join="any"), after={timedelta(seconds=5): _tell}),
+            join=Join(3, rest="undo"),
+        ),
+    )
+    lost = State.terminated(reason="seized")
+    there = State.completed(_tell)
+
+    moving.to(there)
+    moving.on_failure("SEIZED", do=_tell)
+    moving.after(20.0, to=lost, interrupt=True)
+
+
 class Fulfilment(Workflow[Parcels]):
     packing = State[Parcels](
         parallel(
@@ -115,4 +157,5 @@ def _packed_in_order(parcels: Ended) -> str | None:
     return None
 
 
+MACHINES = Simulation((Crossing,), _parcels, instances=2, signals_at_most=10, name="machines")
 BRANCHES = Simulation((Fulfilment,), _parcels, instances=2, check=_packed_in_order, name="branches")

@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from stepkeel.kernel.invariants import violations_of_row
+from stepkeel.kernel.invariants import hears, violations_of_row
 from stepkeel.kernel.path import address
 from stepkeel.kernel.replay import read_changes, read_events
 from stepkeel.model.commit import HistoryRow, Row
@@ -98,8 +98,7 @@ class Watch:
             self._entry(server, row, seen, entry, definition)
         if fresh and row.fault is None:
             self._fold(row, seen, snapshot)
-        state = definition.states.get(row.state)
-        codes = violations_of_row(row, snapshot, server.now(), bool(state.signals) if state else None)
+        codes = violations_of_row(row, snapshot, server.now(), hears(definition, snapshot))
         if codes:
             raise Violation(codes[0], row.id, f"{row.status}/{row.state}, owner {row.owner}, wake_at {row.wake_at}")
 

@@ -1,0 +1,68 @@
+"""Nodes that are machines: another workflow's states, a body with ways out of it, and the first of several things to come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+from stepkeel.authoring.node import BodyNode, Item
+from stepkeel.errors import BadRequest
+
+__all__ = ["machine", "pick", "scope"]
+
+D = TypeVar("D")
+
+
+def machine(workflow: type[Any], *, name: str | None = None) -> BodyNode[Any]:
+    """Run the states of another workflow of the same data as a node: its signals, timeouts and failures are heard while it is open.
+
+    It ends when one of its completed states is entered; a failed one fails the node with its code, a terminated one
+    terminates the instance. The name is `name`, else the workflow's. Raises BadRequest.
+    """
+    definition = getattr(workflow, "definition", None)
+    if definition is None:
+        raise BadRequest(f"machine({workflow!r})", remedy="a class that derives from Workflow[...]")
+    return BodyNode("machine", name or definition.name, {"workflow": definition})
+
+
+def scope(
+    *body: Item[D],
+    on: Mapping[type[Any], Item[D] | Sequence[Item[D]]] | None = None,
+    after: Mapping[timedelta, Item[D] | Sequence[Item[D]]] | None = None,
+    on_failure: Mapping[str | type[BaseException], Item[D] | Sequence[Item[D]]] | None = None,
+    name: str | None = None,
+) -> BodyNode[D]:
+    """Run a body that a signal, a time or a failure may end: `scope(ship, on={Stopped: call_back}, after={timedelta(days=2): []})`.
+
+    Whichever comes stops what is in flight in it and closes what waits, runs its own body (which is given the signal or
+    the failure as `ctx.input`), and the flow goes on behind the scope. Raises BadRequest.
+    """
+    if not body:
+        raise BadRequest("scope() of nothing", remedy="scope(activity, ..., on={Signal: activity})")
+    if not on and not after and not on_failure:
+        raise BadRequest("scope() that nothing can end", remedy="on=, after= or on_failure=")
+    options = {"body": body, "on": _bodies(on), "after": _bodies(after), "on_failure": _bodies(on_failure)}
+    return BodyNode("scope", name or "scope", options)
+
+
+def pick(choices: Mapping[Any, Item[D] | Sequence[Item[D]]], *, name: str | None = None) -> BodyNode[D]:
+    """Wait for the first of several signals and times: `pick({Approved: ship, Rejected: [refund, tell], timedelta(3): remind})`.
+
+    The body of what comes first runs (given the signal as `ctx.input`), the others are not waited for any more. Raises BadRequest.
+    """
+    on = {k: v for k, v in choices.items() if isinstance(k, type)}
+    after = {k: v for k, v in choices.items() if isinstance(k, timedelta)}
+    strange = next((k for k in choices if k not in on and k not in after), None)
+    if not choices or strange is not None:
+        raise BadRequest(
+            f"pick of {strange!r}" if choices else "pick() of nothing", remedy="signals and timedeltas, each with a body"
+        )
+    return BodyNode("pick", name or "pick", {"on": _bodies(on), "after": _bodies(after)})
+
+
+def _bodies(given: Mapping[Any, Any] | None) -> list[tuple[Any, tuple[Any, ...]]]:
+    found: list[tuple[Any, tuple[Any, ...]]] = []
+    for key, body in (given or {}).items():
+        found.append((key, tuple(cast("Sequence[Any]", body)) if isinstance(body, Sequence) else (body,)))
+    return found
