@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 from stepkeel import Append, Context, Engine, Join, Retry, Signal, State, Sum, Workflow, activity, for_each, parallel, wait
+from stepkeel.clock import SystemClock
+from stepkeel.facade import open_store
+from stepkeel.store.port import Store
 from tests.acceptance.crash import crash, crashed_engine
+from tests.acceptance.proxy import Proxy
 from tests.flows import FAST, World
 
 
@@ -172,3 +177,42 @@ async def test_a_pause_lets_every_branch_end_its_attempt_and_begins_nothing(url:
         assert sorted(world.order) == ["draft", "reserve"]
         await job.resume()
         assert (await job.wait(10)).data.notes == ["reserve", "label", "draft", "ship"]
+
+
+class SlowHistory(Proxy):
+    """Reading history takes until it is let."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> Any:
+        self.asked.set()
+        await self.let.wait()
+        return await self._store.history(instance_id, after, limit)
+
+
+async def test_an_item_whose_reading_outlasts_the_lease_is_not_begun_before_that_is_renewed(tmp_path: Path) -> None:
+    url, world = f"sqlite:///{tmp_path / 'p.db'}", World()
+    world.gate("sku-0")
+    first = await crashed_engine(url, [ForkFlow], world)
+    job = await first.start(ForkFlow, Parcel(LINES[:1]))
+    await asyncio.wait_for(world.entered["sku-0"].wait(), 10)
+    crash(first)
+    world.gates.clear()
+    again = world.entered["sku-0"]
+    again.clear()
+    store = SlowHistory(open_store(url, SystemClock()))
+    async with Engine(url, [ForkFlow], {World: world}, store=store, settings=FAST) as second:  # type: ignore[arg-type]
+        await asyncio.wait_for(store.asked.wait(), 10)
+        worker = second.process.worker
+        worker._trusted_until = 0
+        store.let.set()
+        for _ in range(100):
+            if worker.trusted():  # a heartbeat has come in between
+                break
+            assert not again.is_set(), "its lease may be over"
+            await asyncio.sleep(0)
+        await asyncio.wait_for(again.wait(), 10)
+        assert worker.trusted()
+        assert (await second.wait(job.id, 10)).status == "completed"

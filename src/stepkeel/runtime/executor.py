@@ -144,6 +144,7 @@ class Attempt:
             binding = self._executor.binding(resident, activity)
             if activity.transactional:
                 transaction = await self._begin()
+                await self._until_trusted()
             input = await self._item(binding) if "[" in self.path else self._input()
             context = self._context(data, kind, input, transaction)
             limit = self._limit(activity)
@@ -175,6 +176,11 @@ class Attempt:
             return await self.resident.worker.store.begin()
         except Unavailable as error:
             raise TransientError(str(error)) from error
+
+    async def _until_trusted(self) -> None:
+        """The database was asked, and that may have taken long: begin only while the lease is known to be ours."""
+        while not self.resident.worker.trusted():
+            await asyncio.sleep(0.05)  # it is renewed, or this instance is dropped, and the attempt with it
 
     async def _undone(self, transaction: Transaction) -> None:
         try:
@@ -227,6 +233,7 @@ class Attempt:
         """The item that the for_each around this node has for it."""
         resident = self.resident
         item = await resident.given.item(resident.worker.store, resident.snapshot, self.path)
+        await self._until_trusted()
         return self._input() if item is None else binding.decode_input(item)
 
     def _input(self) -> Any:
