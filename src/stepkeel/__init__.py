@@ -4,7 +4,7 @@ from stepkeel.authoring.activity import activity
 from stepkeel.authoring.concurrent import Join, Own, for_each, parallel
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.nested import machine, pick, scope
+from stepkeel.authoring.nested import machine, pick, scope, stop
 from stepkeel.authoring.node import choice, delay, log, loop, transform, until, wait, when
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State, any_of
@@ -71,6 +71,7 @@ __all__ = [
     "pick",
     "scope",
     "scoped",
+    "stop",
     "transform",
     "until",
     "wait",

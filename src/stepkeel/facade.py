@@ -18,6 +18,7 @@ from stepkeel.engine.doctor import OVERDUE, Report, doctor
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
 from stepkeel.engine.start import Options, start
+from stepkeel.engine.verbs import Verbs
 from stepkeel.engine.wait import result_of
 from stepkeel.errors import BadRequest, NotFinished
 from stepkeel.ids import IdMaker
@@ -66,7 +67,7 @@ def _postgres(url: str, clock: Clock, patience: float) -> Store:
     return PostgresStore(url, None if isinstance(clock, SystemClock) else clock, patience)
 
 
-class Engine:
+class Engine(Verbs):
     """Starts, runs, signals and reads workflows on one database. Use it as `async with Engine(...) as engine:`.
 
     url          memory://, memory://name (shared in this process), sqlite:///file.db, postgresql://host/db
@@ -310,27 +311,6 @@ class Engine:
 
     async def wait(self, instance_id: str, timeout: float | None = None, **options: Any) -> Result[Any]:
         return await self.instance(instance_id).wait(timeout, **options)
-
-    async def pause(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).pause(**options)
-
-    async def resume(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).resume(**options)
-
-    async def cancel(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).cancel(**options)
-
-    async def terminate(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).terminate(**options)
-
-    async def redrive(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).redrive(**options)
-
-    async def fire_timer(self, instance_id: str, path: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).fire_timer(path, **options)
-
-    async def archive(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).archive(**options)
 
     async def history(self, instance_id: str) -> list[Entry]:
         return await query.history(self.core(), instance_id)

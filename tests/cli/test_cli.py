@@ -92,6 +92,12 @@ def test_acting_on_instances_without_their_code(run: Run, url: str) -> None:
     assert run("redrive", ids["failed"])[0] == 4, "something was undone"
     code, _, err = run("fire-timer", ids["waiting"], "ready!after")
     assert (code, "no timer at ready!after; there are: none" in err) == (4, True)
+    code, _, err = run("set-data", ids["waiting"], "[1]")
+    assert (code, "a mapping of fields" in err) == (2, True)
+    code, _, err = run("add-items", ids["waiting"], "ready/lines", '"ab"')
+    assert (code, "a list of items" in err) == (2, True)
+    for verb in ("cancel-node", "complete-node"):
+        assert run(verb, ids["done"], "ready/wait")[0] == 4, "it has ended"
     assert run("cancel", ids["waiting"], "--reason", "no more")[0] == 0
     assert json.loads(run("show", ids["waiting"], "--json")[1])["status"] == "cancelled"
     assert run("archive", ids["waiting"])[0] == 0

@@ -103,6 +103,12 @@ class Talk:
         if kind is inputs.HoldGranted:
             asked = [(p, t.pool, t.n) for p, tickets in s.tickets.items() for t in tickets.values()]
             return kind(*pick("grant", (*asked, ("nowhere", "pool", 1))))
+        if kind in (inputs.CancelNode, inputs.CompleteNode, inputs.AddItems):
+            target = pick("target", (path, path.rpartition("/")[0], "nowhere"))
+            more: Any = {inputs.CancelNode: (pick("then", ("end", "skip")),), inputs.AddItems: ([7, 8],)}.get(kind, ())
+            return kind(target, *more, "ann", "")
+        if kind is inputs.SetData:
+            return kind(msgspec.json.decode(s.data), "ann", "")
         if kind is inputs.FireTimer:
             return kind(pick("timer", (*s.timers, "nowhere")), pick("purpose", ("", "", "retry")), "ann", "in a hurry")
         if kind is inputs.Redrive:
@@ -138,6 +144,11 @@ KINDS: tuple[Any, ...] = (
     *([inputs.Resume, inputs.Redrive] * 4),
     inputs.FireTimer,
     inputs.FireTimer,
+    inputs.CancelNode,
+    inputs.CancelNode,
+    inputs.CompleteNode,
+    inputs.AddItems,
+    inputs.SetData,
     inputs.Pause,
     inputs.Cancel,
     inputs.Terminate,

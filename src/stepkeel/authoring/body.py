@@ -31,6 +31,7 @@ from stepkeel.model.node import (
     Own,
     ParallelNode,
     PureNode,
+    StopNode,
     WaitNode,
     walk,
 )
@@ -159,6 +160,8 @@ class Bodies:
         }
         if item.kind in containers:
             return containers[item.kind]()
+        if item.kind == "stop":
+            return StopNode(key, o["target"], o["how"], o["then"])
         span: Any = o.get("delay")
         kind: Any = o.get("signal")
         return WaitNode(
@@ -197,8 +200,8 @@ class Bodies:
         join = self.join(o["join"], place)
         gives = o["into"] is not None or isinstance(join.need, Function)
         body = self.body(o["body"], place)
-        if gives and body and isinstance(body[-1], ActivityNode):
-            body = (*body[:-1], ActivityNode(body[-1].key, body[-1].activity, gives=True))
+        if gives:
+            body = tuple(ActivityNode(n.key, n.activity, gives=True) if isinstance(n, ActivityNode) else n for n in body)
         items = self.function(o["items"], place)
         into = self.mapper(o["into"], place, list)
         return ForEachNode(key, items, body, join, o["max_concurrency"], into, self.own(o["own"], place))

@@ -138,7 +138,7 @@ def for_each(
     """Run a body for each item that a function of the data gives; `ctx.input` is the item.
 
     At most `max_concurrency` items are open at once. `into` takes the list of results in the order of the items: with it,
-    what the last activity of the body returns is the result of its item, and None stands for an item that gave none.
+    what the activities of the body return is the result of their item (the last one's), None for an item that gave none.
     Raises BadRequest.
     """
     if not callable(items):

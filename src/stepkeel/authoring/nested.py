@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from stepkeel.authoring.node import BodyNode, Item
 from stepkeel.errors import BadRequest
 
-__all__ = ["machine", "pick", "scope"]
+__all__ = ["machine", "pick", "scope", "stop"]
 
 D = TypeVar("D")
 
@@ -44,6 +44,21 @@ def scope(
         raise BadRequest("scope() that nothing can end", remedy="on=, after= or on_failure=")
     options = {"body": body, "on": _bodies(on), "after": _bodies(after), "on_failure": _bodies(on_failure)}
     return BodyNode("scope", name or "scope", options)
+
+
+def stop(
+    target: str, *, how: Literal["cancel", "complete"] = "cancel", then: Literal["end", "skip"] = "end", name: str | None = None
+) -> BodyNode[Any]:
+    """Cancel or complete what is open elsewhere: `stop("shipping/quote")`. The target is a path, or the end of one: a key, say.
+
+    Cancelled, its branch ends (`then="end"`; a node in no branch is skipped), or goes on behind it (`then="skip"`).
+    Completed, a parallel or for_each is joined with what has arrived, and a node that waits is done. Raises BadRequest.
+    """
+    if not isinstance(target, str) or not target.strip("/"):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequest(f"stop({target!r})", remedy="the key or path of a node")
+    if how not in ("cancel", "complete") or then not in ("end", "skip"):
+        raise BadRequest(f"stop(how={how!r}, then={then!r})", remedy="how: cancel, complete; then: end, skip")
+    return BodyNode("stop", name or "stop", {"target": target.strip("/"), "how": how, "then": then})
 
 
 def pick(choices: Mapping[Any, Item[D] | Sequence[Item[D]]], *, name: str | None = None) -> BodyNode[D]:

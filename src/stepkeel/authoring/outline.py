@@ -30,6 +30,7 @@ from stepkeel.model.node import (
     ParallelNode,
     Pool,
     PureNode,
+    StopNode,
     WaitNode,
 )
 from stepkeel.model.policy import Retry
@@ -107,6 +108,8 @@ def _node(node: Node) -> dict[str, Any]:
         )  # fmt: skip
     if isinstance(node, MachineNode):
         return _slim(key=node.key, kind="machine", initial=node.initial, states=[_state(s) for s in node.states.values()])
+    if isinstance(node, StopNode):
+        return _slim(key=node.key, kind="stop", target=node.target, how=node.how, then=node.then)
     assert isinstance(node, WaitNode)
     return _slim(
         key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),

@@ -1,8 +1,11 @@
-"""Commands on one instance: show, history, explain, signal, pause, resume, cancel, terminate, redrive, fire-timer, archive."""
+"""Commands on one instance: show, history, explain, signal, pause, resume, cancel, terminate, redrive, fire-timer,
+
+cancel-node, complete-node, add-items, set-data, archive.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -15,7 +18,22 @@ __all__ = ["add_to"]
 
 
 def add_to(app: App) -> None:
-    for command in (show, history, explain, signal, pause, resume, cancel, terminate, redrive, fire_timer, archive):
+    for command in (
+        show,
+        history,
+        explain,
+        signal,
+        pause,
+        resume,
+        cancel,
+        terminate,
+        redrive,
+        fire_timer,
+        cancel_node,
+        complete_node,
+    ):
+        app.command(command)
+    for command in (add_items, set_data, archive):
         app.command(command)
 
 
@@ -146,6 +164,42 @@ def fire_timer(
 ) -> None:  # fmt: skip
     """Make a timer due now: a retry, a delay, a timeout. PATH as `explain` tells it."""
     _tell(on_engine(database, lambda e: e.fire_timer(id, path, purpose=purpose, actor=actor, reason=reason), tenant), json)
+
+
+def cancel_node(
+    id: str, path: str, /, *,
+    then: Annotated[Literal["end", "skip"], Parameter(help="its branch ends, or goes on behind it")] = "end",
+    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Close an open node, branch (work/parallel:left) or item (work/lines[17])."""
+    _tell(on_engine(database, lambda e: e.cancel_node(id, path, then=then, actor=actor, reason=reason), tenant), json)
+
+
+def complete_node(
+    id: str, path: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None,
+    tenant: TenantOption = "default", json: JsonOption = False,
+) -> None:  # fmt: skip
+    """End a parallel or for_each with what has arrived, a loop, a machine, or a node that waits."""
+    _tell(on_engine(database, lambda e: e.complete_node(id, path, actor=actor, reason=reason), tenant), json)
+
+
+def add_items(
+    id: str, path: str, items: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None,
+    tenant: TenantOption = "default", json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Add items, a JSON list or @file, to a for_each that is open."""
+    given = read_json(items, "ITEMS")
+    _tell(on_engine(database, lambda e: e.add_items(id, path, given, actor=actor, reason=reason), tenant), json)
+
+
+def set_data(
+    id: str, changes: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None,
+    tenant: TenantOption = "default", json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Set fields of the data: a JSON object or @file. Of a failed instance only where its workflow is at hand, in Python."""
+    given = read_json(changes, "CHANGES")
+    _tell(on_engine(database, lambda e: e.set_data(id, given, actor=actor, reason=reason), tenant), json)
 
 
 def archive(

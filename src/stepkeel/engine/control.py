@@ -1,9 +1,10 @@
-"""Control: pause, resume, cancel, terminate, redrive, fire_timer, archive. Each is one commit, and history with actor and reason.
+"""Control: what operators ask, of an instance or of one node in it. Each is one commit, and history with actor and reason.
 
 | the row is | then |
 |---|---|
 | unowned, ended too | the caller decides; one commit, fenced by `owner is null`, epoch and revision |
 | owned | the request goes into its inbox; the owner takes it before all signals; the call waits for the receipt |
+| unowned, and the request is about a node | the same: a worker claims it, takes the request, decides what follows |
 | set aside | only resume: the fault is cleared, the next claim tries again; cancel and terminate if the snapshot can be read |
 
 Deciding such a request needs the snapshot alone. Where the definition is at hand it is settled at once; else it is
@@ -43,7 +44,7 @@ async def control(core: Core, instance_id: str, request: inputs.Control, wait: f
         row = await core.row(instance_id)
         if row.archived:
             raise InstanceEnded(f"{instance_id} is archived, {name} does not reach it", remedy="archived instances only read")
-        if row.owner is None:
+        if row.owner is None and not _for_a_worker(core, row, request):
             answer = await _directly(core, row, request, name)
         else:
             answer = await _through_inbox(core, row, request, name, wait)
@@ -51,6 +52,13 @@ async def control(core: Core, instance_id: str, request: inputs.Control, wait: f
             return answer
         await asyncio.sleep(0.002)
     raise Unavailable(f"{name}: {instance_id} changes hands too fast", remedy="try again")
+
+
+def _for_a_worker(core: Core, row: Row, request: inputs.Control) -> bool:
+    """What follows from it has to be decided with it, or it needs the definition, which is not at hand."""
+    if row.status in TERMINAL:
+        return False
+    return type(request) in inputs.SETTLED or (isinstance(request, inputs.SetData) and _definition(core, row) is None)
 
 
 def _raise(decision: Decision) -> None:
@@ -115,7 +123,8 @@ def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> S
     _, returned = tickets_of(decision.effects, s.at, row.priority)
     # What is wanted next is the next claim's business: it settles, runs, undoes. A pause rests.
     # Not behind a timer that is overdue: our time may be ahead of the database's.
-    wake = None if archive or s.status == "paused" else min(now, earliest(s.timers) or now)
+    rests = archive or s.status == "paused" or s.status in TERMINAL
+    wake = None if rests else min(now, earliest(s.timers) or now)
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
         release=not archive, wake_at=wake, ended=s.ended, archive=archive, returned=returned,

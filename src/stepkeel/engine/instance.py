@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Literal, TypeVar
 
 from stepkeel.authoring.state import State
 from stepkeel.engine import control, query, signal, wait
@@ -12,6 +13,7 @@ from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Tim
 from stepkeel.errors import BadRequest
 from stepkeel.kernel.explain import Explanation
 from stepkeel.model import input as inputs
+from stepkeel.model.codec import to_json
 from stepkeel.model.definition import Definition
 from stepkeel.model.instant import to_span
 
@@ -19,6 +21,12 @@ __all__ = ["Instance"]
 
 D = TypeVar("D")
 CONTROL_WAIT = 10.0
+
+
+def _path(path: str, verb: str) -> str:
+    if not isinstance(path, str) or not path:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequest(f"{verb}({path!r})", remedy="a path, as `explain` and `history` tell it")
+    return path
 
 
 class Instance(Generic[D]):
@@ -113,6 +121,46 @@ class Instance(Generic[D]):
         if not isinstance(path, str) or not isinstance(purpose, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise BadRequest(f"fire_timer({path!r}, purpose={purpose!r})", remedy="texts: timers() lists them")
         return await self._control(inputs.FireTimer(path, purpose, actor, reason), wait)
+
+    async def cancel_node(
+        self, path: str, *, then: Literal["end", "skip"] = "end", actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+    ) -> Receipt:
+        """Close an open node, branch (`work/parallel:left`) or item (`work/lines[17]`), with all that is open in it.
+
+        `then="end"`: the branch or item around it has ended, cancelled, and its join is judged. `then="skip"`: the flow goes
+        on behind the node. Raises InvalidTransition where it is not open, naming what is, and InstanceEnded.
+        """
+        if then not in ("end", "skip"):
+            raise BadRequest(f"cancel_node(then={then!r})", remedy="end, skip")
+        return await self._control(inputs.CancelNode(_path(path, "cancel_node"), then, actor, reason), wait)
+
+    async def complete_node(self, path: str, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT) -> Receipt:
+        """End a parallel or for_each with what has arrived, a loop or machine where it stands, a node that waits.
+
+        Raises InvalidTransition where it is not open, or an attempt of it is in flight, and InstanceEnded.
+        """
+        return await self._control(inputs.CompleteNode(_path(path, "complete_node"), actor, reason), wait)
+
+    async def add_items(
+        self, path: str, items: Sequence[Any], *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+    ) -> Receipt:
+        """Add items to a for_each that is open, behind those it has. Raises InvalidTransition where there is none, DataInvalid."""
+        if isinstance(items, str | bytes) or not isinstance(items, Sequence) or not items:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadRequest(f"add_items({items!r})", remedy="a list of items")
+        plain = json.loads(to_json([*items]))
+        return await self._control(inputs.AddItems(_path(path, "add_items"), plain, actor, reason), wait)
+
+    async def set_data(
+        self, changes: Mapping[str, Any], *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+    ) -> Receipt:
+        """Set fields of its data, checked against the type. Also of a failed instance: then redrive it.
+
+        Raises InvalidTransition while attempts are in flight (pause first), for unknown fields and values that do not fit;
+        InstanceEnded, DataInvalid.
+        """
+        if not isinstance(changes, Mapping) or not changes:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadRequest(f"set_data({changes!r})", remedy="a mapping of fields")
+        return await self._control(inputs.SetData(json.loads(to_json(dict(changes))), actor, reason), wait)
 
     async def archive(self, *, actor: str = "", reason: str = "") -> Receipt:
         """Take an ended instance out of the lists. Raises InvalidTransition if it has not ended."""

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, hold, machine
+from stepkeel.kernel import compensation, ending, hold, machine, operate
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.gate import verdict
 from stepkeel.kernel.node import activity
@@ -69,7 +69,7 @@ def decide(
         return Decision(snapshot, refused="invalid_transition", message=refused)
     if isinstance(input, inputs.HandedBack) and draft.pause is None and not draft.in_flight() and _any_deferred(draft, input):
         rest_as_it_is(draft)
-    elif kind is not inputs.Archive:
+    elif kind is not inputs.Archive and not (kind is inputs.SetData and snapshot.status == "failed"):
         _note_code(draft)
         settle(draft)
     return draft.decision()
@@ -80,15 +80,18 @@ def apply_only(
 ) -> Decision:
     """Gate and apply of a control request, from the snapshot alone; the next claim settles what follows from it.
 
-    A redrive `from_state` needs the definition; without it the request is refused. `handlers`: an ending runs bodies of
-    the definition (where it is not at hand, its outline tells), so it cannot be closed here.
+    A redrive `from_state`, and setting data of a failed instance, need the definition; without it the request is refused.
+    `handlers`: an ending runs bodies of the definition (where it is not at hand, its outline tells), so it cannot be closed here.
     """
     kind = type(input)
     verdict_ = verdict(snapshot, kind)
     if verdict_ in _REFUSAL:
         return _refusal(snapshot, kind, _REFUSAL[verdict_])
-    if definition is None and isinstance(input, inputs.Redrive) and input.from_state:
-        text = f"{snapshot.definition} version {snapshot.version} is not known here: redrive from a state needs it"
+    if definition is None and (kind in inputs.SETTLED or (kind is inputs.SetData and snapshot.status != "failed")):
+        return Decision(snapshot)  # whoever has it judges
+    if definition is None and (isinstance(input, inputs.SetData) or (isinstance(input, inputs.Redrive) and input.from_state)):
+        what = "to set data" if isinstance(input, inputs.SetData) else "to redrive from a state"
+        text = f"{snapshot.definition} version {snapshot.version} is not known here, and {what} needs it"
         return Decision(snapshot, refused="invalid_transition", message=text)
     draft = Draft(definition or _UNKNOWN, snapshot, now, seed, ())
     refused = _APPLY[kind](draft, input)
@@ -249,6 +252,22 @@ def _fire_timer(draft: Draft, input: inputs.FireTimer) -> str | None:
     return None
 
 
+def _cancel_node(draft: Draft, input: inputs.CancelNode) -> str | None:
+    return operate.cancel(draft, input.path, input.then, **_detail(input))
+
+
+def _complete_node(draft: Draft, input: inputs.CompleteNode) -> str | None:
+    return operate.complete(draft, input.path, **_detail(input))
+
+
+def _add_items(draft: Draft, input: inputs.AddItems) -> str | None:
+    return operate.add_items(draft, input.path, input.items, **_detail(input))
+
+
+def _set_data(draft: Draft, input: inputs.SetData) -> str | None:
+    return operate.set_data(draft, input.changes, **_detail(input))
+
+
 def _archive(draft: Draft, input: inputs.Archive) -> None:
     draft.say("archived", **_detail(input))
 
@@ -269,5 +288,9 @@ _APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
     inputs.Terminate: _terminate,
     inputs.Redrive: _redrive,
     inputs.FireTimer: _fire_timer,
+    inputs.CancelNode: _cancel_node,
+    inputs.CompleteNode: _complete_node,
+    inputs.AddItems: _add_items,
+    inputs.SetData: _set_data,
     inputs.Archive: _archive,
 }

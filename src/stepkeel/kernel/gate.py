@@ -37,6 +37,10 @@ GATE: dict[type[Any], tuple[Verdict, ...]] = {
     inputs.Terminate:       ("ok",    "ok",   "ok",   "ok",   "E",    "E"),
     inputs.Redrive:         ("I",     "I",    "I",    "I",    "ok",   "E"),
     inputs.FireTimer:       ("I",     "ok",   "ok",   "ok",   "E",    "E"),
+    inputs.CancelNode:      ("I",     "ok",   "I",    "ok",   "E",    "E"),
+    inputs.CompleteNode:    ("I",     "ok",   "I",    "ok",   "E",    "E"),
+    inputs.AddItems:        ("I",     "ok",   "I",    "ok",   "E",    "E"),
+    inputs.SetData:         ("ok",    "ok",   "I",    "ok",   "ok",   "E"),
     inputs.Archive:         ("I",     "I",    "I",    "I",    "ok",   "ok"),
 }
 # fmt: on

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -24,42 +23,27 @@ from stepkeel.kernel.data import PureFailed, apply_into, ask, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.machine import open_body
 from stepkeel.kernel.merge import MergeFailed, conflicts, settle_parts, write
+from stepkeel.kernel.parts import (
+    Concurrent,
+    body_of,
+    node_at,
+    open_count,
+    outcome_of,
+    outcomes_of,
+    parts_open,
+    put_round,
+    results_of,
+    round_of,
+    to_begin,
+)
 from stepkeel.kernel.path import address, around, below
-from stepkeel.kernel.ranges import holds_number, with_number
+from stepkeel.kernel.ranges import with_number
 from stepkeel.kernel.record import UNCHANGED
 from stepkeel.model.codec import split_fields
 from stepkeel.model.node import Arrivals, ForEachNode, ParallelNode
 from stepkeel.model.snapshot import NOTHING, Failure, Frame, Round
 
-__all__ = ["absorb", "begin", "body_of", "ended", "judge", "keep_result", "loose_above", "node_at", "parts_open", "resumed"]
-
-Concurrent = ParallelNode | ForEachNode
-
-
-def node_at(draft: Draft, path: str) -> Concurrent:
-    node = draft.definition.places[address(path)].node
-    assert isinstance(node, ParallelNode | ForEachNode)
-    return node
-
-
-def body_of(node: Concurrent, path: str, part: str) -> str:
-    """The path of the body of a branch or item."""
-    return f"{path}[{part}]" if isinstance(node, ForEachNode) else f"{path}:{part}"
-
-
-def _round(draft: Draft, path: str) -> Round:
-    found = draft.open[path].round
-    assert found is not None
-    return found
-
-
-def _put(draft: Draft, path: str, round: Round) -> None:
-    draft.put(path, replace(draft.open[path], round=round))
-
-
-def _outcome(round: Round, part: str) -> str:
-    """How a part has ended; nothing while it has not."""
-    return round.ended.get(part) or ("done" if round.done and holds_number(round.done, int(part)) else "")
+__all__ = ["absorb", "begin", "complete", "ended", "grow", "judge", "keep_result", "loose_above", "resumed"]
 
 
 def resumed(draft: Draft, path: str, frame: Frame) -> bool:
@@ -89,18 +73,11 @@ def begin(draft: Draft, path: str, round: Round) -> None:
 # -- opening
 
 
-def _names(node: Concurrent, round: Round) -> Iterator[str]:
-    """The parts that have not begun, in order."""
-    if isinstance(node, ForEachNode):
-        return (str(n) for n in range(round.next, round.size))
-    return (b.key for b in node.branches[round.next :])
-
-
 def _open_more(draft: Draft, path: str, node: Concurrent) -> None:
-    round = _round(draft, path)
-    room = None if node.max_concurrency is None else node.max_concurrency - _open_count(node, round)
+    round = round_of(draft, path)
+    room = None if node.max_concurrency is None else node.max_concurrency - open_count(node, round)
     begun, taken = 0, list[str]()
-    for name in _names(node, round):
+    for name in to_begin(node, round):
         if room is not None and len(taken) >= room:
             break
         begun += 1
@@ -111,29 +88,15 @@ def _open_more(draft: Draft, path: str, node: Concurrent) -> None:
     own = round.own
     if node.own is not None:
         own = {**own, **dict.fromkeys(taken, UNCHANGED)}
-    _put(draft, path, replace(round, next=round.next + begun, own=own))
+    put_round(draft, path, replace(round, next=round.next + begun, own=own))
     bodies = {b.key: b.body for b in node.branches} if isinstance(node, ParallelNode) else None
     for name in taken:
         open_body(draft, body_of(node, path, name), node.body if isinstance(node, ForEachNode) else (bodies or {})[name])
 
 
-def _open_count(node: Concurrent, round: Round) -> int:
-    begun = round.next
-    if isinstance(node, ParallelNode):
-        begun -= sum(round.ended.get(b.key) == "skipped" for b in node.branches[:begun])
-    return begun - round.arrived - round.missed
-
-
-def parts_open(node: Concurrent, round: Round) -> list[str]:
-    """The parts that have begun and not ended, in order."""
-    if isinstance(node, ParallelNode):
-        return [b.key for b in node.branches[: round.next] if b.key not in round.ended]
-    return [str(n) for n in range(round.next) if not _outcome(round, str(n))] if _open_count(node, round) else []
-
-
 def reopen(draft: Draft, path: str) -> list[str]:
     """Failed parts stand again where they failed. Their names."""
-    round = _round(draft, path)
+    round = round_of(draft, path)
     again = [part for part in round.stood if round.ended.get(part) == "failed"]
     if not again:
         return []
@@ -148,7 +111,7 @@ def reopen(draft: Draft, path: str) -> list[str]:
         arrived=round.arrived - (len(again) if collected else 0),
         missed=round.missed - (0 if collected else len(again)),
     )
-    _put(draft, path, round)
+    put_round(draft, path, round)
     return again
 
 
@@ -157,7 +120,7 @@ def reopen(draft: Draft, path: str) -> list[str]:
 
 def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) -> None:
     """A branch or item is over: noted, and the join judged."""
-    node, round = node_at(draft, path), _round(draft, path)
+    node, round = node_at(draft, path), round_of(draft, path)
     arrives = outcome == "done" or (outcome == "failed" and node.join.failures == "collect")
     item = isinstance(node, ForEachNode)
     _say_ended(draft, node, body_of(node, path, part), outcome, **detail)
@@ -169,7 +132,7 @@ def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) ->
     copy = round.own.get(part)
     if copy is not None:
         round = replace(round, own={k: v for k, v in round.own.items() if k != part})
-    _put(draft, path, round)
+    put_round(draft, path, round)
     if (
         copy is not None
         and copy != UNCHANGED
@@ -181,7 +144,7 @@ def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) ->
     run = draft.open[path].run
     if run == "open":
         judge(draft, path)
-    elif run == "loose" and not _open_count(node, _round(draft, path)):
+    elif run == "loose" and not open_count(node, round_of(draft, path)):
         _nothing_loose(draft, path)
 
 
@@ -198,7 +161,7 @@ def _flow_back(draft: Draft, path: str, body: str, node: Concurrent, now: msgspe
     back = node.own.back
     if back == "nothing" or (draft.open[path].run == "loose" and node.join.late == "drop"):
         return True
-    base = _round(draft, path).entry
+    base = round_of(draft, path).entry
     if back != "changed":
         new, old = split_fields(now), split_fields(base)
         wanted = new.keys() if back == "all" else back
@@ -214,15 +177,15 @@ def _flow_back(draft: Draft, path: str, body: str, node: Concurrent, now: msgspe
 
 def _settle(draft: Draft, path: str, node: Concurrent) -> None:
     """Contributions to reduced fields count for good once all earlier parts have ended."""
-    round = _round(draft, path)
+    round = round_of(draft, path)
     if not round.parts:
         return
     names = map(str, range(round.settled, round.size))
     if isinstance(node, ParallelNode):
         names = (b.key for b in node.branches[round.settled :])
-    over = [*itertools.takewhile(lambda name: _outcome(round, name), names)]
+    over = [*itertools.takewhile(lambda name: outcome_of(round, name), names)]
     if over:
-        _put(draft, path, settle_parts(draft, replace(round, settled=round.settled + len(over)), over))
+        put_round(draft, path, settle_parts(draft, replace(round, settled=round.settled + len(over)), over))
 
 
 def _nothing_loose(draft: Draft, path: str) -> None:
@@ -238,7 +201,7 @@ def _nothing_loose(draft: Draft, path: str) -> None:
 
 def judge(draft: Draft, path: str) -> None:
     """Resolve the join if its need is met, fail it if it cannot be met any more, else open what may be opened."""
-    node, round = node_at(draft, path), _round(draft, path)
+    node, round = node_at(draft, path), round_of(draft, path)
     try:
         verdict = _verdict(draft, path, node, round)
         if verdict == "open":
@@ -252,6 +215,25 @@ def judge(draft: Draft, path: str) -> None:
         _failed(draft, path, pure_failure(path, error))
     except MergeFailed as error:
         _failed(draft, path, Failure(error.code, str(error), path, kind="permanent"))
+
+
+def complete(draft: Draft, path: str) -> None:
+    """Resolve the join with what has arrived; parts that have not begun never do."""
+    node, round = node_at(draft, path), round_of(draft, path)
+    put_round(draft, path, replace(round, size=round.size - len([*to_begin(node, round)])))
+    try:
+        _resolve(draft, path, node, "met")
+    except PureFailed as error:
+        _failed(draft, path, pure_failure(path, error))
+    except MergeFailed as error:
+        _failed(draft, path, Failure(error.code, str(error), path, kind="permanent"))
+
+
+def grow(draft: Draft, path: str, count: int) -> None:
+    """So many items more, which this decision's entry of history tells."""
+    round = round_of(draft, path)
+    put_round(draft, path, replace(round, size=round.size + count, added=(*round.added, (round.size, draft.revision))))
+    judge(draft, path)
 
 
 def _failed(draft: Draft, path: str, failure: Failure) -> None:
@@ -280,36 +262,25 @@ def _need(draft: Draft, path: str, node: Concurrent, round: Round) -> int | bool
         return need
     assert not isinstance(need, str)
     left = round.size - round.arrived - round.missed
-    results = {name: msgspec.json.decode(raw) for name, raw in _results(draft, path, node, round) if raw is not None}
-    answer = ask(need, Arrivals(_outcomes(node, round), results, left, round.size))
+    results = {name: msgspec.json.decode(raw) for name, raw in results_of(draft, path, node, round) if raw is not None}
+    answer = ask(need, Arrivals(outcomes_of(node, round), results, left, round.size))
     if not isinstance(answer, bool | int):
         raise PureFailed(f"{need.name} gave {answer!r}: the need of a join is a number, or true or false")
     return answer
 
 
-def _results(draft: Draft, path: str, node: Concurrent, round: Round) -> list[tuple[str, msgspec.Raw | None]]:
-    """What each part has given, in order."""
-    names = [b.key for b in node.branches] if isinstance(node, ParallelNode) else map(str, range(round.size))
-    return [(name, draft.results.get(body_of(node, path, name))) for name in names]
-
-
-def _outcomes(node: Concurrent, round: Round) -> dict[str, str]:
-    names = [b.key for b in node.branches] if isinstance(node, ParallelNode) else [str(n) for n in range(round.next)]
-    return {name: outcome for name in names if (outcome := _outcome(round, name))}
-
-
 def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
-    round = _round(draft, path)
+    round = round_of(draft, path)
 
     def arrived(part: str) -> bool:
-        outcome = _outcome(round, part)
+        outcome = outcome_of(round, part)
         return outcome == "done" or (outcome == "failed" and node.join.failures == "collect")
 
     conflict = conflicts(draft, path, round, arrived)
     if conflict:
         raise MergeFailed("data_conflict", conflict)
     if isinstance(node, ForEachNode) and node.into is not None:
-        given = [None if raw is None else msgspec.json.decode(raw) for _, raw in _results(draft, path, node, round)]
+        given = [None if raw is None else msgspec.json.decode(raw) for _, raw in results_of(draft, path, node, round)]
         apply_into(draft, path, node.into, given)
     draft.drop_results([p for p in draft.results if below(p, path)] if draft.results else ())
     detail = {"unmet": True} if verdict == "unmet" else {}
@@ -324,7 +295,7 @@ def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
         for body in bodies:
             _say_ended(draft, node, body, outcome)
         if outcome == "undone":
-            _put(draft, path, replace(round, ended={**round.ended, **dict.fromkeys(rest, outcome)}))
+            put_round(draft, path, replace(round, ended={**round.ended, **dict.fromkeys(rest, outcome)}))
             draft.put(path, replace(draft.open[path], run="undoing"))
             return
     draft.closing.append(path)
@@ -363,8 +334,8 @@ def _keep(draft: Draft, holder: str, part: str, body: str) -> None:
         for p, f in draft.open.items()
         if below(p, body) and f.run != "stopping"
     }
-    round = _round(draft, holder)
-    _put(draft, holder, replace(round, stood={**round.stood, part: stood}))
+    round = round_of(draft, holder)
+    put_round(draft, holder, replace(round, stood={**round.stood, part: stood}))
 
 
 def keep_result(draft: Draft, path: str, result: msgspec.Raw) -> None:

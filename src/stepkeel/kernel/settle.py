@@ -39,7 +39,7 @@ def close(draft: Draft) -> bool:
         return False
     path = draft.closing.pop(0)
     frame = draft.open.get(path)
-    if frame is None or frame.run != "loose":
+    if frame is None or frame.run not in ("loose", "stopping"):
         draft.drop(path)
     if path.startswith("undo/"):
         compensation.finish(draft, path)

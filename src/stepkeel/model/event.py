@@ -22,6 +22,7 @@ EVENTS: dict[str, str] = {
     "terminated": "reason",
     "redriven": "reason, from",
     "set_aside": "fault",
+    "data_set": "fields, reason, by",
     "code_changed": "was, is",
     "archived": "reason",
     "repaired": "finding, done",
@@ -50,6 +51,9 @@ EVENTS: dict[str, str] = {
     "item_ended": "outcome, code",
     "join_resolved": "arrived, size, unmet",
     "node_skipped": "reason",
+    "node_cancelled": "then, reason, by",
+    "node_completed": "reason, by",
+    "items_added": "items, reason, by",
     # pool
     "hold_asked": "pool",
     "hold_granted": "pool",

@@ -9,11 +9,14 @@ import msgspec
 from stepkeel.model.snapshot import NOTHING, Failure
 
 __all__ = [
+    "AddItems",
     "Archive",
     "AttemptDeferred",
     "AttemptEnded",
     "Cancel",
+    "CancelNode",
     "Claimed",
+    "CompleteNode",
     "Control",
     "FireTimer",
     "HandedBack",
@@ -23,6 +26,7 @@ __all__ = [
     "Pause",
     "Redrive",
     "Resume",
+    "SetData",
     "Signal",
     "SignalArrived",
     "Started",
@@ -172,7 +176,39 @@ class FireTimer(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-Control = Pause | Resume | Cancel | Terminate | Redrive | FireTimer | Archive
+class CancelNode(msgspec.Struct, frozen=True, gc=False):
+    """Close an open node, branch or item: its branch ends cancelled (`end`), or the flow goes on behind it (`skip`)."""
+
+    path: str
+    then: Literal["end", "skip"] = "end"
+    actor: str = ""
+    reason: str = ""
+
+
+class CompleteNode(msgspec.Struct, frozen=True, gc=False):
+    """A container ends with the results it has, a node that waits is done."""
+
+    path: str
+    actor: str = ""
+    reason: str = ""
+
+
+class AddItems(msgspec.Struct, frozen=True, gc=False):
+    path: str
+    items: list[Any]
+    actor: str = ""
+    reason: str = ""
+
+
+class SetData(msgspec.Struct, frozen=True, gc=False):
+    """Set fields of the data."""
+
+    changes: dict[str, Any]
+    actor: str = ""
+    reason: str = ""
+
+
+Control = CancelNode | CompleteNode | AddItems | SetData | Pause | Resume | Cancel | Terminate | Redrive | FireTimer | Archive
 Input = (
     Started | Claimed | AttemptEnded | AttemptDeferred | HandedBack | StepRecorded | Heartbeat | SignalArrived | HoldGranted | Tick
     | Control
@@ -184,8 +220,14 @@ CONTROLS: dict[str, type[Any]] = {
     "terminate": Terminate,
     "redrive": Redrive,
     "fire_timer": FireTimer,
+    "cancel_node": CancelNode,
+    "complete_node": CompleteNode,
+    "add_items": AddItems,
+    "set_data": SetData,
     "archive": Archive,
 }
+SETTLED = frozenset({CancelNode, CompleteNode, AddItems})  # what follows from them is decided with them, by who has the definition
+
 _NAMES = {kind: name for name, kind in CONTROLS.items()}
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "ParallelNode",
     "Pool",
     "PureNode",
+    "StopNode",
     "WaitNode",
     "bodies",
     "walk",
@@ -90,7 +91,7 @@ class Activity:
 class ActivityNode:
     """Runs user code, attempt by attempt. Done when an attempt succeeds or the node is skipped.
 
-    `gives`: what it returns is the result of the item in whose body it is the last.
+    `gives`: what it returns is the result of the item in whose body it stands; the last one's counts.
     """
 
     key: str
@@ -232,6 +233,16 @@ class ForEachNode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StopNode:
+    """Cancels or completes what is open under a path, or the end of one. `then`: the branch of it ends, or goes on behind it."""
+
+    key: str
+    target: str
+    how: Literal["cancel", "complete"] = "cancel"
+    then: Literal["end", "skip"] = "end"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MachineNode:
     """A state machine within a body. Done when one of its final states that completes is entered and its body is done."""
 
@@ -240,7 +251,7 @@ class MachineNode:
     initial: str
 
 
-Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode
+Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode | StopNode
 
 
 def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:

@@ -67,6 +67,7 @@ class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     entry     the data as they were when all began, where each part has its own copy of them
     own       part that is open -> its copy; null while it is the same as `entry`
     listed    the revision whose history entry tells the items of a for_each: they are written once
+    added     for items that were added: the number of the first of them, and the revision that tells them
     stood     part that failed -> what was open in it then
     """
 
@@ -82,6 +83,7 @@ class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     entry: msgspec.Raw = NOTHING
     own: dict[str, msgspec.Raw] = {}
     listed: int = 0
+    added: tuple[tuple[int, int], ...] = ()
     stood: dict[str, dict[str, Frame]] = {}
 
 

@@ -43,7 +43,7 @@ class Given:
     def listed(self, revision: int, events: Iterable[Event]) -> None:
         """Items as they were decided here, or as the history tells them."""
         for event in events:
-            if event.type == "items_listed":
+            if event.type in ("items_listed", "items_added"):
                 self._items[event.path, revision] = event.detail["items"]
 
     async def item(self, store: Store, snapshot: Snapshot, path: str) -> msgspec.Raw | None:
@@ -51,8 +51,10 @@ class Given:
         for holder, part in around(path):
             frame = snapshot.open.get(holder)
             if frame is not None and frame.round is not None and frame.round.listed:
-                items = await self._from_history(store, snapshot.id, holder, frame.round.listed)
-                return msgspec.Raw(msgspec.json.encode(items[int(part)]))
+                lists = ((0, frame.round.listed), *frame.round.added)
+                first, revision = max(each for each in lists if each[0] <= int(part))
+                items = await self._from_history(store, snapshot.id, holder, revision)
+                return msgspec.Raw(msgspec.json.encode(items[int(part) - first]))
         return None
 
     async def _from_history(self, store: Store, instance_id: str, path: str, revision: int) -> list[Any]:

@@ -8,9 +8,19 @@ from __future__ import annotations
 from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.node import activity, choice, for_each, loop, machine, parallel, pure, wait
+from stepkeel.kernel.node import activity, choice, for_each, loop, machine, parallel, pure, stop, wait
 from stepkeel.kernel.path import address
-from stepkeel.model.node import ActivityNode, ChoiceNode, ForEachNode, LoopNode, MachineNode, ParallelNode, PureNode, WaitNode
+from stepkeel.model.node import (
+    ActivityNode,
+    ChoiceNode,
+    ForEachNode,
+    LoopNode,
+    MachineNode,
+    ParallelNode,
+    PureNode,
+    StopNode,
+    WaitNode,
+)
 from stepkeel.model.snapshot import Frame
 
 __all__ = ["CONTAINERS", "KINDS", "container_of", "kind_of"]
@@ -31,7 +41,7 @@ CONTAINERS: dict[type, Container] = {
     ForEachNode: for_each,
     MachineNode: machine,
 }
-KINDS: dict[type, Kind] = {ActivityNode: activity, WaitNode: wait, PureNode: pure, **CONTAINERS}
+KINDS: dict[type, Kind] = {ActivityNode: activity, WaitNode: wait, PureNode: pure, StopNode: stop, **CONTAINERS}
 
 
 def kind_of(draft: Draft, path: str) -> Kind:

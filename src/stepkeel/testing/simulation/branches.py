@@ -157,5 +157,5 @@ def _packed_in_order(parcels: Ended) -> str | None:
     return None
 
 
-MACHINES = Simulation((Crossing,), _parcels, instances=2, signals_at_most=10, name="machines")
+MACHINES = Simulation((Crossing,), _parcels, instances=2, signals_at_most=10, node_verbs=True, name="machines")
 BRANCHES = Simulation((Fulfilment,), _parcels, instances=2, check=_packed_in_order, name="branches")

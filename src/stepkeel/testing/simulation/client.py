@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 VERBS = ("pause", "resume", "cancel", "terminate", "redrive", "fire_timer")
+NODE_VERBS = ("cancel_node", "complete_node", "add_items")
 PAUSE = 0.3
 
 
@@ -150,7 +151,7 @@ class Client:
             if self.started and run.faults.come("operator"):
                 n += 1
                 instance_id = run.chance.pick("operated", list(self.started))
-                await self.request(instance_id, run.chance.pick("verb", VERBS), f"operator-{n}")
+                await self.request(instance_id, run.chance.pick("verb", VERBS + NODE_VERBS * run.plan.node_verbs), f"operator-{n}")
 
     async def request(self, instance_id: str, verb: str, actor: str) -> None:
         """Ask, and remember what was processed."""
@@ -163,6 +164,16 @@ class Client:
             if verb == "fire_timer":
                 timers = await engine.timers(instance_id)
                 options["path"] = self.run.chance.pick("timer", [t.path for t in timers] or ["nowhere"])
+            if verb in NODE_VERBS:
+                row = self.run.server.store.row(instance_id)
+                paths = [*self.run.watch.snapshot(row).open] if row is not None else []
+                options["path"] = path = self.run.chance.pick("node", paths or ["nowhere"])
+                if verb == "cancel_node" and self.run.chance.draw("skip") < 0.5:
+                    options["then"] = "skip"
+                if verb == "cancel_node" and self.run.chance.draw("branch") < 0.5:
+                    options["path"] = path.rpartition("/")[0]
+                if verb == "add_items":
+                    options["items"] = [7, 8]
             receipt = await call(instance_id, **options)
         except (Unavailable, InstanceEnded, InvalidTransition, NotFound, BadRequest):
             return

@@ -46,6 +46,7 @@ class Simulation:
     check       asked of each instance at the end: raises AssertionError, or returns False or a text, where it is broken
     workers     processes; default 3
     instances   at most so many in a run, `signals_at_most` signals are sent
+    node_verbs  operators also cancel and complete nodes and add items: what `check` then finds is not what was written
     faults      kinds that may come; default all (see docs/how-to/simulate.md)
     settings    of the workers
     """
@@ -60,6 +61,7 @@ class Simulation:
     workers: int = 3
     instances: int = 3
     signals_at_most: int = 8
+    node_verbs: bool = False
     faults: Collection[str] = tuple(RATES)
     settings: Settings = SETTINGS
     name: str = ""

@@ -1,0 +1,88 @@
+"""The parts of a parallel or for_each: what they are called, which have begun, which have ended, what they have given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec.structs import replace
+
+from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.path import address
+from stepkeel.kernel.ranges import holds_number
+from stepkeel.model.node import ForEachNode, ParallelNode
+from stepkeel.model.snapshot import Round
+
+__all__ = [
+    "Concurrent",
+    "body_of",
+    "node_at",
+    "open_count",
+    "outcome_of",
+    "outcomes_of",
+    "parts_open",
+    "put_round",
+    "results_of",
+    "round_of",
+    "to_begin",
+]
+
+Concurrent = ParallelNode | ForEachNode
+
+
+def node_at(draft: Draft, path: str) -> Concurrent:
+    node = draft.definition.places[address(path)].node
+    assert isinstance(node, ParallelNode | ForEachNode)
+    return node
+
+
+def body_of(node: Concurrent, path: str, part: str) -> str:
+    """The path of the body of a branch or item."""
+    return f"{path}[{part}]" if isinstance(node, ForEachNode) else f"{path}:{part}"
+
+
+def round_of(draft: Draft, path: str) -> Round:
+    found = draft.open[path].round
+    assert found is not None
+    return found
+
+
+def put_round(draft: Draft, path: str, round: Round) -> None:
+    draft.put(path, replace(draft.open[path], round=round))
+
+
+def outcome_of(round: Round, part: str) -> str:
+    """How a part has ended; nothing while it has not."""
+    return round.ended.get(part) or ("done" if round.done and holds_number(round.done, int(part)) else "")
+
+
+def to_begin(node: Concurrent, round: Round) -> Iterator[str]:
+    """The parts that have not begun, in order."""
+    if isinstance(node, ForEachNode):
+        return (str(n) for n in range(round.next, round.size))
+    return (b.key for b in node.branches[round.next :])
+
+
+def open_count(node: Concurrent, round: Round) -> int:
+    begun = round.next
+    if isinstance(node, ParallelNode):
+        begun -= sum(round.ended.get(b.key) == "skipped" for b in node.branches[:begun])
+    return begun - round.arrived - round.missed
+
+
+def parts_open(node: Concurrent, round: Round) -> list[str]:
+    """The parts that have begun and not ended, in order."""
+    if isinstance(node, ParallelNode):
+        return [b.key for b in node.branches[: round.next] if b.key not in round.ended]
+    return [str(n) for n in range(round.next) if not outcome_of(round, str(n))] if open_count(node, round) else []
+
+
+def results_of(draft: Draft, path: str, node: Concurrent, round: Round) -> list[tuple[str, msgspec.Raw | None]]:
+    """What each part has given that is done, in order."""
+    names = [b.key for b in node.branches] if isinstance(node, ParallelNode) else map(str, range(round.size))
+    return [(name, draft.results.get(body_of(node, path, name)) if outcome_of(round, name) == "done" else None) for name in names]
+
+
+def outcomes_of(node: Concurrent, round: Round) -> dict[str, str]:
+    names = [b.key for b in node.branches] if isinstance(node, ParallelNode) else [str(n) for n in range(round.next)]
+    return {name: outcome for name in names if (outcome := outcome_of(round, name))}
