@@ -112,7 +112,7 @@ class Talk:
         if kind is inputs.FireTimer:
             return kind(pick("timer", (*s.timers, "nowhere")), pick("purpose", ("", "", "retry")), "ann", "in a hurry")
         if kind is inputs.Redrive:
-            return kind("ann", "", pick("from", ("", "", s.state)))
+            return kind("ann", "", pick("from", ("", "", s.state)), pick("parts", (False, False, True)))
         if kind in (inputs.Cancel, inputs.Terminate):
             return kind("ann", "because", pick("compensate", (True, False)))
         if kind is inputs.SignalArrived and self.names:

@@ -163,3 +163,18 @@ def test_what_was_registered_by_one_decision_is_undone_once_each() -> None:
     s.expect(RunAttempt("undo/3", 1))
     s.done("undo/3")
     s.expect(End())
+
+
+def test_a_redrive_may_try_again_what_had_failed_earlier_and_was_done_without() -> None:
+    body = parallel(one=tell, two=tell, three=tell, join=Join(2, rest="cancel")), tell
+    for failed_parts, expected in ((False, {f"{TWO}tell", f"{THREE}tell"}), (True, {f"{ONE}tell", f"{TWO}tell", f"{THREE}tell"})):
+        s = Scenario(build(*body), Job())
+        s.failed(f"{ONE}tell")
+        s.failed(f"{TWO}tell")
+        s.feed(inputs.AttemptEnded(f"{THREE}tell", 1, "stopped"))
+        s.expect(End())
+        s.feed(inputs.Redrive(failed_parts=failed_parts))
+        assert {e.path for e in s.last.effects if isinstance(e, RunAttempt)} == expected
+    s.done(f"{ONE}tell")
+    s.done(f"{TWO}tell")
+    s.expect(StopAttempt(f"{THREE}tell", 1), RunAttempt("work/tell", 1))

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, decide, timer
+from stepkeel.kernel import compensation, decide, join, merge, region, timer
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.node import activity
+from stepkeel.kernel.path import below
 from stepkeel.model import input as inputs
 from stepkeel.model.commit import Settled
 from stepkeel.model.effect import RunAttempt
@@ -315,3 +316,25 @@ def a_start_is_run_by_whoever_began_it(patch: pytest.MonkeyPatch) -> None:
         original(self, definition, replace(row, owner=self.id) if row.owner is not None else row, decision)
 
     patch.setattr(Worker, "launched", launched)
+
+
+@mutant("branches", "check", "fold_matches", "completed_twice", "stranded", "undone_twice")
+def contributions_are_put_together_as_they_come(patch: pytest.MonkeyPatch) -> None:
+    """Reduced fields in the order in which branches end."""
+    patch.setattr(merge, "order_of", lambda draft, holder: lambda part: 0)
+
+
+@mutant("branches", "attempt_vanished")
+def a_cancelled_region_keeps_what_flies_as_it_is(patch: pytest.MonkeyPatch) -> None:
+    def cancel(draft: Draft, *outer: str) -> bool:
+        for path in [p for p in draft.open if any(below(p, o) for o in outer)]:
+            draft.drop(path)
+        return True
+
+    patch.setattr(region, "cancel", cancel)
+
+
+@mutant("branches", "check", "stranded", "unexpected_error")
+def a_finished_item_is_begun_again_after_a_takeover(patch: pytest.MonkeyPatch) -> None:
+    """What has ended is counted, and not which."""
+    patch.setattr(join, "with_number", lambda text, n: text)

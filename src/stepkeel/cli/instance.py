@@ -153,7 +153,7 @@ def redrive(
     id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Continue a failed instance from its failed node. From another state: Instance.redrive(from_state=) in Python."""
+    """Continue a failed instance from its failed node. From a state, or with what had failed beside: in Python."""
     _tell(on_engine(database, lambda e: e.redrive(id, actor=actor, reason=reason), tenant), json)
 
 

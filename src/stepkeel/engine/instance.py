@@ -102,13 +102,21 @@ class Instance(Generic[D]):
         return await self._control(inputs.Terminate(actor, reason, compensate), wait)
 
     async def redrive(
-        self, *, from_state: State[Any] | str = "", actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+        self,
+        *,
+        from_state: State[Any] | str = "",
+        failed_parts: bool = False,
+        actor: str = "",
+        reason: str = "",
+        wait: float = CONTROL_WAIT,
     ) -> Receipt:
         """Continue a failed instance from its failed node, attempts counted anew; or by entering a state again.
 
+        `failed_parts`: branches and items that had failed earlier, which their join did without, are tried again too.
+
         Raises InvalidTransition if it has not failed, or if something was undone since and no state is named.
         """
-        return await self._control(inputs.Redrive(actor, reason, str(from_state) if from_state else ""), wait)
+        return await self._control(inputs.Redrive(actor, reason, str(from_state) if from_state else "", bool(failed_parts)), wait)
 
     async def fire_timer(
         self, path: str, *, purpose: str = "", actor: str = "", reason: str = "", wait: float = CONTROL_WAIT

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, hold, machine, operate
+from stepkeel.kernel import compensation, ending, hold, join, machine, operate
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.gate import verdict
 from stepkeel.kernel.node import activity
@@ -89,8 +89,8 @@ def apply_only(
         return _refusal(snapshot, kind, _REFUSAL[verdict_])
     if definition is None and (kind in inputs.SETTLED or (kind is inputs.SetData and snapshot.status != "failed")):
         return Decision(snapshot)  # whoever has it judges
-    if definition is None and (isinstance(input, inputs.SetData) or (isinstance(input, inputs.Redrive) and input.from_state)):
-        what = "to set data" if isinstance(input, inputs.SetData) else "to redrive from a state"
+    if definition is None and (kind is inputs.SetData or (isinstance(input, inputs.Redrive) and _needs_code(input))):
+        what = "to set data" if kind is inputs.SetData else "to redrive from a state, or failed branches and items,"
         text = f"{snapshot.definition} version {snapshot.version} is not known here, and {what} needs it"
         return Decision(snapshot, refused="invalid_transition", message=text)
     draft = Draft(definition or _UNKNOWN, snapshot, now, seed, ())
@@ -102,6 +102,10 @@ def apply_only(
     elif draft.ending is not None and not handlers and ending.needs_nobody(draft):
         ending.close(draft)
     return draft.decision()
+
+
+def _needs_code(input: inputs.Redrive) -> bool:
+    return bool(input.from_state) or input.failed_parts
 
 
 def _refusal(snapshot: Snapshot, kind: type[Any], code: str) -> Decision:
@@ -208,6 +212,8 @@ def _redrive(draft: Draft, input: inputs.Redrive) -> str | None:
     failure = draft.failure or Failure("unknown")
     if input.from_state and input.from_state not in draft.definition.states:
         return f"{draft.definition.name} has no state {input.from_state}"
+    if input.failed_parts and input.from_state:
+        return "from a state, or with what had failed beside: one of the two"
     if failure.undone and not input.from_state:
         return f"undone since the failure: {', '.join(failure.undone)}; say from which state (from_state=)"
     draft.failure = None
@@ -223,6 +229,9 @@ def _redrive(draft: Draft, input: inputs.Redrive) -> str | None:
         return None
     for path, frame in failure.open.items():
         _stand_again(draft, path, frame)
+    if input.failed_parts:
+        for path in [p for p, f in draft.open.items() if f.round is not None and f.run == "open"]:
+            join.reopen(draft, path)
     for m in machine.machines(draft) if draft.state in draft.definition.states else ():
         for reaction in machine.current(draft, m).timeouts:
             machine.arm(draft, machine.root_path(draft, m), reaction)

@@ -43,7 +43,7 @@ from stepkeel.model.codec import split_fields
 from stepkeel.model.node import Arrivals, ForEachNode, ParallelNode
 from stepkeel.model.snapshot import NOTHING, Failure, Frame, Round
 
-__all__ = ["absorb", "begin", "complete", "ended", "grow", "judge", "keep_result", "loose_above", "resumed"]
+__all__ = ["absorb", "begin", "complete", "ended", "grow", "judge", "keep_result", "loose_above", "reopen", "resumed"]
 
 
 def resumed(draft: Draft, path: str, frame: Frame) -> bool:

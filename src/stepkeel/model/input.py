@@ -155,11 +155,15 @@ class Terminate(msgspec.Struct, frozen=True, gc=False):
 
 
 class Redrive(msgspec.Struct, frozen=True, gc=False):
-    """From the failed node; or from a state (`from_state`), which is entered anew."""
+    """From the failed node; or from a state (`from_state`), which is entered anew.
+
+    `failed_parts`: branches and items that had failed before, and that their join did without, are tried again too.
+    """
 
     actor: str = ""
     reason: str = ""
     from_state: str = ""
+    failed_parts: bool = False
 
 
 class Archive(msgspec.Struct, frozen=True, gc=False):

@@ -147,6 +147,8 @@ def _packed_in_order(parcels: Ended) -> str | None:
     packed = [n for n in data.notes if n.startswith("line")]
     if packed != sorted(set(packed)):
         return f"packed {packed}"
+    if parcels.status == "failed" and parcels.state == "packing" and "activity_lost" not in parcels.events:
+        return "failed where only a line that is sold out may"
     if parcels.status != "completed":
         return None
     if packed != [f"line {k}" for k in range(data.lines)] or data.picked != list(range(data.lines)):

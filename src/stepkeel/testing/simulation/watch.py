@@ -9,6 +9,7 @@
 | early_timer, timer_of_nothing | a timer fires when it is due, and only one that is set |
 | completed_twice | an activity completes once at one path, and so its effects count once |
 | undone_out_of_order, undone_twice | what had completed is undone last first, each once |
+| attempt_vanished | what was in flight has ended, and history says how |
 | two_fates | an inbox row that was processed, ignored, rejected or failed stays so |
 | no_fate | at the end, an accepted signal has a fate, or is one that its instance keeps (or is paused, or waits for a slot) |
 | ran_before_commit | an attempt starts when the decision that wants it is durable |
@@ -19,7 +20,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -139,9 +140,22 @@ class Watch:
             self._tell(row.id, event, entry.worker)
             self._event(row.id, seen, event, entry, due, definition)
         changes = read_changes(entry.changes)
+        self._vanished(row.id, seen, changes.unset, {e.path for e in events}, definition)
         seen.flat.update(changes.set)
         for key in changes.unset:
             seen.flat.pop(key, None)
+
+    def _vanished(self, instance_id: str, seen: Seen, unset: Iterable[str], told: set[str], definition: Definition) -> None:
+        """What was in flight does not go without a word: it has ended somehow, and then it is said how."""
+        for key in unset:
+            path = key[5:] if key.startswith("open.") else ""
+            if not path or path in told or seen.flat[key].get("run", "flying") != "flying":
+                continue
+            place = definition.places.get(address(path))
+            if path.startswith("undo/") or (place is not None and isinstance(place.node, ActivityNode)):
+                raise Violation(
+                    "attempt_vanished", instance_id, f"an attempt of {path} was in flight, and nothing tells of its end"
+                )
 
     def _event(
         self, instance_id: str, seen: Seen, event: Event, entry: HistoryRow, due: dict[tuple[str, str], int], definition: Definition
