@@ -3,6 +3,7 @@
 from stepkeel.authoring.activity import activity
 from stepkeel.authoring.concurrent import Join, Own, for_each, parallel
 from stepkeel.authoring.context import Context
+from stepkeel.authoring.during import at, done, during, size, visits
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import machine, pick, scope, stop
 from stepkeel.authoring.node import choice, delay, log, loop, transform, until, wait, when
@@ -61,8 +62,11 @@ __all__ = [
     "Workflow",
     "activity",
     "any_of",
+    "at",
     "choice",
     "delay",
+    "done",
+    "during",
     "for_each",
     "log",
     "loop",
@@ -71,9 +75,11 @@ __all__ = [
     "pick",
     "scope",
     "scoped",
+    "size",
     "stop",
     "transform",
     "until",
+    "visits",
     "wait",
     "when",
 ]

@@ -17,7 +17,9 @@ from stepkeel import (
     Sum,
     Workflow,
     activity,
+    at,
     choice,
+    during,
     for_each,
     loop,
     machine,
@@ -117,6 +119,14 @@ class Machine:
         return "scope" if self.scoped else "machine"
 
 
+@dataclass(frozen=True)
+class During:
+    """Offered while the instance is where it is."""
+
+    body: tuple[Any, ...]
+    key: str = "during"
+
+
 def divides(every: int) -> Callable[[Job], bool]:
     return lambda job: job.amount % every == 0
 
@@ -127,7 +137,7 @@ def make(pick: Pick, depth: int = 3, *, looped: bool = False) -> tuple[Any, ...]
 
 
 def _node(pick: Pick, depth: int, looped: bool) -> Any:
-    kind = pick("kind", ("leaf", "leaf", "loop", "choice", "parallel", "each", "machine")) if depth else "leaf"
+    kind = pick("kind", ("leaf", "leaf", "loop", "choice", "parallel", "each", "machine", "during")) if depth else "leaf"
     if kind == "parallel":
         branches = tuple(make(pick, depth - 1) for _ in range(pick("branches", (1, 2, 3))))
         return Parallel(branches, pick("width", (None, 1, 2)))
@@ -135,6 +145,8 @@ def _node(pick: Pick, depth: int, looped: bool) -> Any:
         scoped = pick("scoped", (True, False))
         count = 1 if scoped else pick("states", (1, 2, 3))
         return Machine(tuple(make(pick, depth - 1, looped=looped) for _ in range(count)), scoped)
+    if kind == "during":
+        return During(make(pick, depth - 1, looped=looped))
     if kind == "each":
         return Each(pick("count", (0, 1, 3)), make(pick, depth - 1), pick("width", (1, 2, 10)))
     if kind == "loop":
@@ -154,6 +166,8 @@ def written(body: tuple[Any, ...]) -> Iterator[Any]:
         elif isinstance(node, Loop):
             guard = {f"{node.word}_" if node.word == "while" else node.word: divides(node.every)} if node.word else {}
             yield loop(*written(node.body), max_iterations=node.most, at_max="go_on", **guard)  # type: ignore[arg-type]
+        elif isinstance(node, During):
+            yield during(at("work"), *written(node.body))
         elif isinstance(node, Machine):
             yield scope(*written(node.states[0]), on={Never: step}) if node.scoped else machine(_machine(node), name="machine")
         elif isinstance(node, Parallel):
@@ -207,6 +221,8 @@ class Run:
                 self.leaf(node, path)
             elif isinstance(node, Loop):
                 self.loop(node, path)
+            elif isinstance(node, During):
+                self.play(node.body, path)
             elif isinstance(node, Machine):
                 for n, state in enumerate(node.states):
                     self.play(state, f"{path}:within" if node.scoped else f"{path}:s{n}")

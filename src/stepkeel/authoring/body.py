@@ -15,12 +15,14 @@ from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import DataInvalid
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import Ending, SignalType, State
+from stepkeel.model.fact import Fact
 from stepkeel.model.instant import to_span
 from stepkeel.model.node import (
     ActivityNode,
     Arm,
     Branch,
     ChoiceNode,
+    DuringNode,
     ForEachNode,
     Function,
     Join,
@@ -77,6 +79,8 @@ class Bodies:
     # -- pieces
 
     def function(self, call: Callable[..., Any], place: str) -> Function:
+        if isinstance(call, Fact):
+            return Function(call, call.name, "", call)
         name = getattr(call, "__name__", type(call).__name__)
         name = place if name == "<lambda>" else name
         code = code_of(call)
@@ -157,6 +161,7 @@ class Bodies:
             "machine": lambda: self.machine(o, key, place),
             "scope": lambda: self.scope(o, key, place),
             "pick": lambda: self.pick(o, key, place),
+            "during": lambda: DuringNode(key, self.function(o["guard"], place), self.body(o["body"], place, given), o["otherwise"]),
         }
         if item.kind in containers:
             return containers[item.kind]()
@@ -272,7 +277,7 @@ class Bodies:
         """A body of the definition's ending."""
         body = self.body(several(given), f"!{name}")
         nodes = [*walk(body)]
-        if any(isinstance(n, MachineNode) or (isinstance(n, WaitNode) and (n.signal or n.condition)) for n in nodes):
+        if any(isinstance(n, MachineNode | DuringNode) or (isinstance(n, WaitNode) and (n.signal or n.condition)) for n in nodes):
             text = "a machine, or a wait for a signal or a condition: an instance that is ending judges none"
             self.problems.add("bad_handler", f"{self.name} {name}", text, "wait in a state, or for a time")
         return body

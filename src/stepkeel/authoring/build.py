@@ -18,7 +18,17 @@ from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import BadRequest
 from stepkeel.model.definition import Fingerprint, Place, State
 from stepkeel.model.instant import to_span
-from stepkeel.model.node import Activity, ActivityNode, ForEachNode, MachineNode, Node, ParallelNode, Pool, WaitNode, bodies
+from stepkeel.model.node import (
+    Activity,
+    ActivityNode,
+    DuringNode,
+    ForEachNode,
+    MachineNode,
+    Node,
+    ParallelNode,
+    Pool,
+    bodies,
+)
 from stepkeel.model.policy import CompensationPolicy, Limit, Unhandled, matcher
 from stepkeel.model.reaction import Move, Reaction, Transition
 from stepkeel.model.reducer import reducers_of
@@ -207,7 +217,7 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
             add(f"{name}!{reaction.name}", reaction.do)
     for name, body in handlers.items():
         add(f"!{name}", body)
-    conditional = any(isinstance(p.node, WaitNode) and p.node.condition is not None for p in places.values())
+    conditional = any(isinstance(p.node, DuringNode) or getattr(p.node, "condition", None) is not None for p in places.values())
     concurrent = any(isinstance(p.node, ParallelNode | ForEachNode) for p in places.values())
     nested = any(isinstance(p.node, MachineNode) for p in places.values())
     flags = {"conditional": conditional, "concurrent": concurrent, "nested": nested}

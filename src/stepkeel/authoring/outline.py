@@ -19,6 +19,7 @@ from stepkeel.model.node import (
     Activity,
     ActivityNode,
     ChoiceNode,
+    DuringNode,
     ForEachNode,
     Function,
     Join,
@@ -108,6 +109,10 @@ def _node(node: Node) -> dict[str, Any]:
         )  # fmt: skip
     if isinstance(node, MachineNode):
         return _slim(key=node.key, kind="machine", initial=node.initial, states=[_state(s) for s in node.states.values()])
+    if isinstance(node, DuringNode):
+        return _slim(
+            key=node.key, kind="during", guard=_name(node.guard), otherwise=node.otherwise, body=[_node(n) for n in node.body]
+        )
     if isinstance(node, StopNode):
         return _slim(key=node.key, kind="stop", target=node.target, how=node.how, then=node.then)
     assert isinstance(node, WaitNode)

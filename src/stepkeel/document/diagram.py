@@ -50,6 +50,8 @@ def _node(node: Mapping[str, Any]) -> str:
     if node["kind"] == "parallel":
         branches = [f"{branch['key']}: {_row(branch['body'])}" for branch in node["branches"]]
         return f"{node['key']} ({' || '.join(branches)})"
+    if node["kind"] == "during":
+        return f"{node['key']} {node['guard']} ({_row(node['body'])})"
     if node["kind"] == "machine":
         return f"{node['key']} ({' | '.join(str(state['name']) for state in node['states'])})"
     if node["kind"] == "for_each":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 from stepkeel.errors import StepkeelError
 from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.fact import ask_fact
 from stepkeel.kernel.merge import MergeFailed, write
 from stepkeel.model.node import Function, Mapper
 from stepkeel.model.snapshot import Failure
@@ -32,7 +34,12 @@ def ask(function: Function, *args: Any) -> Any:
 
 def holds(draft: Draft, guard: Function | None, *args: Any, at: str = "") -> bool:
     """A guard's answer; no guard always holds. `at` is the node it belongs to. Raises PureFailed."""
-    return guard is None or bool(ask(guard, draft.view(at), *args))
+    if guard is None:
+        return True
+    if guard.fact is not None:
+        fact = guard.fact
+        return bool(ask(Function(partial(fact.holds, partial(ask_fact, draft)), guard.name), (draft.view(at), *args)))
+    return bool(ask(guard, draft.view(at), *args))
 
 
 def change(draft: Draft, path: str, function: Function, *args: Any) -> None:

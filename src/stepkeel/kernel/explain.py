@@ -10,7 +10,7 @@ from stepkeel.kernel.path import address
 from stepkeel.model.commit import InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
 from stepkeel.model.instant import from_micros
-from stepkeel.model.node import MachineNode, WaitNode
+from stepkeel.model.node import DuringNode, MachineNode, WaitNode
 from stepkeel.model.snapshot import TERMINAL, Snapshot
 
 __all__ = ["Explanation", "Reason", "explain"]
@@ -157,6 +157,9 @@ def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, 
         if place and isinstance(place.node, WaitNode) and place.node.condition:
             why.append(Reason("condition", f"{path} waits until {place.node.condition.name} holds"))
             moves.append("whatever changes its data")
+        if place and isinstance(place.node, DuringNode) and snapshot.open[path].run == "held":
+            why.append(Reason("condition", f"{path} is offered while {place.node.guard.name} holds"))
+            moves.append("whatever makes that hold")
     state = definition.states.get(snapshot.state)
     handled = [r.signal for r in state.signals] if state and snapshot.ending is None else []
     for path, frame in snapshot.open.items() if snapshot.ending is None else ():

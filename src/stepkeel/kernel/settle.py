@@ -23,7 +23,7 @@ from stepkeel.kernel import compensation, ending, hold, machine, reaction, signa
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.fail import fail, fail_in_ending
-from stepkeel.kernel.node import container_of, kind_of, wait
+from stepkeel.kernel.node import container_of, during, kind_of, wait
 from stepkeel.kernel.path import address, below, container, inside, is_reaction
 from stepkeel.model.definition import State
 from stepkeel.model.effect import Park
@@ -100,7 +100,9 @@ def open_(draft: Draft) -> bool:
     if not draft.state:
         machine.enter(draft, draft.definition.initial)
         return True
-    if _open_ready(draft) or reaction.proceed_held(draft) or (draft.definition.conditional and wait.judge(draft)):
+    if _open_ready(draft) or reaction.proceed_held(draft):
+        return True
+    if draft.definition.conditional and (wait.judge(draft) or during.judge(draft)):
         return True
     return draft.definition.concurrent and compensation.undo_branches(draft)
 

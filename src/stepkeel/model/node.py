@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from stepkeel.model.fact import Fact
 from stepkeel.model.policy import CompensateWhen, Retry
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "AtMax",
     "Branch",
     "ChoiceNode",
+    "DuringNode",
     "ForEachNode",
     "Function",
     "Join",
@@ -41,12 +43,14 @@ __all__ = [
 class Function:
     """A pure user function the kernel calls: guard, mapping, condition, transform.
 
-    `name` is the function's own, or its place for a lambda; `code` a hash of its source, empty if unknown.
+    `name` is the function's own, or its place for a lambda; `code` a hash of its source, empty if unknown. `fact`: the
+    guard speaks of positions, and is asked that way.
     """
 
     call: Callable[..., Any]
     name: str
     code: str = ""
+    fact: Fact | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,6 +237,16 @@ class ForEachNode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DuringNode:
+    """A body that is offered only while a guard holds; `otherwise` says what else: wait for it, skip, fail."""
+
+    key: str
+    guard: Function
+    body: tuple[Node, ...]
+    otherwise: Literal["wait", "skip", "fail"] = "wait"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StopNode:
     """Cancels or completes what is open under a path, or the end of one. `then`: the branch of it ends, or goes on behind it."""
 
@@ -251,12 +265,12 @@ class MachineNode:
     initial: str
 
 
-Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode | StopNode
+Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode | StopNode | DuringNode
 
 
 def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
     """The bodies within a node, each with what its place adds to the node's address."""
-    if isinstance(node, LoopNode | ForEachNode):
+    if isinstance(node, LoopNode | ForEachNode | DuringNode):
         yield "", node.body
     elif isinstance(node, ParallelNode):
         for branch in node.branches:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.node import activity, choice, for_each, loop, machine, parallel, pure, stop, wait
+from stepkeel.kernel.node import activity, choice, during, for_each, loop, machine, parallel, pure, stop, wait
 from stepkeel.kernel.path import address
 from stepkeel.model.node import (
     ActivityNode,
     ChoiceNode,
+    DuringNode,
     ForEachNode,
     LoopNode,
     MachineNode,
@@ -40,6 +41,7 @@ CONTAINERS: dict[type, Container] = {
     ParallelNode: parallel,
     ForEachNode: for_each,
     MachineNode: machine,
+    DuringNode: during,
 }
 KINDS: dict[type, Kind] = {ActivityNode: activity, WaitNode: wait, PureNode: pure, StopNode: stop, **CONTAINERS}
 

@@ -21,7 +21,7 @@ from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.path import address
 from stepkeel.model.instant import to_micros, to_span
-from stepkeel.model.node import WaitNode
+from stepkeel.model.node import DuringNode, WaitNode
 from stepkeel.model.snapshot import Failure, Frame
 
 __all__ = ["judge", "open", "stuck"]
@@ -60,13 +60,17 @@ def judge(draft: Draft) -> bool:
 
 
 def stuck(draft: Draft) -> bool:
-    """Fail the first wait for a condition if only such are left: what could change the data?"""
-    waits = _conditional(draft)
-    if len(waits) < sum(f.run != "open" for f in draft.open.values()) or any(node.signal for _, node in waits) or not waits:
+    """Fail the first of those that wait for a condition if only such are left: what could make it hold?"""
+    waits = [(path, node.condition) for path, node in _conditional(draft) if not node.signal]
+    for path, frame in draft.open.items():
+        place = draft.definition.places.get(address(path)) if frame.run == "held" else None
+        if place is not None and isinstance(place.node, DuringNode):
+            waits.append((path, place.node.guard))
+    if not waits or len(waits) < sum(f.run != "open" for f in draft.open.values()):
         return False
     path = waits[0][0]
-    names = ", ".join(f"{p} for {node.condition.name}" for p, node in waits if node.condition)
-    text = f"nothing can change the data any more, and it waits at {names}"
+    names = ", ".join(f"{p} for {guard.name}" for p, guard in waits if guard)
+    text = f"nothing can change that any more, and it waits at {names}"
     draft.put(path, replace(draft.open[path], run="failed", error=Failure("stuck", text, path, kind="permanent")))
     return True
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from stepkeel.authoring.activity import activity
 from stepkeel.authoring.concurrent import Join, for_each, parallel
 from stepkeel.authoring.context import Context
+from stepkeel.authoring.during import at, during, visits
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import machine, pick, scope
 from stepkeel.authoring.node import delay, loop, wait, when
@@ -105,6 +106,7 @@ class Crossing(Workflow[Parcels]):
             customs=loop(machine(Customs), max_iterations=2, at_max="go_on"),
             insured=scope(_reserve, wait(Packed), on={Claimed: _tell}, after={timedelta(seconds=3): []}, on_failure={"BOOM": []}),
             asked=pick({Weighed: [_tell, _reserve], Packed: [], timedelta(seconds=2): _tell}),
+            milestone=during(at("insured/scope") & (visits("moving") < 2), wait(Weighed), _tell),
             nested=scope(parallel(a=machine(Customs, name="again"), b=delay(2.0), join="any"), after={timedelta(seconds=5): _tell}),
             join=Join(3, rest="undo"),
         ),
