@@ -135,16 +135,19 @@ def arm(draft: Draft, path: str, reaction: Reaction) -> None:
 def rests(draft: Draft, machine: str = "") -> bool:
     """Nothing below the machine is in flight and no reaction of it is at work, loose branches aside."""
     scope = root_path(draft, machine) if machine else ""
+    holders = loose(draft) if draft.definition.concurrent else ()
     for path, frame in draft.open.items():
-        if (frame.run in _BUSY or is_reaction(path)) and (not scope or below(path, scope)) and not is_loose(path, loose(draft)):
+        busy = (frame.run in _BUSY or is_reaction(path)) and (not scope or below(path, scope))
+        if busy and not (holders and is_loose(path, holders)):
             return False
     return True
 
 
 def body_done(draft: Draft, machine: str = "") -> bool:
     prefix = root_path(draft, machine) + "/"
+    holders = loose(draft) if draft.definition.concurrent else ()
     for path in draft.open:
-        if path.startswith(prefix) and not is_loose(path, loose(draft)):
+        if path.startswith(prefix) and not (holders and is_loose(path, holders)):
             return False
     return True
 

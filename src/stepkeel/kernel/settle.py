@@ -45,10 +45,11 @@ def close(draft: Draft) -> bool:
         compensation.finish(draft, path)
         return True
     place = draft.definition.places.get(address(path))
+    outer = container(path)
     if place is not None and place.next:
-        draft.put(f"{container(path)}/{place.next}", READY)
+        draft.put(f"{outer}/{place.next}", READY)
         return True
-    outer, holder = container(path), inside(path)
+    holder = inside(path) if "/" in outer else ""
     if is_reaction(outer):
         if draft.ending is None:
             reaction.finish(draft, outer)
@@ -102,9 +103,10 @@ def open_(draft: Draft) -> bool:
         return True
     if _open_ready(draft) or reaction.proceed_held(draft):
         return True
-    if draft.definition.conditional and (wait.judge(draft) or during.judge(draft)):
+    definition = draft.definition
+    if definition.conditional and (wait.judge(draft) or during.judge(draft)):
         return True
-    return draft.definition.concurrent and compensation.undo_branches(draft)
+    return definition.concurrent and compensation.undo_branches(draft)
 
 
 def signals(draft: Draft) -> bool:
@@ -116,6 +118,8 @@ def timers(draft: Draft) -> bool:
 
 
 def leave(draft: Draft) -> bool:
+    if not draft.definition.nested and draft.open and not _free(draft, ""):
+        return False
     for m in machine.machines(draft):
         if not machine.current(draft, m).transitions or (draft.open and not _free(draft, m)):
             continue
@@ -222,10 +226,10 @@ def _lost(draft: Draft) -> bool:
 
 
 def _open_ready(draft: Draft) -> bool:
-    several = draft.definition.concurrent or draft.definition.nested
-    leaving = reaction.leaving(draft) if several else ()
+    definition = draft.definition
+    leaving = reaction.leaving(draft) if definition.concurrent or definition.nested else ()
     for path, frame in draft.open.items():
-        if frame.run == "ready" and reaction.may_begin(path, leaving):
+        if frame.run == "ready" and (not leaving or reaction.may_begin(path, leaving)):
             kind_of(draft, path).open(draft, path, frame)
             return True
     return False
