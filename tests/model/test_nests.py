@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -35,10 +36,10 @@ def test_a_nest_runs_as_plain_python_would(data: st.DataObject) -> None:
     assert asyncio.run(run()) == paths
 
 
-def test_a_nest_runs_every_node_once_whatever_happens_to_the_fleet() -> None:
-    """Each seed is another nest, on another fleet."""
+def run_nests(seeds: range) -> tuple[int, int]:
+    """Each seed is another nest, on another fleet. How many ran, and how many instances of them completed."""
     ran = completed = 0
-    for seed in range(150):
+    for seed in seeds:
         body = make(Chance(seed).pick)
         try:
             paths = expected(body)
@@ -53,5 +54,17 @@ def test_a_nest_runs_every_node_once_whatever_happens_to_the_fleet() -> None:
         assert not report.broken, f"{body}: {report}"
         ran += 1
         completed += report.statuses["completed"]
+    return ran, completed
+
+
+def test_a_nest_runs_every_node_once_whatever_happens_to_the_fleet() -> None:
+    ran, completed = run_nests(range(150))
     assert ran > 100
     assert completed > 100
+
+
+@pytest.mark.soak
+def test_ten_thousand_nests_run_every_node_once() -> None:
+    ran, completed = run_nests(range(1_000_000, 1_010_600))
+    assert ran > 10_000
+    assert completed > 10_000
