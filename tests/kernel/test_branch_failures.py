@@ -7,7 +7,8 @@ from stepkeel.model import input as inputs
 from stepkeel.model.effect import End, RunAttempt, StopAttempt
 from stepkeel.testing import Scenario
 from tests.flows import Job
-from tests.kernel.test_parallel import ONE, THREE, TWO, Ping, act, build, tell, three, undo
+from tests.kernel.bodies import Ping, act, tell, undo
+from tests.kernel.test_parallel import ONE, THREE, TWO, build, three
 
 
 def test_a_failure_that_the_state_knows_stops_what_flies_before_it_leads_elsewhere() -> None:

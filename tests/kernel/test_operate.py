@@ -6,36 +6,13 @@ from typing import Any
 
 import pytest
 
-from stepkeel import Context, Join, Signal, State, Workflow, activity, delay, for_each, loop, machine, parallel, scope, stop, wait
+from stepkeel import Join, State, Workflow, delay, for_each, loop, machine, parallel, scope, stop, wait
 from stepkeel.errors import BadRequest
 from stepkeel.model import input as inputs
 from stepkeel.model.effect import End, RunAttempt, StopAttempt
 from stepkeel.testing import Scenario
 from tests.flows import Go, Job
-
-
-@activity
-async def undo(ctx: Context[Job]) -> None: ...
-
-
-@activity(compensate=undo)
-async def act(ctx: Context[Job]) -> None: ...
-
-
-@activity
-async def tell(ctx: Context[Job]) -> None: ...
-
-
-class Ping(Signal): ...
-
-
-def build(*body: Any) -> type[Workflow[Job]]:
-    class Flow(Workflow[Job]):
-        work = State[Job](*body)
-        done = State.completed()
-        work.to(done)
-
-    return Flow
+from tests.kernel.bodies import Ping, act, build, tell
 
 
 def scenario(*body: Any) -> Scenario:

@@ -6,29 +6,15 @@ from typing import Any
 
 import pytest
 
-from stepkeel import Arrivals, Context, Join, Signal, State, Workflow, activity, loop, parallel, wait, when
+from stepkeel import Arrivals, Join, State, Workflow, loop, parallel, wait, when
 from stepkeel.errors import BadRequest
 from stepkeel.model import input as inputs
 from stepkeel.model.effect import End, Park, RunAttempt, StopAttempt
 from stepkeel.testing import Scenario
 from tests.flows import Go, Job
+from tests.kernel.bodies import Ping, act, tell
 
 ONE, TWO, THREE = (f"work/parallel:{name}/" for name in ("one", "two", "three"))
-
-
-@activity
-async def undo(ctx: Context[Job]) -> None: ...
-
-
-@activity(compensate=undo)
-async def act(ctx: Context[Job]) -> None: ...
-
-
-@activity
-async def tell(ctx: Context[Job]) -> None: ...
-
-
-class Ping(Signal): ...
 
 
 def build(*body: Any, **policies: Any) -> type[Workflow[Job]]:

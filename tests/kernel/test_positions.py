@@ -28,29 +28,17 @@ from stepkeel.errors import BadRequest
 from stepkeel.model.effect import End, RunAttempt, SettleSignal
 from stepkeel.testing import Harness, Scenario
 from tests.flows import Job
+from tests.kernel.bodies import build, tell
 
 
 @activity
 async def act(ctx: Context[Job]) -> None: ...
 
 
-@activity
-async def tell(ctx: Context[Job]) -> None: ...
-
-
 class Change(Signal): ...
 
 
 class Packed(Signal): ...
-
-
-def build(*body: Any) -> type[Workflow[Job]]:
-    class Flow(Workflow[Job]):
-        work = State[Job](*body)
-        done = State.completed()
-        work.to(done)
-
-    return Flow
 
 
 def run(path: str) -> RunAttempt:

@@ -326,10 +326,9 @@ def contributions_are_put_together_as_they_come(patch: pytest.MonkeyPatch) -> No
 
 @mutant("branches", "attempt_vanished")
 def a_cancelled_region_keeps_what_flies_as_it_is(patch: pytest.MonkeyPatch) -> None:
-    def cancel(draft: Draft, *outer: str) -> bool:
+    def cancel(draft: Draft, *outer: str) -> None:
         for path in [p for p in draft.open if any(below(p, o) for o in outer)]:
             draft.drop(path)
-        return True
 
     patch.setattr(region, "cancel", cancel)
 

@@ -28,9 +28,9 @@ from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.node import delay
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State
-from stepkeel.cli.bench_branches import bench_branches, bench_items, flows
+from stepkeel.cli.bench_branches import BenchFailed, bench_branches, bench_items, flows
 from stepkeel.engine.instance import Instance
-from stepkeel.errors import BadRequest, StepkeelError
+from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
 from stepkeel.kernel.replay import differs
 from stepkeel.model.snapshot import read_snapshot
@@ -97,12 +97,6 @@ class BenchSleeperFlow(Workflow[BenchOrder], name="bench-sleeper"):
     asleep = State[BenchOrder](delay(timedelta(days=30)))
     done = State.completed()
     asleep.to(done)
-
-
-class BenchFailed(StepkeelError):
-    """What ran is not what should have: the figures are worth nothing."""
-
-    code = "bench_failed"
 
 
 def _order(n: int) -> BenchOrder:

@@ -12,16 +12,19 @@ from stepkeel.authoring.concurrent import for_each, parallel
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.state import State
+from stepkeel.errors import StepkeelError
 from stepkeel.facade import Engine
 
-__all__ = ["BranchesFailed", "bench_branches", "bench_items", "flows"]
+__all__ = ["BenchFailed", "bench_branches", "bench_items", "flows"]
 
 WIDTH = 100
 TEN = 10
 
 
-class BranchesFailed(Exception):
-    """What was measured did not end as it should."""
+class BenchFailed(StepkeelError):
+    """What ran is not what should have: the figures are worth nothing."""
+
+    code = "bench_failed"
 
 
 @dataclass
@@ -73,7 +76,7 @@ async def _timed(engine: Engine, flow: type[Workflow[BenchList]], n: int) -> tup
     result = await job.wait(600)
     seconds = time.perf_counter() - began
     if result.status != "completed" or (flow is BenchResultsFlow and result.data.squares != [k * k for k in range(n)]):
-        raise BranchesFailed(f"{flow.__name__} is {result.status}: {result.failure}")
+        raise BenchFailed(f"{flow.__name__} is {result.status}: {result.failure}")
     told, after = 0, 0
     while rows := await engine.store.history(job.id, after, 10_000):
         told += sum(len(row.events) + len(row.changes) for row in rows)
@@ -82,7 +85,7 @@ async def _timed(engine: Engine, flow: type[Workflow[BenchList]], n: int) -> tup
 
 
 async def bench_items(engine: Engine, instances: int, concurrency: int) -> dict[str, Any]:
-    """`instances` is the number of items, of one for_each. Raises BranchesFailed."""
+    """`instances` is the number of items, of one for_each. Raises BenchFailed."""
     tenth = max(1, instances // 10)
     _, few = await _timed(engine, BenchItemsFlow, tenth)
     seconds, many = await _timed(engine, BenchItemsFlow, instances)
@@ -98,7 +101,7 @@ async def bench_items(engine: Engine, instances: int, concurrency: int) -> dict[
 
 
 async def bench_branches(engine: Engine, instances: int, concurrency: int) -> dict[str, Any]:
-    """One at a time, alternating: ten steps in a row, ten branches. Raises BranchesFailed."""
+    """One at a time, alternating: ten steps in a row, ten branches. Raises BenchFailed."""
     took: dict[str, list[float]] = {"steps": [], "branches": []}
     for _ in range(instances):
         for name, flow in (("steps", BenchStepsFlow), ("branches", BenchBranchesFlow)):

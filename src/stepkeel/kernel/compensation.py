@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from stepkeel.kernel import region
 from stepkeel.kernel.draft import READY, Draft
-from stepkeel.kernel.path import address, below
+from stepkeel.kernel.parts import body_of, concurrent_at
+from stepkeel.kernel.path import below
 from stepkeel.model.codec import split_fields
 from stepkeel.model.node import Activity, ActivityNode
 from stepkeel.model.snapshot import Failure, Undo
@@ -41,8 +42,8 @@ def entry_at(draft: Draft, path: str) -> Undo | None:
 
 
 def undo_activity(draft: Draft, entry: Undo) -> Activity | None:
-    place = draft.definition.places.get(address(entry.path))
-    return place.node.activity.compensate if place and isinstance(place.node, ActivityNode) else None
+    node = draft.node_at(entry.path)
+    return node.activity.compensate if isinstance(node, ActivityNode) else None
 
 
 def open_next(draft: Draft) -> bool:
@@ -103,7 +104,8 @@ def undo_branches(draft: Draft) -> bool:
     for path, frame in draft.open.items():
         if frame.run != "undoing" or frame.round is None:
             continue
-        bodies = [b for part, how in frame.round.ended.items() if how == "undone" for b in (f"{path}:{part}", f"{path}[{part}]")]
+        node = concurrent_at(draft, path)
+        bodies = [body_of(node, path, part) for part, how in frame.round.ended.items() if how == "undone"]
         if region.stopping(draft, *bodies) or any(p.startswith("undo/") for p in draft.open):
             continue
         entry = next((u for u in reversed(draft.undo) if any(below(u.path, b) for b in bodies)), None)
@@ -127,7 +129,7 @@ def fail_alone(draft: Draft, path: str, failure: Failure) -> None:
         if frame.run == "undoing" and below(entry.path, holder):
             text = f"undo of {entry.path} failed: {failure.code}: {failure.message}"
             error = Failure("compensation_failed", text, holder, kind="permanent", undo_errors=(replace(failure, path=path),))
-            draft.put(holder, replace(frame, run="failed", error=error))
+            draft.fail(holder, error)
             return
 
 

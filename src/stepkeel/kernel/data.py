@@ -75,5 +75,5 @@ def apply_into(draft: Draft, path: str, into: Mapper | None, value: Any) -> None
         raise PureFailed(f"into={into.field!r}: {error}", error.code) from error
 
 
-def pure_failure(path: str, error: PureFailed) -> Failure:
+def pure_failure(path: str, error: PureFailed | MergeFailed) -> Failure:
     return Failure(error.code, str(error), path, kind="permanent")

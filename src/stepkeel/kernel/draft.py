@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
+from stepkeel.kernel.path import address, below
 from stepkeel.kernel.record import home_of, seen_at
 from stepkeel.model.codec import split_fields
 from stepkeel.model.decision import Changes, Decision
@@ -18,6 +19,7 @@ from stepkeel.model.definition import Definition
 from stepkeel.model.effect import Effect, ReturnPool, SettleSignal, StopAttempt
 from stepkeel.model.event import Event
 from stepkeel.model.input import Signal
+from stepkeel.model.node import Node
 from stepkeel.model.snapshot import EndingStage, Failure, Frame, Pause, Snapshot, Status, Ticket, flatten
 
 __all__ = ["FLYING", "READY", "Draft"]
@@ -113,7 +115,16 @@ class Draft:
                 return True
         return False
 
+    def node_at(self, path: str) -> Node | None:
+        """The node that stands at a path; None for a state, a reaction, an undo."""
+        place = self.definition.places.get(address(path))
+        return None if place is None else place.node
+
     # -- changing
+
+    def fail(self, path: str, failure: Failure) -> None:
+        """What is open at a path has finally failed: who takes that is judged next (fail.py)."""
+        self.put(path, replace(self.open[path], run="failed", error=failure))
 
     def put(self, path: str, frame: Frame) -> None:
         if self.open is self.before.open:
@@ -159,8 +170,9 @@ class Draft:
         self.results[path] = result
         self.given = {*(self.given or ()), path}
 
-    def drop_results(self, paths: Iterable[str]) -> None:
-        gone = [p for p in paths if p in self.results]
+    def drop_results(self, *outer: str) -> None:
+        """Forget what items below these paths have given; without one, all of it."""
+        gone = [p for p in self.results if not outer or any(below(p, o) for o in outer)]
         if gone:
             if self.results is self.before.results:
                 self.results = self.results.copy()

@@ -130,7 +130,7 @@ def close(draft: Draft) -> None:
     for path in list(draft.tickets):
         draft.give_back(path)
     if status != "failed":  # which may be redriven, and go on with what items have given
-        draft.drop_results(list(draft.results))
+        draft.drop_results()
     detail: dict[str, Any] = {"reason": ending.reason} if ending.reason else {}
     if ending.failure is not None and status in ("failed", "terminated"):
         detail |= {"code": ending.failure.code, "message": ending.failure.message}

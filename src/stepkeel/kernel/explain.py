@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stepkeel.kernel.hold import ROOT
+from stepkeel.kernel.machine import handlers
 from stepkeel.kernel.path import address
 from stepkeel.model.commit import InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
 from stepkeel.model.instant import from_micros
-from stepkeel.model.node import DuringNode, MachineNode, WaitNode
+from stepkeel.model.node import DuringNode, WaitNode
 from stepkeel.model.snapshot import TERMINAL, Snapshot
 
 __all__ = ["Explanation", "Reason", "explain"]
@@ -160,12 +161,7 @@ def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, 
         if place and isinstance(place.node, DuringNode) and snapshot.open[path].run == "held":
             why.append(Reason("condition", f"{path} is offered while {place.node.guard.name} holds"))
             moves.append("whatever makes that hold")
-    state = definition.states.get(snapshot.state)
-    handled = [r.signal for r in state.signals] if state and snapshot.ending is None else []
-    for path, frame in snapshot.open.items() if snapshot.ending is None else ():
-        place = definition.places.get(address(path)) if frame.machine is not None else None
-        if place is not None and isinstance(place.node, MachineNode) and frame.machine is not None:
-            handled += [r.signal for r in place.node.states[frame.machine.state].signals]
+    handled = [r.signal for r in handlers(definition, snapshot)] if snapshot.ending is None else []
     for name in dict.fromkeys(waits + handled):
         why.append(Reason("signal", f"it can take the signal {name}"))
         moves.append(f"signal {name}")

@@ -16,8 +16,7 @@ from stepkeel.kernel import compensation, ending, join, reaction, region
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.node import activity
-from stepkeel.kernel.path import address, around, below, is_reaction, machine_of
-from stepkeel.model.node import ActivityNode
+from stepkeel.kernel.path import around, below, is_reaction, machine_of
 from stepkeel.model.snapshot import Failure
 
 __all__ = ["fail", "fail_in_ending"]
@@ -50,12 +49,11 @@ def fail(draft: Draft) -> bool:
     if path.startswith("undo/"):
         compensation.fail_alone(draft, path, failure)
         return True
-    place = draft.definition.places.get(address(path))
-    node = place.node if place is not None else None
-    if isinstance(node, ActivityNode) and activity.recover(draft, path, node, failure):
+    node = activity.activity_node(draft, path)
+    if node is not None and activity.recover(draft, path, node, failure):
         return True
     draft.say("activity_failed", path, code=failure.code, message=failure.message)
-    if isinstance(node, ActivityNode):
+    if node is not None:
         activity.register_started(draft, path, node)
     _outwards(draft, path, failure)
     return True
@@ -109,8 +107,8 @@ def fail_in_ending(draft: Draft) -> bool:
     if path.startswith("undo/"):
         compensation.fail(draft, path, failure)
         return True
-    place = draft.definition.places.get(address(path))
-    if place is not None and isinstance(place.node, ActivityNode) and activity.recover(draft, path, place.node, failure):
+    node = activity.activity_node(draft, path)
+    if node is not None and activity.recover(draft, path, node, failure):
         return True
     for holder, part in around(path):
         frame = draft.open.get(holder)

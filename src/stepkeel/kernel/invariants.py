@@ -21,12 +21,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from stepkeel.kernel.path import address
+from stepkeel.kernel.machine import handlers
 from stepkeel.kernel.replay import differs
 from stepkeel.kernel.timer import earliest
 from stepkeel.model.commit import HistoryRow, Row, TicketRow
 from stepkeel.model.definition import Definition
-from stepkeel.model.node import MachineNode
 from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Snapshot
 
 __all__ = ["hears", "violations_of_history", "violations_of_row", "violations_of_tickets"]
@@ -69,12 +68,7 @@ def hears(definition: Definition, snapshot: Snapshot | None) -> bool | None:
     """Some state it stands in takes signals, its own or that of a machine within a body; None where it stands in none."""
     if snapshot is None or snapshot.state not in definition.states:
         return None
-    found = list(definition.states[snapshot.state].signals)
-    for path, frame in snapshot.open.items():
-        place = definition.places.get(address(path)) if frame.machine is not None else None
-        if place is not None and isinstance(place.node, MachineNode) and frame.machine is not None:
-            found += place.node.states[frame.machine.state].signals
-    return bool(found)
+    return bool(handlers(definition, snapshot))
 
 
 def _has_open_wait(snapshot: Snapshot, handles_signals: bool | None) -> bool:

@@ -22,11 +22,11 @@ from stepkeel.kernel import region
 from stepkeel.kernel.data import PureFailed, apply_into, ask, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.machine import open_body
-from stepkeel.kernel.merge import MergeFailed, conflicts, settle_parts, write
+from stepkeel.kernel.merge import MergeFailed, reconcile, settle_parts, write
 from stepkeel.kernel.parts import (
     Concurrent,
     body_of,
-    node_at,
+    concurrent_at,
     open_count,
     outcome_of,
     outcomes_of,
@@ -54,7 +54,7 @@ def resumed(draft: Draft, path: str, frame: Frame) -> bool:
         reopen(draft, path)
         judge(draft, path)
         return True
-    if node_at(draft, path).join.again == "overlap":
+    if concurrent_at(draft, path).join.again == "overlap":
         return False
     earlier = any(f.run == "loose" and address(p) == address(path) for p, f in draft.open.items())
     if earlier:
@@ -64,7 +64,7 @@ def resumed(draft: Draft, path: str, frame: Frame) -> bool:
 
 def begin(draft: Draft, path: str, round: Round) -> None:
     """The parts are known: as many as may be are opened."""
-    if node_at(draft, path).own is not None:
+    if concurrent_at(draft, path).own is not None:
         round = replace(round, entry=draft.record(path))
     draft.put(path, Frame(run="open", round=round))
     judge(draft, path)
@@ -94,13 +94,13 @@ def _open_more(draft: Draft, path: str, node: Concurrent) -> None:
         open_body(draft, body_of(node, path, name), node.body if isinstance(node, ForEachNode) else (bodies or {})[name])
 
 
-def reopen(draft: Draft, path: str) -> list[str]:
-    """Failed parts stand again where they failed. Their names."""
+def reopen(draft: Draft, path: str) -> None:
+    """Failed parts stand again where they failed."""
     round = round_of(draft, path)
     again = [part for part in round.stood if round.ended.get(part) == "failed"]
     if not again:
-        return []
-    collected = node_at(draft, path).join.failures == "collect"
+        return
+    collected = concurrent_at(draft, path).join.failures == "collect"
     for part in again:
         for inner, frame in round.stood[part].items():
             draft.put(inner, frame)
@@ -112,7 +112,6 @@ def reopen(draft: Draft, path: str) -> list[str]:
         missed=round.missed - (0 if collected else len(again)),
     )
     put_round(draft, path, round)
-    return again
 
 
 # -- ending
@@ -120,8 +119,8 @@ def reopen(draft: Draft, path: str) -> list[str]:
 
 def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) -> None:
     """A branch or item is over: noted, and the join judged."""
-    node, round = node_at(draft, path), round_of(draft, path)
-    arrives = outcome == "done" or (outcome == "failed" and node.join.failures == "collect")
+    node, round = concurrent_at(draft, path), round_of(draft, path)
+    arrives = _arrives(node, outcome)
     item = isinstance(node, ForEachNode)
     _say_ended(draft, node, body_of(node, path, part), outcome, **detail)
     if item and outcome == "done":
@@ -148,6 +147,10 @@ def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) ->
         _nothing_loose(draft, path)
 
 
+def _arrives(node: Concurrent, outcome: str) -> bool:
+    return outcome == "done" or (outcome == "failed" and node.join.failures == "collect")
+
+
 def _say_ended(draft: Draft, node: Concurrent, body: str, outcome: str, **detail: object) -> None:
     if isinstance(node, ForEachNode):
         draft.say("item_ended", body, outcome=outcome, **detail)
@@ -170,7 +173,7 @@ def _flow_back(draft: Draft, path: str, body: str, node: Concurrent, now: msgspe
     try:
         write(draft, f"{body}/", now, base)
     except MergeFailed as error:
-        draft.put(path, replace(draft.open[path], run="failed", error=Failure(error.code, str(error), path, kind="permanent")))
+        draft.fail(path, pure_failure(path, error))
         return False
     return True
 
@@ -201,32 +204,26 @@ def _nothing_loose(draft: Draft, path: str) -> None:
 
 def judge(draft: Draft, path: str) -> None:
     """Resolve the join if its need is met, fail it if it cannot be met any more, else open what may be opened."""
-    node, round = node_at(draft, path), round_of(draft, path)
+    node, round = concurrent_at(draft, path), round_of(draft, path)
     try:
         verdict = _verdict(draft, path, node, round)
-        if verdict == "open":
-            _open_more(draft, path, node)
-        elif verdict == "unmet" and node.join.unmet == "fail":
-            text = f"{round.arrived} of {round.size} have arrived, {round.missed} never will: that is not enough"
-            _failed(draft, path, Failure("join_unmet", text, path, kind="permanent"))
-        else:
-            _resolve(draft, path, node, verdict)
     except PureFailed as error:
-        _failed(draft, path, pure_failure(path, error))
-    except MergeFailed as error:
-        _failed(draft, path, Failure(error.code, str(error), path, kind="permanent"))
+        draft.fail(path, pure_failure(path, error))
+        return
+    if verdict == "open":
+        _open_more(draft, path, node)
+    elif verdict == "unmet" and node.join.unmet == "fail":
+        text = f"{round.arrived} of {round.size} have arrived, {round.missed} never will: that is not enough"
+        draft.fail(path, Failure("join_unmet", text, path, kind="permanent"))
+    else:
+        _resolve(draft, path, node, verdict)
 
 
 def complete(draft: Draft, path: str) -> None:
     """Resolve the join with what has arrived; parts that have not begun never do."""
-    node, round = node_at(draft, path), round_of(draft, path)
+    node, round = concurrent_at(draft, path), round_of(draft, path)
     put_round(draft, path, replace(round, size=round.size - len([*to_begin(node, round)])))
-    try:
-        _resolve(draft, path, node, "met")
-    except PureFailed as error:
-        _failed(draft, path, pure_failure(path, error))
-    except MergeFailed as error:
-        _failed(draft, path, Failure(error.code, str(error), path, kind="permanent"))
+    _resolve(draft, path, node, "met")
 
 
 def grow(draft: Draft, path: str, count: int) -> None:
@@ -234,10 +231,6 @@ def grow(draft: Draft, path: str, count: int) -> None:
     round = round_of(draft, path)
     put_round(draft, path, replace(round, size=round.size + count, added=(*round.added, (round.size, draft.revision))))
     judge(draft, path)
-
-
-def _failed(draft: Draft, path: str, failure: Failure) -> None:
-    draft.put(path, replace(draft.open[path], run="failed", error=failure))
 
 
 def _verdict(draft: Draft, path: str, node: Concurrent, round: Round) -> Literal["open", "met", "unmet"]:
@@ -271,18 +264,15 @@ def _need(draft: Draft, path: str, node: Concurrent, round: Round) -> int | bool
 
 def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
     round = round_of(draft, path)
-
-    def arrived(part: str) -> bool:
-        outcome = outcome_of(round, part)
-        return outcome == "done" or (outcome == "failed" and node.join.failures == "collect")
-
-    conflict = conflicts(draft, path, round, arrived)
-    if conflict:
-        raise MergeFailed("data_conflict", conflict)
-    if isinstance(node, ForEachNode) and node.into is not None:
-        given = [None if raw is None else msgspec.json.decode(raw) for _, raw in results_of(draft, path, node, round)]
-        apply_into(draft, path, node.into, given)
-    draft.drop_results([p for p in draft.results if below(p, path)] if draft.results else ())
+    try:
+        reconcile(draft, path, round, lambda part: _arrives(node, outcome_of(round, part)))
+        if isinstance(node, ForEachNode) and node.into is not None:
+            given = [None if raw is None else msgspec.json.decode(raw) for _, raw in results_of(draft, path, node, round)]
+            apply_into(draft, path, node.into, given)
+    except (PureFailed, MergeFailed) as error:
+        draft.fail(path, pure_failure(path, error))
+        return
+    draft.drop_results(path)
     detail = {"unmet": True} if verdict == "unmet" else {}
     draft.say("join_resolved", path, arrived=round.arrived, size=round.size, **detail)
     rest = parts_open(node, round)
@@ -309,7 +299,7 @@ def absorb(draft: Draft, holder: str, part: str, failure: Failure) -> bool:
     frame = draft.open[holder]
     if frame.round is None or frame.run not in ("open", "loose"):
         return False
-    node = node_at(draft, holder)
+    node = concurrent_at(draft, holder)
     if frame.run == "open" and not _can_do_without(draft, holder, node, frame.round):
         return False
     body = body_of(node, holder, part)
@@ -342,9 +332,9 @@ def keep_result(draft: Draft, path: str, result: msgspec.Raw) -> None:
     """What an item has given, for `into` and for the need of the join."""
     for holder, part in around(path):
         frame = draft.open.get(holder)
-        if frame is not None and frame.round is not None and isinstance(node_at(draft, holder), ForEachNode):
+        if frame is not None and frame.round is not None and isinstance(concurrent_at(draft, holder), ForEachNode):
             if result is not NOTHING and frame.run == "open":
-                draft.put_result(body_of(node_at(draft, holder), holder, part), result)
+                draft.put_result(body_of(concurrent_at(draft, holder), holder, part), result)
             return
 
 
@@ -352,6 +342,6 @@ def loose_above(draft: Draft, path: str) -> bool:
     """True for a node of a loose branch whose changes of the data come too late to count."""
     for holder, _ in around(path):
         frame = draft.open.get(holder)
-        if frame is not None and frame.run == "loose" and node_at(draft, holder).join.late == "drop":
+        if frame is not None and frame.run == "loose" and concurrent_at(draft, holder).join.late == "drop":
             return True
     return False

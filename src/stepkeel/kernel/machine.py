@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.path import address, below, is_reaction, state_path
-from stepkeel.model.definition import State
+from stepkeel.model.definition import Definition, State
 from stepkeel.model.node import MachineNode, Node, WaitNode, walk
 from stepkeel.model.reaction import Reaction
-from stepkeel.model.snapshot import Failure, Frame, Standing
+from stepkeel.model.snapshot import Failure, Frame, Snapshot, Standing
 
 __all__ = [
     "arm",
@@ -26,6 +26,7 @@ __all__ = [
     "enter",
     "fail_machine",
     "flying",
+    "handlers",
     "heard",
     "leave_state",
     "loose",
@@ -54,9 +55,20 @@ def machines(draft: Draft) -> tuple[str, ...]:
 def states_of(draft: Draft, machine: str) -> dict[str, State]:
     if not machine:
         return draft.definition.states
-    node = draft.definition.places[address(machine)].node
+    node = draft.node_at(machine)
     assert isinstance(node, MachineNode)
     return node.states
+
+
+def handlers(definition: Definition, snapshot: Snapshot) -> list[Reaction]:
+    """Those for signals, of every state that the instance stands in: its own, and those of machines within bodies."""
+    state = definition.states.get(snapshot.state)
+    found = [*state.signals] if state else []
+    for path, frame in snapshot.open.items():
+        place = definition.places.get(address(path)) if frame.machine is not None else None
+        if place is not None and isinstance(place.node, MachineNode) and frame.machine is not None:
+            found += place.node.states[frame.machine.state].signals
+    return found
 
 
 def _standing(draft: Draft, machine: str) -> Standing:
@@ -115,7 +127,7 @@ def enter(draft: Draft, name: str, machine: str = "") -> None:
 def fail_machine(draft: Draft, machine: str, failure: Failure) -> None:
     """What belongs to no node of its body has failed: the state of the instance as a whole, or the node that the machine is."""
     if machine:
-        draft.put(machine, replace(draft.open[machine], run="failed", error=failure))
+        draft.fail(machine, failure)
     else:
         draft.put(root_path(draft), Frame(run="failed", error=failure))
 
@@ -135,7 +147,7 @@ def arm(draft: Draft, path: str, reaction: Reaction) -> None:
 def rests(draft: Draft, machine: str = "") -> bool:
     """Nothing below the machine is in flight and no reaction of it is at work, loose branches aside."""
     scope = root_path(draft, machine) if machine else ""
-    holders = loose(draft) if draft.definition.concurrent else ()
+    holders = loose(draft)
     for path, frame in draft.open.items():
         busy = (frame.run in _BUSY or is_reaction(path)) and (not scope or below(path, scope))
         if busy and not (holders and is_loose(path, holders)):
@@ -145,7 +157,7 @@ def rests(draft: Draft, machine: str = "") -> bool:
 
 def body_done(draft: Draft, machine: str = "") -> bool:
     prefix = root_path(draft, machine) + "/"
-    holders = loose(draft) if draft.definition.concurrent else ()
+    holders = loose(draft)
     for path in draft.open:
         if path.startswith(prefix) and not (holders and is_loose(path, holders)):
             return False
@@ -197,7 +209,7 @@ def leave_state(draft: Draft, to: str, machine: str = "") -> None:
         draft.drop(open_path)
     for timed in [p for p in draft.timers if below(p, path) and not is_loose(p, holders)]:
         draft.drop_timers(timed)
-    draft.drop_results([p for p in draft.results if below(p, path)] if draft.results else ())
+    draft.drop_results(path)
     if to != current(draft, machine).name:
         signals = heard(current(draft, machine))
         if machine:  # a state around it, or one beside it, may still mean the same
@@ -212,9 +224,9 @@ def _heard_elsewhere(draft: Draft, path: str) -> frozenset[str]:
         if not below(other, path) and root_path(draft, other) != path:
             found |= {r.signal for r in current(draft, other).signals}
     for open_path, frame in draft.open.items():
-        place = draft.definition.places.get(address(open_path)) if frame.run == "waiting" else None
-        if place is not None and isinstance(place.node, WaitNode) and not below(open_path, path):
-            found.add(place.node.signal)
+        node = draft.node_at(open_path) if frame.run == "waiting" else None
+        if isinstance(node, WaitNode) and not below(open_path, path):
+            found.add(node.signal)
     return frozenset(found)
 
 

@@ -18,14 +18,15 @@ from msgspec.structs import replace
 
 from stepkeel.errors import DataInvalid
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.path import address, around
+from stepkeel.kernel.parts import concurrent_at
+from stepkeel.kernel.path import around
 from stepkeel.kernel.record import home_of, kept_at
 from stepkeel.model.codec import split_fields
-from stepkeel.model.node import ForEachNode, ParallelNode
+from stepkeel.model.node import ParallelNode
 from stepkeel.model.reducer import Conflict, Reducer
 from stepkeel.model.snapshot import Round
 
-__all__ = ["MergeFailed", "conflicts", "order_of", "settle_parts", "write"]
+__all__ = ["MergeFailed", "order_of", "reconcile", "settle_parts", "write"]
 
 _NULL = Raw(b"null")
 
@@ -41,23 +42,18 @@ class MergeFailed(Exception):
 class _Level:
     """A concurrent node around the one that writes, and the part of it that this one stands in."""
 
-    __slots__ = ("holder", "order", "part", "round")
+    __slots__ = ("holder", "part", "round")
 
-    def __init__(self, draft: Draft, holder: str, part: str, round: Round) -> None:
+    def __init__(self, holder: str, part: str, round: Round) -> None:
         self.holder = holder
         self.part = part
         self.round = round
-        self.order = order_of(draft, holder)
 
 
 def order_of(draft: Draft, holder: str) -> Callable[[str], int]:
     """The place of a branch or item among the others."""
-    node = draft.definition.places[address(holder)].node
-    if isinstance(node, ParallelNode):
-        names = [b.key for b in node.branches]
-        return names.index
-    assert isinstance(node, ForEachNode)
-    return int
+    node = concurrent_at(draft, holder)
+    return [b.key for b in node.branches].index if isinstance(node, ParallelNode) else int
 
 
 def write(draft: Draft, path: str, data: bytes | Raw, base: Raw | None = None) -> None:
@@ -111,7 +107,7 @@ def _levels(draft: Draft, path: str) -> list[_Level]:
             continue
         if part in frame.round.own:
             break
-        found.append(_Level(draft, holder, part, frame.round))
+        found.append(_Level(holder, part, frame.round))
     return found
 
 
@@ -142,7 +138,7 @@ def _reduced(
             parts = {} if before is None else {"": before}
         parts = {**parts, level.part: reducer.add(parts.get(level.part), delta) if n == 0 else delta}
         level.round = replace(level.round, parts={**level.round.parts, field: parts})
-        delta = _folded(reducer, parts, level.order)
+        delta = _folded(reducer, parts, order_of(draft, level.holder))
     return delta
 
 
@@ -160,7 +156,7 @@ def _note_outsider(draft: Draft, path: str, field: str, reducer: Reducer, delta:
     for holder, frame in list(draft.open.items()):
         if frame.round is None or field not in frame.round.parts or _levels(draft, holder):
             continue
-        if (home_of(draft.open, holder)) == home:
+        if home_of(draft.open, holder) == home:
             parts = frame.round.parts[field]
             parts = {**parts, "": reducer.add(parts.get(""), delta)}
             draft.put(holder, replace(frame, round=replace(frame.round, parts={**frame.round.parts, field: parts})))
@@ -181,8 +177,8 @@ def settle_parts(draft: Draft, round: Round, names: Iterable[str]) -> Round:
     return replace(round, parts=settled)
 
 
-def conflicts(draft: Draft, holder: str, round: Round, arrived: Callable[[str], bool]) -> str:
-    """Resolve plain fields that several parts have set: the last values of those that arrived must be one. Else a text."""
+def reconcile(draft: Draft, holder: str, round: Round, arrived: Callable[[str], bool]) -> None:
+    """Plain fields that several parts have set: the last values of those that arrived must be one. Raises MergeFailed."""
     fields: dict[str, Raw] = {}
     for field, wrote in round.wrote.items():
         if isinstance(wrote, str):
@@ -190,10 +186,9 @@ def conflicts(draft: Draft, holder: str, round: Round, arrived: Callable[[str], 
         values = {part: value for part, value in wrote.items() if arrived(part)}
         if len({bytes(v) for v in values.values()}) > 1:
             parts = sorted(values, key=order_of(draft, holder))
-            return f"the field {field}: {', '.join(parts)} have each set it to another value"
+            raise MergeFailed("data_conflict", f"the field {field}: {', '.join(parts)} have each set it to another value")
         if values:
             fields[field] = next(iter(values.values()))
     if fields:
         seen = draft.record(holder)
         write(draft, holder, msgspec.json.encode({**split_fields(seen), **fields}), seen)
-    return ""

@@ -21,7 +21,7 @@ from stepkeel.errors import DataInvalid
 from stepkeel.kernel import join, region
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.merge import MergeFailed, write
-from stepkeel.kernel.parts import body_of, node_at, parts_open
+from stepkeel.kernel.parts import body_of, concurrent_at, parts_open
 from stepkeel.kernel.path import address, around, below, inside, is_reaction, part_of
 from stepkeel.model.node import ActivityNode, ForEachNode, WaitNode
 
@@ -53,7 +53,7 @@ def _part(draft: Draft, path: str) -> tuple[str, str] | None:
     if frame is None or frame.round is None or frame.run not in ("open", "loose"):
         return None
     part = part_of(path)
-    return (holder, part) if part in parts_open(node_at(draft, holder), frame.round) else None
+    return (holder, part) if part in parts_open(concurrent_at(draft, holder), frame.round) else None
 
 
 def cancel(draft: Draft, path: str, then: Then, **detail: Any) -> str | None:
@@ -62,7 +62,7 @@ def cancel(draft: Draft, path: str, then: Then, **detail: Any) -> str | None:
         return _unknown(draft, path)
     if part is None and then == "end":
         around_it = ((h, p) for h, p in around(path) if _holds(draft, h))
-        part = next((_part(draft, body_of(node_at(draft, h), h, p)) for h, p in around_it), None)
+        part = next((_part(draft, body_of(concurrent_at(draft, h), h, p)) for h, p in around_it), None)
         if part is None:
             return f"{path} stands in no branch that could end: then='skip' goes on behind it"
     if part is not None and then == "skip" and path not in open_nodes(draft):
@@ -70,7 +70,7 @@ def cancel(draft: Draft, path: str, then: Then, **detail: Any) -> str | None:
     draft.say("node_cancelled", path, then=then, **detail)
     if part is not None and then == "end":
         holder, name = part
-        region.cancel(draft, body_of(node_at(draft, holder), holder, name))
+        region.cancel(draft, body_of(concurrent_at(draft, holder), holder, name))
         join.ended(draft, holder, name, "cancelled")
     else:
         region.cancel(draft, path)
@@ -87,7 +87,7 @@ def complete(draft: Draft, path: str, **detail: Any) -> str | None:
     if path not in open_nodes(draft):
         return _unknown(draft, path)
     frame = draft.open.get(path)
-    node = draft.definition.places[address(path)].node
+    node = draft.node_at(path)
     if isinstance(node, ActivityNode | WaitNode):
         if frame is None or frame.run in ("flying", "stopping"):
             return f"an attempt of {path} is in flight: cancel_node stops it, or pause and ask again"
@@ -104,8 +104,7 @@ def complete(draft: Draft, path: str, **detail: Any) -> str | None:
 
 def add_items(draft: Draft, path: str, items: list[Any], **detail: Any) -> str | None:
     frame = draft.open.get(path)
-    place = draft.definition.places.get(address(path))
-    if place is None or not isinstance(place.node, ForEachNode) or frame is None or frame.round is None or frame.run != "open":
+    if not isinstance(draft.node_at(path), ForEachNode) or frame is None or frame.round is None or frame.run != "open":
         several = [p for p, f in draft.open.items() if f.round is not None and f.round.listed]
         return f"{path} is no for_each that is open; there are: {', '.join(several) or 'none'}"
     draft.say("items_added", path, items=items, **detail)

@@ -8,7 +8,6 @@ import msgspec
 from msgspec.structs import replace
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.path import address
 from stepkeel.kernel.ranges import holds_number
 from stepkeel.model.node import ForEachNode, ParallelNode
 from stepkeel.model.snapshot import Round
@@ -16,7 +15,7 @@ from stepkeel.model.snapshot import Round
 __all__ = [
     "Concurrent",
     "body_of",
-    "node_at",
+    "concurrent_at",
     "open_count",
     "outcome_of",
     "outcomes_of",
@@ -30,8 +29,8 @@ __all__ = [
 Concurrent = ParallelNode | ForEachNode
 
 
-def node_at(draft: Draft, path: str) -> Concurrent:
-    node = draft.definition.places[address(path)].node
+def concurrent_at(draft: Draft, path: str) -> Concurrent:
+    node = draft.node_at(path)
     assert isinstance(node, ParallelNode | ForEachNode)
     return node
 

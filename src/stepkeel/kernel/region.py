@@ -14,25 +14,19 @@ from stepkeel.kernel.path import below
 __all__ = ["cancel", "stopping"]
 
 
-def cancel(draft: Draft, *outer: str) -> bool:
-    """Close what is open below these paths. True if there was something that had not been told to stop before."""
-    found = False
+def cancel(draft: Draft, *outer: str) -> None:
+    """Close what is open below these paths."""
     for path, frame in list(draft.open.items()):
-        if not any(below(path, o) for o in outer):
+        if frame.run == "stopping" or not any(below(path, o) for o in outer):
             continue
-        if frame.run == "stopping":
-            continue
-        found = True
         if frame.run == "flying":
             draft.stop(path, frame)
         else:
             draft.drop(path)
     for path in [p for p in draft.timers if any(below(p, o) for o in outer)]:
         draft.drop_timers(path)
-    if draft.results:
-        draft.drop_results([p for p in draft.results if any(below(p, o) for o in outer)])
+    draft.drop_results(*outer)
     draft.closing = [p for p in draft.closing if not any(below(p, o) for o in outer)]
-    return found
 
 
 def stopping(draft: Draft, *outer: str) -> bool:

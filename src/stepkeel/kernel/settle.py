@@ -118,8 +118,6 @@ def timers(draft: Draft) -> bool:
 
 
 def leave(draft: Draft) -> bool:
-    if not draft.definition.nested and draft.open and not _free(draft, ""):
-        return False
     for m in machine.machines(draft):
         if not machine.current(draft, m).transitions or (draft.open and not _free(draft, m)):
             continue

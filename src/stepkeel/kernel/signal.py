@@ -16,7 +16,7 @@ from __future__ import annotations
 from stepkeel.kernel.data import PureFailed, apply_into, holds
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import current, machines, rests
-from stepkeel.kernel.path import address, is_reaction, machine_of
+from stepkeel.kernel.path import is_reaction, machine_of
 from stepkeel.kernel.reaction import fire
 from stepkeel.model.input import Signal
 from stepkeel.model.node import WaitNode
@@ -96,8 +96,7 @@ def takes(draft: Draft, signal: Signal) -> str | tuple[str, Reaction] | None:
     """The path of a wait node, or a machine's handler, that would take the signal, innermost first. Raises PureFailed."""
     for path, frame in draft.open.items():
         if frame.run == "waiting" and not frame.seq:
-            place = draft.definition.places.get(address(path))
-            node = place.node if place else None
+            node = draft.node_at(path)
             if isinstance(node, WaitNode) and node.signal == signal.name and _allows(draft, node, signal, path):
                 return path
     for machine in machines(draft):
@@ -120,7 +119,7 @@ def _decoded(draft: Draft, signal: Signal) -> object:
 
 
 def _end_wait(draft: Draft, path: str, signal: Signal) -> None:
-    node = draft.definition.places[address(path)].node
+    node = draft.node_at(path)
     if isinstance(node, WaitNode):
         apply_into(draft, path, node.into, _decoded(draft, signal))
     draft.settle_signal(signal.seq, signal.name, "processed")

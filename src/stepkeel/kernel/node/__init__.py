@@ -9,7 +9,6 @@ from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.node import activity, choice, during, for_each, loop, machine, parallel, pure, stop, wait
-from stepkeel.kernel.path import address
 from stepkeel.model.node import (
     ActivityNode,
     ChoiceNode,
@@ -50,9 +49,9 @@ def kind_of(draft: Draft, path: str) -> Kind:
     """The rules of the node at a path; an undo is an activity."""
     if path.startswith("undo/"):
         return activity
-    return KINDS[type(draft.definition.places[address(path)].node)]
+    return KINDS[type(draft.node_at(path))]
 
 
 def container_of(draft: Draft, path: str) -> Container:
     """The rules of the node that holds the body in which another stood."""
-    return CONTAINERS[type(draft.definition.places[address(path)].node)]
+    return CONTAINERS[type(draft.node_at(path))]

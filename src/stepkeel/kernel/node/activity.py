@@ -28,13 +28,12 @@ from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import FLYING, Draft
 from stepkeel.kernel.merge import MergeFailed, write
 from stepkeel.kernel.node import loop
-from stepkeel.kernel.path import address
 from stepkeel.model.effect import RunAttempt
 from stepkeel.model.input import AttemptDeferred, AttemptEnded
 from stepkeel.model.node import Activity, ActivityNode
 from stepkeel.model.snapshot import NOTHING, Failure, Frame
 
-__all__ = ["MAX_LOST", "activity_at", "deferred", "ended", "lost", "open", "recover", "register_started"]
+__all__ = ["MAX_LOST", "activity_at", "activity_node", "deferred", "ended", "lost", "open", "recover", "register_started"]
 
 MAX_LOST = 5
 
@@ -44,11 +43,11 @@ def activity_at(draft: Draft, path: str) -> Activity | None:
     if path.startswith("undo/"):
         entry = compensation.entry_at(draft, path)
         return compensation.undo_activity(draft, entry) if entry else None
-    place = draft.definition.places.get(address(path))
-    if place is None or not isinstance(place.node, ActivityNode):
+    node = activity_node(draft, path)
+    if node is None:
         return None
     frame = draft.open.get(path)
-    return place.node.activity.fallback if frame is not None and frame.fell_back else place.node.activity
+    return node.activity.fallback if frame is not None and frame.fell_back else node.activity
 
 
 def open(draft: Draft, path: str, frame: Frame) -> None:
@@ -57,7 +56,7 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
         try:
             waits_for = hold.obtain(draft, path, activity.pools)
         except PureFailed as error:
-            draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+            draft.fail(path, pure_failure(path, error))
             return
         if waits_for:
             draft.put(path, replace(frame, run="held", reason=waits_for))
@@ -107,7 +106,7 @@ def ended(draft: Draft, result: AttemptEnded) -> None:
 
 def _succeeded(draft: Draft, result: AttemptEnded, frame: Frame, before: Raw) -> None:
     path = result.path
-    node = _node(draft, path)
+    node = activity_node(draft, path)
     if node is not None and not frame.fell_back:
         compensation.register(draft, path, node, before, Raw(result.data) if result.data else before)
     if node is not None and node.gives:
@@ -143,17 +142,17 @@ def _failed(draft: Draft, result: AttemptEnded, frame: Frame, failure: Failure) 
     failure = replace(failure, path=path, attempt=frame.attempt)
     policy = retry.policy_for(activity.retry if activity else None, failure)
     if policy is None:
-        draft.put(path, replace(frame, run="failed", error=failure))
+        draft.fail(path, failure)
         return
     if frame.attempt >= policy.attempts:
         if failure.kind == "again":
             failure = replace(failure, code="attempts_used_up", message=f"{policy.attempts} attempts: {failure.message}")
-        draft.put(path, replace(frame, run="failed", error=failure))
+        draft.fail(path, failure)
         return
     delay = retry.delay_of(policy, frame.attempt, draft.seed) if result.delay is None else result.delay
     if activity is not None and activity.deadline is not None and draft.now + delay >= frame.first_at + activity.deadline:
         failure = replace(failure, code="deadline", message=f"deadline reached; last error: {failure.code}: {failure.message}")
-        draft.put(path, replace(frame, run="failed", error=failure))
+        draft.fail(path, failure)
         return
     detail = {"attempt": frame.attempt, "code": failure.code, "message": failure.message}
     if delay <= 0:
@@ -167,7 +166,7 @@ def _failed(draft: Draft, result: AttemptEnded, frame: Frame, failure: Failure) 
 
 def _stopped(draft: Draft, result: AttemptEnded) -> None:
     """An attempt that was told to stop has ended, one way or another: no undo overtakes its effect."""
-    path, node = result.path, _node(draft, result.path)
+    path, node = result.path, activity_node(draft, result.path)
     if result.outcome in ("failed", "stopped", "again"):
         draft.say("activity_stopped", path, attempt=result.attempt)
         if node is not None:
@@ -235,6 +234,6 @@ def register_started(draft: Draft, path: str, node: ActivityNode) -> None:
         compensation.register(draft, path, node, draft.data, draft.data)
 
 
-def _node(draft: Draft, path: str) -> ActivityNode | None:
-    place = draft.definition.places.get(address(path))
-    return place.node if place is not None and isinstance(place.node, ActivityNode) else None
+def activity_node(draft: Draft, path: str) -> ActivityNode | None:
+    node = draft.node_at(path)
+    return node if isinstance(node, ActivityNode) else None

@@ -10,12 +10,9 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import open_body
-from stepkeel.kernel.path import address
 from stepkeel.model.node import ChoiceNode
 from stepkeel.model.snapshot import Frame
 
@@ -23,12 +20,12 @@ __all__ = ["behind", "open"]
 
 
 def open(draft: Draft, path: str, frame: Frame) -> None:
-    node = draft.definition.places[address(path)].node
+    node = draft.node_at(path)
     assert isinstance(node, ChoiceNode)
     try:
         taken = next((arm for arm in node.arms if holds(draft, arm.when, at=path)), None)
     except PureFailed as error:
-        draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+        draft.fail(path, pure_failure(path, error))
         return
     if taken is None:
         draft.say("node_skipped", path, reason="no guard holds")

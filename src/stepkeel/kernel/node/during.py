@@ -12,13 +12,11 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from stepkeel.kernel import region
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import open_body
-from stepkeel.kernel.path import address, below
+from stepkeel.kernel.path import below
 from stepkeel.model.node import DuringNode
 from stepkeel.model.snapshot import Failure, Frame
 
@@ -31,7 +29,7 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     try:
         offered = holds(draft, node.guard, at=path)
     except PureFailed as error:
-        draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+        draft.fail(path, pure_failure(path, error))
         return
     if offered:
         draft.put(path, Frame(run="open"))
@@ -43,7 +41,7 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
         draft.closing.append(path)
     else:
         text = f"{node.guard.name} does not hold"
-        draft.put(path, replace(frame, run="failed", error=Failure("not_offered", text, path, kind="permanent")))
+        draft.fail(path, Failure("not_offered", text, path, kind="permanent"))
 
 
 def judge(draft: Draft) -> bool:
@@ -56,7 +54,8 @@ def judge(draft: Draft) -> bool:
             offered = holds(draft, node.guard, at=path)
         except PureFailed as error:
             region.cancel(draft, path)
-            draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+            draft.put(path, frame)
+            draft.fail(path, pure_failure(path, error))
             return True
         if frame.run == "open" and not offered and _waits(draft, path):
             region.cancel(draft, path)
@@ -80,5 +79,5 @@ def _waits(draft: Draft, path: str) -> bool:
 
 
 def _node(draft: Draft, path: str) -> DuringNode | None:
-    place = draft.definition.places.get(address(path))
-    return place.node if place is not None and isinstance(place.node, DuringNode) else None
+    node = draft.node_at(path)
+    return node if isinstance(node, DuringNode) else None

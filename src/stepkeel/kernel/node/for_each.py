@@ -13,13 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from msgspec.structs import replace
-
 from stepkeel.errors import DataInvalid
 from stepkeel.kernel import join
 from stepkeel.kernel.data import PureFailed, apply_into, ask, pure_failure
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.path import address, part_of
+from stepkeel.kernel.path import part_of
 from stepkeel.model.codec import to_json
 from stepkeel.model.node import ForEachNode, Function
 from stepkeel.model.snapshot import Frame, Round
@@ -30,14 +28,14 @@ __all__ = ["behind", "open"]
 def open(draft: Draft, path: str, frame: Frame) -> None:
     if join.resumed(draft, path, frame):
         return
-    node = draft.definition.places[address(path)].node
+    node = draft.node_at(path)
     assert isinstance(node, ForEachNode)
     try:
         items = _items(node.items, ask(node.items, draft.view(path)))
         if not items:
             apply_into(draft, path, node.into, [])
     except PureFailed as error:
-        draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+        draft.fail(path, pure_failure(path, error))
         return
     if not items:
         draft.say("node_skipped", path, reason="no items")

@@ -11,13 +11,11 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from stepkeel.kernel import ending, region
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.machine import open_body
-from stepkeel.kernel.path import address, in_iteration, inside, iteration
+from stepkeel.kernel.path import in_iteration, inside, iteration
 from stepkeel.model.node import LoopNode
 from stepkeel.model.snapshot import Failure, Frame
 
@@ -40,7 +38,7 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
             draft.drop(path)
             open_body(draft, path, node.body)
     except PureFailed as error:
-        draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+        draft.fail(path, pure_failure(path, error))
 
 
 def behind(draft: Draft, path: str, body: str) -> None:
@@ -76,7 +74,7 @@ def _too_many(draft: Draft, path: str, node: LoopNode, frame: Frame) -> None:
     most = node.max_iterations
     text = f"{in_iteration(path, 1)}: {most} iterations, and nothing has ended it"
     if node.at_max == "fail":
-        draft.put(path, replace(frame, run="failed", error=Failure("max_iterations", text, path, kind="permanent")))
+        draft.fail(path, Failure("max_iterations", text, path, kind="permanent"))
         return
     _close(draft, path, most, "max_iterations")
     if node.at_max != "go_on":
@@ -84,5 +82,5 @@ def _too_many(draft: Draft, path: str, node: LoopNode, frame: Frame) -> None:
 
 
 def _node(draft: Draft, path: str) -> LoopNode | None:
-    place = draft.definition.places.get(address(path))
-    return place.node if place is not None and isinstance(place.node, LoopNode) else None
+    node = draft.node_at(path)
+    return node if isinstance(node, LoopNode) else None

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import enter
-from stepkeel.kernel.path import address
 from stepkeel.model.node import MachineNode
 from stepkeel.model.snapshot import Frame, Standing
 
@@ -27,7 +26,7 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     if frame.machine is not None:
         draft.put(path, replace(frame, run="open"))
         return
-    node = draft.definition.places[address(path)].node
+    node = draft.node_at(path)
     assert isinstance(node, MachineNode)
     draft.put(path, Frame(run="open", machine=Standing()))
     enter(draft, node.initial, path)

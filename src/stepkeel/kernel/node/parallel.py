@@ -12,12 +12,10 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from stepkeel.kernel import join
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.path import address, part_of
+from stepkeel.kernel.path import part_of
 from stepkeel.model.node import ParallelNode
 from stepkeel.model.snapshot import Frame, Round
 
@@ -27,12 +25,12 @@ __all__ = ["behind", "open"]
 def open(draft: Draft, path: str, frame: Frame) -> None:
     if join.resumed(draft, path, frame):
         return
-    node = draft.definition.places[address(path)].node
+    node = draft.node_at(path)
     assert isinstance(node, ParallelNode)
     try:
         taken = {b.key for b in node.branches if not b.otherwise and holds(draft, b.when, at=path)}
     except PureFailed as error:
-        draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+        draft.fail(path, pure_failure(path, error))
         return
     taken = taken or {b.key for b in node.branches if b.otherwise}
     if not taken:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from stepkeel.kernel.data import PureFailed, ask, change, pure_failure
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.path import address
 from stepkeel.model.effect import Log
 from stepkeel.model.node import PureNode
 from stepkeel.model.snapshot import Frame
@@ -18,7 +16,7 @@ __all__ = ["open"]
 
 
 def open(draft: Draft, path: str, frame: Frame) -> None:
-    node = draft.definition.places[address(path)].node
+    node = draft.node_at(path)
     assert isinstance(node, PureNode)
     try:
         if node.kind == "transform" and node.function is not None:
@@ -26,7 +24,7 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
         elif node.kind == "log":
             draft.effects.append(Log(node.level, _text(draft, path, node)))
     except PureFailed as error:
-        draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+        draft.fail(path, pure_failure(path, error))
         return
     draft.closing.append(path)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from stepkeel.kernel import operate
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.path import address
 from stepkeel.model.node import StopNode
 from stepkeel.model.snapshot import Frame
 
@@ -18,7 +17,7 @@ __all__ = ["open"]
 
 
 def open(draft: Draft, path: str, frame: Frame) -> None:
-    node = draft.definition.places[address(path)].node
+    node = draft.node_at(path)
     assert isinstance(node, StopNode)
     draft.closing.append(path)
     if not operate.stop(draft, path, node.target, node.how, node.then):

@@ -14,12 +14,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from msgspec.structs import replace
-
 from stepkeel.errors import BadRequest
 from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.path import address
 from stepkeel.model.instant import to_micros, to_span
 from stepkeel.model.node import DuringNode, WaitNode
 from stepkeel.model.snapshot import Failure, Frame
@@ -28,13 +25,13 @@ __all__ = ["judge", "open", "stuck"]
 
 
 def open(draft: Draft, path: str, frame: Frame) -> None:
-    node = draft.definition.places[address(path)].node
+    node = draft.node_at(path)
     assert isinstance(node, WaitNode)
     try:
         due = _due(draft, path, node)
         met = node.condition is not None and holds(draft, node.condition, at=path)
     except PureFailed as error:
-        draft.put(path, replace(frame, run="failed", error=pure_failure(path, error)))
+        draft.fail(path, pure_failure(path, error))
         return
     if met:
         _met(draft, path)
@@ -54,7 +51,7 @@ def judge(draft: Draft) -> bool:
                 _met(draft, path)
                 return True
         except PureFailed as error:
-            draft.put(path, replace(draft.open[path], run="failed", error=pure_failure(path, error)))
+            draft.fail(path, pure_failure(path, error))
             return True
     return False
 
@@ -63,15 +60,15 @@ def stuck(draft: Draft) -> bool:
     """Fail the first of those that wait for a condition if only such are left: what could make it hold?"""
     waits = [(path, node.condition) for path, node in _conditional(draft) if not node.signal]
     for path, frame in draft.open.items():
-        place = draft.definition.places.get(address(path)) if frame.run == "held" else None
-        if place is not None and isinstance(place.node, DuringNode):
-            waits.append((path, place.node.guard))
+        node = draft.node_at(path) if frame.run == "held" else None
+        if isinstance(node, DuringNode):
+            waits.append((path, node.guard))
     if not waits or len(waits) < sum(f.run != "open" for f in draft.open.values()):
         return False
     path = waits[0][0]
     names = ", ".join(f"{p} for {guard.name}" for p, guard in waits if guard)
     text = f"nothing can change that any more, and it waits at {names}"
-    draft.put(path, replace(draft.open[path], run="failed", error=Failure("stuck", text, path, kind="permanent")))
+    draft.fail(path, Failure("stuck", text, path, kind="permanent"))
     return True
 
 
@@ -83,9 +80,9 @@ def _met(draft: Draft, path: str) -> None:
 def _conditional(draft: Draft) -> list[tuple[str, WaitNode]]:
     found: list[tuple[str, WaitNode]] = []
     for path, frame in draft.open.items():
-        place = draft.definition.places.get(address(path)) if frame.run == "waiting" else None
-        if place is not None and isinstance(place.node, WaitNode) and place.node.condition is not None:
-            found.append((path, place.node))
+        node = draft.node_at(path) if frame.run == "waiting" else None
+        if isinstance(node, WaitNode) and node.condition is not None:
+            found.append((path, node))
     return found
 
 
