@@ -4,6 +4,7 @@ from stepkeel.authoring.activity import activity
 from stepkeel.authoring.concurrent import Join, Own, for_each, parallel
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.during import at, done, during, size, visits
+from stepkeel.authoring.family import child
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import machine, pick, scope, stop
 from stepkeel.authoring.node import choice, delay, log, loop, transform, until, wait, when
@@ -19,6 +20,7 @@ from stepkeel.errors import (
     TransientError,
 )
 from stepkeel.facade import Engine
+from stepkeel.model.child import ChildResult
 from stepkeel.model.node import Arrivals
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
 from stepkeel.model.policy import Limit, Retry
@@ -33,6 +35,7 @@ __all__ = [
     "Break",
     "Cancel",
     "Chaos",
+    "ChildResult",
     "Complete",
     "Context",
     "Continue",
@@ -63,6 +66,7 @@ __all__ = [
     "activity",
     "any_of",
     "at",
+    "child",
     "choice",
     "delay",
     "done",

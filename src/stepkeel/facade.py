@@ -341,7 +341,7 @@ class Engine(Verbs):
     ) -> query.Page:
         """A page of instances. Filters: definition, version, status (one or several), state (name or label), key,
 
-        correlation_id, attributes, fault, created_from / _to, updated_from / _to, completed_from / _to (datetimes,
+        parent, correlation_id, attributes, fault, created_from / _to, updated_from / _to, completed_from / _to (datetimes,
         half-open). `cursor` is the page's before. Raises BadRequest.
         """
         return await query.list_instances(self.core(), filters, sort, descending, limit, cursor, archived)

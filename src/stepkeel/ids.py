@@ -1,7 +1,7 @@
 """The only maker of ids and of chance.
 
 Ids are UUIDv7 (RFC 9562): time-ordered, because random keys spread every write over the whole tree.
-`fraction` is the kernel's only source of chance: a pure function of the seed it was given.
+`fraction` and `id_of` are the kernel's only sources of chance: pure functions of the seed it was given.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 
-__all__ = ["IdMaker", "fraction"]
+__all__ = ["IdMaker", "fraction", "id_of"]
 
 _MASK64 = (1 << 64) - 1
 
@@ -45,11 +45,8 @@ class IdMaker:
     def id(self, now: int) -> str:
         """A new id. `now` is in microseconds since 1970."""
         with self._lock:
-            ticks = (now // 1000 << 12) | (now % 1000 * 4096 // 1000)
-            ticks = self._last = max(ticks, self._last + 1)
-            low = (self._draw() & 0x3FFFFFFFFFFFFFFF) | 0x8000000000000000
-        text = f"{ticks >> 12:012x}7{ticks & 0xFFF:03x}{low:016x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            ticks = self._last = max(_ticks(now), self._last + 1)
+            return _text(ticks, self._draw())
 
     def seed(self) -> int:
         """63 bits of chance for one decision."""
@@ -70,3 +67,18 @@ def _mix(value: int) -> int:
 def fraction(seed: int, n: int = 0) -> float:
     """A number in [0, 1) that depends on `seed` and `n` alone."""
     return _mix((seed + (n + 1) * 0x9E3779B97F4A7C15) & _MASK64) / (1 << 64)
+
+
+def id_of(now: int, seed: int, n: int = 0) -> str:
+    """An id as `IdMaker` makes them, that depends on its arguments alone: `now` in microseconds, the n-th of this seed."""
+    return _text(_ticks(now), _mix((seed + (n + 1) * 0x9E3779B97F4A7C15) & _MASK64))
+
+
+def _ticks(now: int) -> int:
+    return (now // 1000 << 12) | (now % 1000 * 4096 // 1000)
+
+
+def _text(ticks: int, chance: int) -> str:
+    low = (chance & 0x3FFFFFFFFFFFFFFF) | 0x8000000000000000
+    text = f"{ticks >> 12:012x}7{ticks & 0xFFF:03x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -94,15 +94,15 @@ class Talk:
             return kind(path, attempt, "busy", pick("delay", (0, 5_000_000)))
         if kind is inputs.HandedBack:
             return kind(tuple((p, f.attempt) for p, f in s.open.items())[: pick("back", (1, 2, 9))])
-        if kind is inputs.StepRecorded:
-            return kind(path, attempt, pick("name", ("a", "b")), msgspec.Raw(b'{"n":1}'))
-        if kind is inputs.Heartbeat:
-            return kind(path, attempt, msgspec.Raw(b"0.5"))
+        if kind in (inputs.StepRecorded, inputs.Heartbeat):
+            return kind(path, attempt, *((pick("name", ("a", "b")),) * (kind is inputs.StepRecorded)), msgspec.Raw(b'{"n":1}'))
         if kind is inputs.Claimed:
             return kind(pick("claims", (None, (), tuple(s.open))))
         if kind is inputs.HoldGranted:
             asked = [(p, t.pool, t.n) for p, tickets in s.tickets.items() for t in tickets.values()]
             return kind(*pick("grant", (*asked, ("nowhere", "pool", 1))))
+        if kind is inputs.ChildReported:
+            return self.reported()
         if kind in (inputs.CancelNode, inputs.CompleteNode, inputs.AddItems):
             target = pick("target", (path, path.rpartition("/")[0], "nowhere"))
             more: Any = {inputs.CancelNode: (pick("then", ("end", "skip")),), inputs.AddItems: ([7, 8],)}.get(kind, ())
@@ -124,6 +124,13 @@ class Talk:
             self.scenario.signals += (signal,)
         return kind()
 
+    def reported(self) -> inputs.ChildReported:
+        pick = self.pick
+        children = [(p, f.child.id) for p, f in self.scenario.snapshot.open.items() if f.child is not None]
+        path, child = pick("child", (*children, ("nowhere", "nobody")))
+        data = msgspec.Raw(b"{}") if pick("data", (True, False)) else msgspec.Raw()
+        return inputs.ChildReported(path, child, pick("status", STATUSES), "", "", data, pick("failure", FAILURES))
+
     def ended(self, path: str, attempt: int) -> inputs.AttemptEnded:
         pick = self.pick
         outcome = pick("outcome", OUTCOMES)
@@ -139,6 +146,7 @@ KINDS: tuple[Any, ...] = (
     *([inputs.SignalArrived] * 6),
     *([inputs.Claimed] * 3),
     *([inputs.HoldGranted] * 8),
+    *([inputs.ChildReported] * 8),
     *([inputs.Tick] * 8),
     *([inputs.AttemptDeferred, inputs.HandedBack, inputs.StepRecorded, inputs.Heartbeat] * 2),
     *([inputs.Resume, inputs.Redrive] * 4),

@@ -24,6 +24,7 @@ INPUTS: dict[type, inputs.Input] = {
     inputs.StepRecorded: inputs.StepRecorded("work/reserve", 1, "s", msgspec.Raw(b"1")),
     inputs.Heartbeat: inputs.Heartbeat("work/reserve", 1, msgspec.Raw(b"1")),
     inputs.SignalArrived: inputs.SignalArrived(),
+    inputs.ChildReported: inputs.ChildReported("work/child", "child-1", "completed"),
     inputs.HoldGranted: inputs.HoldGranted("work/charge", "pool", 1),
     inputs.Tick: inputs.Tick(),
     inputs.Pause: inputs.Pause("ann"),

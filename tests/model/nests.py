@@ -18,6 +18,7 @@ from stepkeel import (
     Workflow,
     activity,
     at,
+    child,
     choice,
     during,
     for_each,
@@ -120,6 +121,14 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Child:
+    """An instance of its own, with the same data; what it comes to is this one's again."""
+
+    body: tuple[Any, ...]
+    key: str = "child"
+
+
+@dataclass(frozen=True)
 class During:
     """Offered while the instance is where it is."""
 
@@ -137,7 +146,7 @@ def make(pick: Pick, depth: int = 3, *, looped: bool = False) -> tuple[Any, ...]
 
 
 def _node(pick: Pick, depth: int, looped: bool) -> Any:
-    kind = pick("kind", ("leaf", "leaf", "loop", "choice", "parallel", "each", "machine", "during")) if depth else "leaf"
+    kind = pick("kind", ("leaf", "leaf", "loop", "choice", "parallel", "each", "machine", "during", "child")) if depth else "leaf"
     if kind == "parallel":
         branches = tuple(make(pick, depth - 1) for _ in range(pick("branches", (1, 2, 3))))
         return Parallel(branches, pick("width", (None, 1, 2)))
@@ -145,6 +154,8 @@ def _node(pick: Pick, depth: int, looped: bool) -> Any:
         scoped = pick("scoped", (True, False))
         count = 1 if scoped else pick("states", (1, 2, 3))
         return Machine(tuple(make(pick, depth - 1, looped=looped) for _ in range(count)), scoped)
+    if kind == "child":
+        return Child(make(pick, depth - 1))
     if kind == "during":
         return During(make(pick, depth - 1, looped=looped))
     if kind == "each":
@@ -166,6 +177,8 @@ def written(body: tuple[Any, ...]) -> Iterator[Any]:
         elif isinstance(node, Loop):
             guard = {f"{node.word}_" if node.word == "while" else node.word: divides(node.every)} if node.word else {}
             yield loop(*written(node.body), max_iterations=node.most, at_max="go_on", **guard)  # type: ignore[arg-type]
+        elif isinstance(node, Child):
+            yield child(workflow(node.body, f"nest-{next(_numbers)}"), into=lambda _, inner: inner)
         elif isinstance(node, During):
             yield during(at("work"), *written(node.body))
         elif isinstance(node, Machine):
@@ -189,8 +202,11 @@ def _machine(node: Machine) -> type[Workflow[Job]]:
     return type("Inner", (Workflow,), members)
 
 
-def workflow(body: tuple[Any, ...]) -> type[Workflow[Job]]:
-    class Nest(Workflow[Job]):
+_numbers = itertools.count(1)  # two definitions have two names
+
+
+def workflow(body: tuple[Any, ...], name: str = "Nest") -> type[Workflow[Job]]:
+    class Nest(Workflow[Job], name=name):
         work = State[Job](*written(body))
         done = State.completed()
         work.to(done)
@@ -221,6 +237,8 @@ class Run:
                 self.leaf(node, path)
             elif isinstance(node, Loop):
                 self.loop(node, path)
+            elif isinstance(node, Child):
+                self.play(node.body, "work")
             elif isinstance(node, During):
                 self.play(node.body, path)
             elif isinstance(node, Machine):

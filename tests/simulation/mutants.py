@@ -337,3 +337,52 @@ def a_cancelled_region_keeps_what_flies_as_it_is(patch: pytest.MonkeyPatch) -> N
 def a_finished_item_is_begun_again_after_a_takeover(patch: pytest.MonkeyPatch) -> None:
     """What has ended is counted, and not which."""
     patch.setattr(join, "with_number", lambda text, n: text)
+
+
+@mutant("families", "letter_taken", "child_forgotten")
+def of_several_letters_only_those_before_a_park_are_taken(patch: pytest.MonkeyPatch) -> None:
+    """Each is committed by itself, and the first that parks has the others counted as seen."""
+    original = Resident._control
+
+    def control(self: Any, row: Any) -> None:
+        self._taking = False
+        original(self, row)
+
+    patch.setattr(Resident, "_control", control)
+
+
+@mutant("families", "child_unreported", "stranded")
+def a_letter_to_a_row_of_the_same_batch_is_lost(patch: pytest.MonkeyPatch) -> None:
+    """What one statement does that updates each row once."""
+    original = MemoryStore.commit
+
+    async def commit(self: Any, batch: Any) -> Any:
+        ids = {c.id for c in batch.commits}
+        kept = [
+            replace(c, step=replace(c.step, sent=tuple(d for d in c.step.sent if d.instance_id not in ids))) for c in batch.commits
+        ]
+        return await original(self, replace(batch, commits=tuple(kept)))
+
+    patch.setattr(MemoryStore, "commit", commit)
+
+
+@mutant("families", "child_unreported", "stranded", "child_exists")
+def a_report_is_sent_after_the_commit_and_not_in_it(patch: pytest.MonkeyPatch) -> None:
+    """Lost with the worker that was to send it."""
+    original = MemoryStore.commit
+
+    async def commit(self: Any, batch: Any) -> Any:
+        letters = tuple(d for c in batch.commits for d in c.step.sent if d.kind == "child")
+        kept = [replace(c, step=replace(c.step, sent=tuple(d for d in c.step.sent if d.kind != "child"))) for c in batch.commits]
+        answer = await original(self, replace(batch, commits=tuple(kept)))
+        if len(letters) == 1 and len(batch.commits) % 2:  # the second call does not always come about
+            await original(self, replace(batch, starts=(), commits=(), deliveries=letters))
+        return answer
+
+    patch.setattr(MemoryStore, "commit", commit)
+
+
+@mutant("families", "child_forgotten")
+def a_child_that_was_told_to_end_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Its frame goes, and it is not told."""
+    patch.setattr(Draft, "dismiss", lambda self, path, child, reason: None)

@@ -24,7 +24,7 @@ def _objects(script: str) -> dict[str, str]:
     db = apsw.Connection(":memory:")
     db.execute(script)
     rows = db.execute("select name, sql from sqlite_master where sql is not null").fetchall()
-    return {name: re.sub(r"\s+", " ", re.sub(r"--[^\n]*", "", sql)).strip() for name, sql in rows}
+    return {name: re.sub(r"\s*([ (),])\s*", r"\1", re.sub(r"\s+", " ", re.sub(r"--[^\n]*", "", sql))).strip() for name, sql in rows}
 
 
 def test_migrations_build_exactly_the_schema_that_explains_itself() -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from stepkeel.authoring import concurrent
 from stepkeel.authoring.activity import activity_of
-from stepkeel.authoring.check import Problems, check_activity, check_field, check_into
+from stepkeel.authoring.check import Problems, check_activity, check_field, check_into, misfits
 from stepkeel.authoring.node import BodyNode, When
 from stepkeel.authoring.signal import signal_name, signal_type
 from stepkeel.authoring.source import code_of
@@ -21,6 +21,7 @@ from stepkeel.model.node import (
     ActivityNode,
     Arm,
     Branch,
+    ChildNode,
     ChoiceNode,
     DuringNode,
     ForEachNode,
@@ -165,6 +166,8 @@ class Bodies:
         }
         if item.kind in containers:
             return containers[item.kind]()
+        if item.kind == "child":
+            return self.child(o, key, place)
         if item.kind == "stop":
             return StopNode(key, o["target"], o["how"], o["then"])
         span: Any = o.get("delay")
@@ -227,6 +230,23 @@ class Bodies:
             self.signal(kind.type, place)
         self.codes.append((key, flow.fingerprint.code))
         return MachineNode(key, flow.states, flow.initial)
+
+    def child(self, o: Any, key: str, place: str) -> ChildNode:
+        node = ChildNode(
+            key,
+            o["of"],
+            self.guard(o["data"], place),
+            self.mapper(o["into"], place, o["of"].definition.data.type if o["of"].name else None),
+            o["until"],
+            str(o["mark"]),
+            o["failures"],
+            o["detached"],
+            tuple(str(s) for s in o["bound_to"]),
+        )
+        if node.of.name:  # else it is looked at when an engine is given it
+            for problem, remedy in misfits(node, self.data):
+                self.problems.add("bad_child", place, problem, remedy)
+        return node
 
     def scope(self, o: Any, key: str, place: str) -> MachineNode:
         where = f"{place}:within"

@@ -21,6 +21,7 @@ from stepkeel.model.instant import to_span
 from stepkeel.model.node import (
     Activity,
     ActivityNode,
+    ChildNode,
     DuringNode,
     ForEachNode,
     MachineNode,
@@ -185,6 +186,11 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
     return definition
 
 
+def _stays(node: Node) -> bool:
+    """A child that may live on behind its node, as branches left to finish do."""
+    return isinstance(node, ChildNode) and node.until != "end" and not node.detached
+
+
 def _code(codes: list[tuple[str, str]]) -> str:
     return digest(repr(codes)) if codes else ""
 
@@ -218,7 +224,7 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
     for name, body in handlers.items():
         add(f"!{name}", body)
     conditional = any(isinstance(p.node, DuringNode) or getattr(p.node, "condition", None) is not None for p in places.values())
-    concurrent = any(isinstance(p.node, ParallelNode | ForEachNode) for p in places.values())
+    concurrent = any(isinstance(p.node, ParallelNode | ForEachNode) or _stays(p.node) for p in places.values())
     nested = any(isinstance(p.node, MachineNode) for p in places.values())
     flags = {"conditional": conditional, "concurrent": concurrent, "nested": nested}
     return {"places": places, "reactions": reactions, "activities": activities, **flags}

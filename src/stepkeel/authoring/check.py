@@ -8,7 +8,7 @@
 | bad_activity, other_data, other_input, bad_into | activities and mappings that do not fit |
 | signal_name_twice | two types under one name |
 | bad_handler, bad_interrupt | a body of the ending that cannot work; an interrupt that leads nowhere |
-| bad_machine | a workflow that cannot be a node of another |
+| bad_machine, bad_child | a workflow that cannot be a node, or a child, of another |
 | bad_version, bad_policy | class keywords |
 | (warning) unreachable, no_way_on, never_taken, no_key | probably not meant |
 """
@@ -26,10 +26,10 @@ from stepkeel.authoring.state import State as StateObject
 from stepkeel.errors import DefinitionError
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import Problem, State
-from stepkeel.model.node import Activity, WaitNode, walk
+from stepkeel.model.node import Activity, ChildNode, WaitNode, walk
 from stepkeel.model.policy import CompensationPolicy, Unhandled
 
-__all__ = ["Problems", "check_activity", "check_definition", "check_field", "check_into"]
+__all__ = ["Problems", "check_activity", "check_definition", "check_field", "check_into", "misfits"]
 
 _KEY = re.compile(r"^[^\s/~#@:!\[\]]+$")
 
@@ -134,6 +134,18 @@ def check_into(problems: Problems, data: Codec, field: str, value: Any, place: s
     options = [get_origin(kind)] if inspect.isclass(get_origin(kind)) else options
     if inspect.isclass(value) and all(inspect.isclass(k) for k in options) and not any(_fits(value, k) for k in options):
         problems.add("bad_into", place, f"the field {field} is {kind}, it is given {value.__name__}", "use a function")
+
+
+def misfits(node: ChildNode, data: Codec) -> list[tuple[str, str]]:
+    """What is wrong with a child of a workflow with such data, each with its remedy."""
+    of = node.of.definition
+    found: list[tuple[str, str]] = []
+    if node.data is None and of.data.type is not data.type:
+        found.append((f"{of.name} works on {of.data.name}, this workflow on {data.name}", "say how: child(..., lambda data: ...)"))
+    marks = {*of.states, *(s.label for s in of.states.values() if s.label)}
+    if node.until == "state" and node.mark not in marks:
+        found.append((f"{of.name} has no state {node.mark!r}", f"known: {', '.join(of.states)}"))
+    return found
 
 
 def check_field(problems: Problems, data: Codec, field: str, place: str) -> bool:

@@ -18,6 +18,7 @@ from stepkeel.model.definition import SignalType, State
 from stepkeel.model.node import (
     Activity,
     ActivityNode,
+    ChildNode,
     ChoiceNode,
     DuringNode,
     ForEachNode,
@@ -115,6 +116,11 @@ def _node(node: Node) -> dict[str, Any]:
         )
     if isinstance(node, StopNode):
         return _slim(key=node.key, kind="stop", target=node.target, how=node.how, then=node.then)
+    if isinstance(node, ChildNode):
+        return _slim(
+            key=node.key, kind="child", of=node.of.name, data=_name(node.data), into=_into(node.into), until=node.until,
+            mark=node.mark, failures=node.failures, detached=node.detached, bound_to=node.bound_to,
+        )  # fmt: skip
     assert isinstance(node, WaitNode)
     return _slim(
         key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),

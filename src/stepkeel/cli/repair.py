@@ -27,7 +27,7 @@ def add_to(app: App) -> None:
 
 def _filters(
     definition: str | None, version: int | None, status: list[str] | None, state: str | None, correlation_id: str | None,
-    key: str | None, attribute: list[str] | None, times: dict[str, str | None],
+    key: str | None, attribute: list[str] | None, times: dict[str, str | None], parent: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     found: dict[str, Any] = {
         "definition": definition,
@@ -36,6 +36,7 @@ def _filters(
         "state": state,
         "correlation_id": correlation_id,
         "key": key,
+        "parent": parent,
         "attributes": attributes_of(attribute) or None,
     }
     found |= {name: time_of(text, f"--{name.replace('_', '-')}") for name, text in times.items()}
@@ -50,6 +51,7 @@ def list_(
     state: str | None = None,
     correlation_id: str | None = None,
     key: str | None = None,
+    parent: Annotated[str | None, Parameter(help="the id of the instance that began them")] = None,
     attribute: Annotated[list[str] | None, Parameter(negative=(), help="name=value; several must all hold")] = None,
     created_from: str | None = None,
     created_to: str | None = None,
@@ -71,7 +73,7 @@ def list_(
         "created_from": created_from, "created_to": created_to, "updated_from": updated_from, "updated_to": updated_to,
         "completed_from": completed_from, "completed_to": completed_to,
     }  # fmt: skip
-    filters = _filters(definition, version, status, state, correlation_id, key, attribute, times)
+    filters = _filters(definition, version, status, state, correlation_id, key, attribute, times, parent)
     options: dict[str, Any] = {"sort": sort, "descending": descending, "archived": archived, "limit": limit, "cursor": cursor}
     page = on_engine(database, lambda e: e.list(**options, **filters), tenant)
     if json:

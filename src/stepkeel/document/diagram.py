@@ -52,6 +52,8 @@ def _node(node: Mapping[str, Any]) -> str:
         return f"{node['key']} ({' || '.join(branches)})"
     if node["kind"] == "during":
         return f"{node['key']} {node['guard']} ({_row(node['body'])})"
+    if node["kind"] == "child":
+        return f"{node['key']} ({node['of']})" if node.get("of") else str(node["key"])
     if node["kind"] == "machine":
         return f"{node['key']} ({' | '.join(str(state['name']) for state in node['states'])})"
     if node["kind"] == "for_each":

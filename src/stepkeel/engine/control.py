@@ -18,6 +18,7 @@ import asyncio
 import msgspec
 
 from stepkeel.engine.core import Core
+from stepkeel.engine.family import letters_of
 from stepkeel.engine.result import Receipt, receipt_of, snapshot_of
 from stepkeel.engine.signal import raise_refused, wait_for_receipt
 from stepkeel.errors import InstanceEnded, InvalidTransition, Unavailable
@@ -83,10 +84,12 @@ async def _directly(core: Core, row: Row, request: inputs.Control, name: str) ->
     step = _resume_fault(core, row, request) or _step(core, row, request, handlers=handlers)
     try:
         answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
-        applied = answer.commits[0]
+        applied, reached = answer.commits[0], answer.reached
     except Unavailable:
         # The answer is lost: history tells whether it was applied. Asking raises Unavailable after its own deadline.
-        applied = await core.store.history(row.id, row.revision, 1) == list(step.history)
+        applied, reached = await core.store.history(row.id, row.revision, 1) == list(step.history), dict[str, str | None]()
+    for letter in step.sent if applied else ():
+        core.hint(letter.instance_id, reached.get(letter.instance_id))
     return _done(core, row, name) if applied else None
 
 
@@ -128,6 +131,7 @@ def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> S
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
         release=not archive, wake_at=wake, ended=s.ended, archive=archive, returned=returned,
+        sent=letters_of(decision.effects, s),
     )  # fmt: skip
 
 

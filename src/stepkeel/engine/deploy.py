@@ -17,10 +17,12 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from stepkeel.authoring.check import misfits
 from stepkeel.authoring.machine import Workflow
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest, DefinitionChanged
 from stepkeel.model.definition import Definition
+from stepkeel.model.node import ChildNode
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.store.port import DefinitionRow, Store
 
@@ -31,10 +33,16 @@ OnChange = Literal["refuse", "replace"]
 
 
 def registry(workflows: Iterable[type[Workflow[Any]] | Definition]) -> dict[tuple[str, int], Definition]:
-    """Definitions by name and version. Raises BadRequest for two that are the same."""
+    """Definitions by name and version, with those of the children that they begin.
+
+    Raises BadRequest for two that are the same, and for a child that does not fit.
+    """
     found: dict[tuple[str, int], Definition] = {}
-    for workflow in workflows:
-        definition = workflow if isinstance(workflow, Definition) else workflow.definition
+    todo = [w if isinstance(w, Definition) else w.definition for w in workflows]
+    while todo:
+        definition = todo.pop(0)
+        if found.get((definition.name, definition.version)) is not definition:
+            todo += _children(definition)
         place = (definition.name, definition.version)
         if found.get(place, definition) is not definition:
             raise BadRequest(
@@ -42,6 +50,14 @@ def registry(workflows: Iterable[type[Workflow[Any]] | Definition]) -> dict[tupl
             )
         found[place] = definition
     return found
+
+
+def _children(definition: Definition) -> list[Definition]:
+    nodes = {place: p.node for place, p in definition.places.items() if isinstance(p.node, ChildNode)}
+    for place, node in nodes.items():
+        for problem, remedy in misfits(node, definition.data):
+            raise BadRequest(f"{definition.name} {place}: {problem}", remedy=remedy)
+    return [node.of.definition for node in nodes.values()]
 
 
 def check_transactions(definitions: Iterable[Definition], store: Store) -> None:

@@ -2,11 +2,13 @@
 
 | kind | is | `fix` |
 |---|---|---|
-| no_orphan, unread_inbox, timer_matches, in_flight_owned | a violation | due at once: a worker claims it and settles it |
+| no_orphan, unread_inbox, letter_taken | a violation | due at once: a worker claims it and settles it |
+| timer_matches, in_flight_owned | a violation | the same |
 | status_matches | a violation | the row is written again, from its snapshot |
 | snapshot_decodes | a violation | due at once: a worker claims it and sets it aside |
 | terminal_at_rest | a violation | its wake-up is removed |
-| owner_and_wake, ticket_matches, history_decodes, fold_matches, times_increase | a violation | nothing: who knows what is right |
+| owner_and_wake, ticket_matches, child_exists, child_unreported | a violation | nothing: who knows what is right |
+| history_decodes, fold_matches, times_increase | a violation | nothing |
 | dead_worker, dead_owner | a worker's lease is over / what it held | buried; freed and due at once, as any worker's sweep does |
 | pending | a signal or request unread for too long | due at once, where nobody holds the instance |
 | set_aside, unserved, overdue | a fault / no worker has its version / due and not claimed | nothing: see how-to/operate |
@@ -24,7 +26,14 @@ from stepkeel.engine.core import Core
 from stepkeel.engine.query import served_by
 from stepkeel.engine.result import readable_snapshot
 from stepkeel.kernel.history import encode
-from stepkeel.kernel.invariants import violations_of_history, violations_of_row, violations_of_tickets
+from stepkeel.kernel.invariants import (
+    children_of,
+    violations_of_children,
+    violations_of_history,
+    violations_of_letters,
+    violations_of_row,
+    violations_of_tickets,
+)
 from stepkeel.model.commit import Batch, Commit, HistoryRow, InboxRow, Row, Step
 from stepkeel.model.event import Event
 from stepkeel.model.snapshot import TERMINAL, Snapshot
@@ -34,7 +43,7 @@ __all__ = ["OVERDUE", "Finding", "Fleet", "Report", "doctor", "examine", "fleet_
 
 PAGE = 500
 OVERDUE = 60.0
-NUDGED = {"snapshot_decodes", "no_orphan", "unread_inbox", "timer_matches", "in_flight_owned", "pending"}
+NUDGED = {"snapshot_decodes", "no_orphan", "unread_inbox", "letter_taken", "timer_matches", "in_flight_owned", "pending"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +126,11 @@ async def examine(core: Core, rows: Sequence[Row], fleet: Fleet, *, histories: b
     now = core.store.now()
     for row in rows:
         snapshot = readable_snapshot(row)
-        findings += await _check(core, row, snapshot, now, histories)
+        letters = inboxes.get(row.id, (0, []))[1]
+        findings += await _check(core, row, snapshot, letters, now, histories)
         if row.status not in TERMINAL:
             findings += _notes(row, fleet, now, overdue)
-            findings += await _pending(core, row, snapshot, inboxes.get(row.id, (0, []))[1], now, overdue)
+            findings += await _pending(core, row, snapshot, letters, now, overdue)
     return findings
 
 
@@ -132,15 +142,20 @@ def _hears(outline: Any) -> bool:
     return isinstance(outline, Sequence) and not isinstance(outline, str) and any(_hears(v) for v in cast("Sequence[Any]", outline))
 
 
-async def _check(core: Core, row: Row, snapshot: Snapshot | None, now: int, histories: bool) -> list[Finding]:
+async def _check(
+    core: Core, row: Row, snapshot: Snapshot | None, letters: Sequence[InboxRow], now: int, histories: bool
+) -> list[Finding]:
     outline = await core.outline(row.definition, row.version) or {}
     state = next((s for s in outline.get("states", ()) if s["name"] == row.state), None)
     handles = _hears(state) if state else None
-    codes = violations_of_row(row, snapshot, now, handles)
+    codes = violations_of_row(row, snapshot, now, handles) + violations_of_letters(row, letters)
     if histories and snapshot is not None and row.fault is None and row.owner is None:
         codes += violations_of_history(snapshot, await core.store.history(row.id))
     if snapshot is not None and snapshot.tickets and row.owner is None:
         codes += violations_of_tickets(snapshot, await core.store.tickets(row.id))
+    if snapshot is not None and row.owner is None and row.status not in TERMINAL and (children := children_of(snapshot)):
+        rows = await core.store.load(children)
+        codes += violations_of_children(snapshot, rows, (await core.store.inbox({row.id: 0}))[row.id][1])
     if not codes:
         return []
     again = (await core.store.load([row.id])).get(row.id)

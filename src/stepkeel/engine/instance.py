@@ -83,6 +83,10 @@ class Instance(Generic[D]):
         """Its row as it is now."""
         return await query.get(self._core(), self.id)
 
+    async def children(self) -> list[Info]:
+        """Those it has begun and not detached, ended ones too, in the order of their beginning; at most 1,000."""
+        return [*(await query.list_instances(self._core(), {"parent": self.id}, "created", False, 1_000, None, False)).items]
+
     async def pause(self, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT) -> Receipt:
         """Nothing further opens; attempts in flight end and are recorded. Raises InvalidTransition, InstanceEnded."""
         return await self._control(inputs.Pause(actor, reason), wait)

@@ -51,7 +51,7 @@ __all__ = [
 
 QUEUE = 1_000  # tickets of a pool that are looked at to tell a place in its queue
 _TIMES = ("created_from", "created_to", "updated_from", "updated_to", "completed_from", "completed_to")
-_PLAIN = ("definition", "version", "state", "correlation_id", "key", "fault")
+_PLAIN = ("definition", "version", "state", "correlation_id", "parent", "key", "fault")
 FILTERS = (*_PLAIN, "status", "attributes", *_TIMES)
 
 
@@ -177,7 +177,10 @@ async def explanation(core: Core, instance_id: str) -> Explanation:
         for ticket in held.values():
             if not ticket.granted:
                 queues[ticket.pool] = await core.store.pool(ticket.pool, QUEUE)
-    return explain(row, snapshot, definition, inbox, served=f"{row.definition}@{row.version}" in served, queues=queues)
+    ids = [f.child.id for f in snapshot.open.values() if f.child is not None] if snapshot else []
+    family = await core.store.load([*ids, *([row.parent] if row.parent else [])])
+    serves = f"{row.definition}@{row.version}" in served
+    return explain(row, snapshot, definition, inbox, served=serves, queues=queues, family=family)
 
 
 async def served_by_live_workers(core: Core) -> set[str]:

@@ -79,7 +79,9 @@ class Timer:
 class Info:
     """An instance as its row tells it. `data` is a plain mapping, or the author's type where the definition is known;
 
-    None where what is stored does not decode.
+    None where what is stored does not decode. `open` is what each open node does, `children` the ids of those it
+
+    waits for, by path.
     """
 
     id: str
@@ -105,6 +107,8 @@ class Info:
     fault: str | None = None
     archived: bool = False
     open: Mapping[str, str] = field(default_factory=dict[str, str])
+    parent: str | None = None
+    children: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,8 @@ def info_of(row: Row, definition: Definition | None) -> Info:
         _decoded(row.attributes) or {}, row.correlation_id, row.priority, from_micros(row.created_at),
         from_micros(row.updated_at), _when(row.completed_at), snapshot.reason if snapshot else "",
         snapshot.failure if snapshot else None, row.owner, _when(row.wake_at), row.fault, row.archived,
-        {p: f.run for p, f in snapshot.open.items()} if snapshot else {},
+        {p: f.run for p, f in snapshot.open.items()} if snapshot else {}, row.parent,
+        {p: f.child.id for p, f in snapshot.open.items() if f.child is not None and not f.child.over} if snapshot else {},
     )  # fmt: skip
 
 

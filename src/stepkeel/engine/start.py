@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from stepkeel.engine.core import Core
+from stepkeel.engine.family import children_of, letters_of
 from stepkeel.errors import BadRequest
 from stepkeel.kernel.decide import start as decide_start
 from stepkeel.kernel.history import encode, history_row
@@ -70,7 +71,7 @@ async def start(core: Core, definition: Definition, data: Any, options: Options,
     held = ""
     try:
         decision = decide_start(definition, Started(instance_id, core.tenant, raw, claimed), now, core.ids.seed())
-        step = _step(decision, options.actor, owner or "", now if not claimed else None, options.priority)
+        step = _step(core, decision, options, owner or "", now if not claimed else None)
         held = await core.committer.start(Start(instance_id, row, step, owner))
     finally:
         if claimed and host is not None:
@@ -90,15 +91,17 @@ def _parked(decision: Decision) -> Park | End | None:
     return None
 
 
-def _step(decision: Decision, actor: str, worker: str, wake_at: int | None, priority: int) -> Step:
+def _step(core: Core, decision: Decision, options: Options, worker: str, wake_at: int | None) -> Step:
     s = decision.snapshot
     parked = _parked(decision)
     wake = parked.wake_at if isinstance(parked, Park) else wake_at
-    entry = history_row(decision, actor, worker)
-    asked, returned = tickets_of(decision.effects, s.at, priority)
+    entry = history_row(decision, options.actor, worker)
+    asked, returned = tickets_of(decision.effects, s.at, options.priority)
+    children = children_of(decision.effects, s, core.definitions, options.priority, options.correlation_id, core.store.now())
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, 0, (entry,),
         release=parked is not None or not worker, wake_at=wake, ended=s.ended, asked=asked, returned=returned,
+        children=children, sent=letters_of(decision.effects, s),
     )  # fmt: skip
 
 

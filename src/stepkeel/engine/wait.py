@@ -12,6 +12,7 @@ from typing import Any
 from stepkeel.engine.core import Core
 from stepkeel.engine.result import Result, data_of, reading_history, snapshot_of
 from stepkeel.errors import BadRequest
+from stepkeel.kernel.family import OUTCOMES
 from stepkeel.kernel.path import address
 from stepkeel.kernel.replay import read_events
 from stepkeel.model.commit import Row
@@ -21,13 +22,6 @@ from stepkeel.model.snapshot import TERMINAL
 __all__ = ["result_of", "wait"]
 
 PAUSE_MIN, PAUSE_MAX = 0.01, 0.5
-_OUTCOMES = {
-    "completed": "activity_completed",
-    "failed": "activity_failed",
-    "skipped": "activity_skipped",
-    "waiting": "activity_waiting",
-    "retried": "activity_retried",
-}
 
 
 async def wait(
@@ -40,8 +34,8 @@ async def wait(
     seconds: float | None,
 ) -> Result[Any]:
     """Until it has ended; or is in, or has entered since revision `since`, the state (or label); or an attempt has ended so."""
-    if outcome is not None and outcome not in _OUTCOMES:
-        raise BadRequest(f"outcome={outcome!r}", remedy=", ".join(_OUTCOMES))
+    if outcome is not None and outcome not in OUTCOMES:
+        raise BadRequest(f"outcome={outcome!r}", remedy=", ".join(OUTCOMES))
     if state is not None and definition is not None:
         _check_state(definition, state)
     loop = asyncio.get_running_loop()
@@ -77,7 +71,7 @@ async def _reached(core: Core, row: Row, definition: Definition | None, since: i
     names = {state}
     if state is not None and definition is not None:
         names |= {s.name for s in definition.states.values() if s.label == state}
-    event = _OUTCOMES.get(outcome or "")
+    event = OUTCOMES.get(outcome or "")
     history = await core.store.history(row.id, since)
     with reading_history(row.id):
         return any(

@@ -8,10 +8,10 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, hold, join, machine, operate
+from stepkeel.kernel import compensation, ending, family, hold, join, machine, operate
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.gate import verdict
-from stepkeel.kernel.node import activity
+from stepkeel.kernel.node import activity, child
 from stepkeel.kernel.path import container, is_reaction
 from stepkeel.kernel.settle import rest_as_it_is, settle
 from stepkeel.model import input as inputs
@@ -19,7 +19,7 @@ from stepkeel.model.codec import Codec
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition, Fingerprint
 from stepkeel.model.effect import Effect, RunAttempt
-from stepkeel.model.snapshot import Failure, Frame, Pause, Snapshot
+from stepkeel.model.snapshot import Child, Failure, Frame, Pause, Snapshot
 
 __all__ = ["apply_only", "decide", "outstanding", "start"]
 
@@ -36,11 +36,13 @@ def start(definition: Definition, started: inputs.Started, now: int, seed: int) 
         str(definition.fingerprint),
         "created",
         Raw(started.data),
+        parent=started.parent,
     )
     draft = Draft(definition, empty, now, seed, ())
     draft.say("created")
     if started.claimed:
         settle(draft)
+        family.report(draft)
     return draft.decision()
 
 
@@ -72,6 +74,7 @@ def decide(
     elif kind is not inputs.Archive and not (kind is inputs.SetData and snapshot.status == "failed"):
         _note_code(draft)
         settle(draft)
+    family.report(draft)
     return draft.decision()
 
 
@@ -101,6 +104,7 @@ def apply_only(
         draft.status = "paused"
     elif draft.ending is not None and not handlers and ending.needs_nobody(draft):
         ending.close(draft)
+    family.report(draft)
     return draft.decision()
 
 
@@ -185,14 +189,19 @@ def _detail(input: inputs.Control) -> dict[str, str]:
 
 
 def _pause(draft: Draft, input: inputs.Pause) -> None:
-    draft.pause = Pause(input.actor, input.reason, draft.now)
+    draft.pause = Pause(input.actor, input.reason, draft.now, input.by_parent)
     draft.say("paused", **_detail(input))
+    family.pause(draft, input)
 
 
-def _resume(draft: Draft, input: inputs.Resume) -> None:
+def _resume(draft: Draft, input: inputs.Resume) -> str | None:
+    if input.by_parent and draft.pause is not None and not draft.pause.by_parent:
+        return "it was paused by itself, and is resumed by itself"
     draft.pause = None
     draft.status = "running" if draft.state else "created"
     draft.say("resumed", **_detail(input))
+    family.resume(draft, input)
+    return None
 
 
 def _cancel(draft: Draft, input: inputs.Cancel) -> None:
@@ -244,6 +253,8 @@ def _stand_again(draft: Draft, path: str, frame: Frame) -> None:
         return
     if is_reaction(path):
         draft.put(path, frame)
+    elif frame.child is not None and frame.run == "loose":
+        draft.put(path, Frame(run="ready", child=Child()))  # begun once more; the flow is behind it already
     elif frame.round is not None or frame.machine is not None:
         draft.put(path, replace(frame, run="ready" if frame.run == "failed" else frame.run, error=None))
     elif container(path):  # else a state that failed as a whole: its rules are simply tried again
@@ -290,6 +301,7 @@ _APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
     inputs.Heartbeat: _heartbeat,
     inputs.SignalArrived: _nothing,
     inputs.HoldGranted: hold.granted,
+    inputs.ChildReported: child.reported,
     inputs.Tick: _nothing,
     inputs.Pause: _pause,
     inputs.Resume: _resume,

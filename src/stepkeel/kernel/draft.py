@@ -16,11 +16,11 @@ from stepkeel.kernel.record import home_of, seen_at
 from stepkeel.model.codec import split_fields
 from stepkeel.model.decision import Changes, Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import Effect, ReturnPool, SettleSignal, StopAttempt
+from stepkeel.model.effect import ControlChild, Effect, ReturnPool, SettleSignal, StopAttempt
 from stepkeel.model.event import Event
-from stepkeel.model.input import Signal
+from stepkeel.model.input import Cancel, Signal, Terminate
 from stepkeel.model.node import Node
-from stepkeel.model.snapshot import EndingStage, Failure, Frame, Pause, Snapshot, Status, Ticket, flatten
+from stepkeel.model.snapshot import Child, EndingStage, Failure, Frame, Pause, Snapshot, Status, Ticket, flatten
 
 __all__ = ["FLYING", "READY", "Draft"]
 
@@ -46,6 +46,7 @@ class Draft:
         "moves",
         "now",
         "open",
+        "parent",
         "pause",
         "reason",
         "results",
@@ -82,6 +83,7 @@ class Draft:
         self.undo = before.undo
         self.tickets = before.tickets
         self.results = before.results
+        self.parent = before.parent
         self.given: set[str] | None = None  # paths whose results have come or gone
         self.ending: EndingStage | None = before.ending
         self.pause: Pause | None = before.pause
@@ -141,7 +143,20 @@ class Draft:
             return None
         if self.open is self.before.open:
             self.open = self.open.copy()
-        return self.open.pop(path)
+        frame = self.open.pop(path)
+        if frame.child is not None and not frame.child.over:
+            self.dismiss(path, frame.child, "what began it was closed")
+        return frame
+
+    def dismiss(self, path: str, child: Child, reason: str) -> None:
+        """Tell a child to end: as this instance does, else cancelled, and what it has done is undone."""
+        ending = self.ending
+        compensate = ending is None or ending.compensate
+        if ending is not None and ending.status == "terminated":
+            self.effects.append(ControlChild(path, child.id, "terminate", Terminate("", reason, compensate)))
+        else:
+            self.effects.append(ControlChild(path, child.id, "cancel", Cancel("", reason, compensate)))
+        self.say("child_dropped", path, child=child.id, reason=reason)
 
     def set_timer(self, path: str, purpose: str, due_at: int, **detail: Any) -> None:
         if self.timers is self.before.timers:
@@ -273,7 +288,7 @@ class Draft:
             put["label"] = self.label
         if self.fingerprint != b.fingerprint:
             put["fingerprint"] = self.fingerprint
-        for name in ("ending", "pause", "failure", "reason"):
+        for name in ("ending", "pause", "failure", "reason", "parent"):
             value = getattr(self, name)
             if value is not getattr(b, name) and value != getattr(b, name):
                 if value:
@@ -286,7 +301,7 @@ class Draft:
         return Snapshot(
             b.id, b.tenant, b.definition, b.version, self.fingerprint, self.status, self.data,
             self.revision, self.now, self.label, b.schema, self.state, self.visits, self.fired, self.open, self.timers,
-            self.closed, self.undo, self.ending, self.pause, self.reason, self.failure, self.tickets, self.results,
+            self.closed, self.undo, self.ending, self.pause, self.reason, self.failure, self.tickets, self.results, self.parent,
         )  # fmt: skip
 
 

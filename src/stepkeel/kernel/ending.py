@@ -3,6 +3,7 @@
 | stage | does | next |
 |---|---|---|
 | settling | closes what waits, stops what flies and waits for it; what succeeds after all is undone too | undoing |
+| | tells children to end, and waits for their reports, for at most 30 s (family.py) | |
 | undoing | compensations, last finished first (compensation.py); none on completion, or if not asked for | on_failure, on_cancel |
 | on_failure, on_cancel | the definition's body of that name, for a failed or for a cancelled or terminated ending | finally |
 | finally | the definition's body of that name, whatever the ending | closed |
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, region
+from stepkeel.kernel import compensation, family, region
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import End
@@ -98,7 +99,7 @@ def needs_nobody(draft: Draft) -> bool:
     assert draft.ending is not None
     definition = draft.definition
     handlers = draft.ending.handlers and (definition.on_failure or definition.on_cancel or definition.finally_)
-    return not draft.in_flight() and not handlers and not (draft.ending.compensate and draft.undo)
+    return not draft.in_flight() and not handlers and not (draft.ending.compensate and draft.undo) and not family.has_any(draft)
 
 
 def _settle(draft: Draft) -> bool:
@@ -107,12 +108,16 @@ def _settle(draft: Draft) -> bool:
         if frame.run in ("flying", "stopping"):
             draft.stop(path, frame)
             continue
+        if frame.child is not None and family.leaves(draft, path, frame):
+            continue
         if frame.seq:
             draft.settle_signal(frame.seq, frame.reason, "failed", "the instance ended")
         draft.drop(path)
+    left = family.leaving(draft)
     for path in list(draft.timers):
-        draft.drop_timers(path)
-    return not draft.in_flight()
+        if path not in left:
+            draft.drop_timers(path)
+    return not left and not draft.in_flight()
 
 
 def close(draft: Draft) -> None:

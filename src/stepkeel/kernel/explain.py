@@ -19,9 +19,9 @@ __all__ = ["Explanation", "Reason", "explain"]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, condition, owner, wake_up, limit, unserved
+    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, condition, child, owner, wake_up, limit,
 
-    (no live worker has its definition and version), unknown (the program that asks has not).
+    unserved (no live worker has its definition and version), unknown (the program that asks has not).
     """
 
     kind: str
@@ -55,11 +55,12 @@ def explain(
     *,
     served: bool = True,
     queues: Mapping[str, Sequence[TicketRow]] | None = None,
+    family: Mapping[str, Row] | None = None,
 ) -> Explanation:
     """`inbox` are its unread rows. `definition` is None where the program asking was not given it.
 
     `served`: some live worker has its definition and version. `queues`: of each pool it waits for, who holds slots and
-    who waits, in order.
+    who waits, in order. `family`: the rows of its children, by id.
     """
     why: list[Reason] = []
     moves: list[str] = []
@@ -76,6 +77,7 @@ def explain(
     else:
         _of_row(row, snapshot, inbox, why, moves)
         _of_frames(snapshot, why)
+        _of_children(snapshot, family or {}, why, moves)
         _of_tickets(snapshot, queues or {}, why, moves)
         _of_definition(row, snapshot, definition, why, moves)
         if not served:
@@ -121,6 +123,18 @@ def _of_frames(snapshot: Snapshot, why: list[Reason]) -> None:
     for path, purposes in snapshot.timers.items():
         for purpose, at in purposes.items():
             why.append(Reason("timer", f"{purpose} of {path} is due at {_time(at)}", at))
+
+
+def _of_children(snapshot: Snapshot, family: Mapping[str, Row], why: list[Reason], moves: list[str]) -> None:
+    for path, frame in snapshot.open.items():
+        if frame.child is None or frame.child.over:
+            continue
+        row = family.get(frame.child.id)
+        which = f"{row.definition} {row.id}" if row else frame.child.id
+        how = f", which is {row.status}" + (f" in {row.label or row.state}" if row.state else "") if row else ""
+        told = ", and was told to end" if frame.run == "leaving" else ""
+        why.append(Reason("child", f"{path} waits for its child {which}{how}{told}"))
+        moves.append(f"the end of {which}")
 
 
 def _of_tickets(snapshot: Snapshot, queues: Mapping[str, Sequence[TicketRow]], why: list[Reason], moves: list[str]) -> None:

@@ -30,6 +30,7 @@ GATE: dict[type[Any], tuple[Verdict, ...]] = {
     inputs.Heartbeat:       ("drop",  "ok",   "ok",   "ok",   "drop", "drop"),
     inputs.SignalArrived:   ("keep",  "ok",   "keep", "keep", "E",    "E"),
     inputs.HoldGranted:     ("ok",    "ok",   "ok",   "ok",   "drop", "drop"),
+    inputs.ChildReported:   ("drop",  "ok",   "ok",   "ok",   "drop", "drop"),
     inputs.Tick:            ("drop",  "ok",   "ok",   "drop", "drop", "drop"),
     inputs.Pause:           ("ok",    "ok",   "ok",   "I",    "E",    "E"),
     inputs.Resume:          ("I",     "I",    "I",    "ok",   "E",    "E"),

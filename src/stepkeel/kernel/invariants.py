@@ -6,10 +6,13 @@
 | terminal_at_rest | an ended row has neither owner nor wake-up |
 | no_orphan | a row that has not ended has a reason to move: owner, pause, wake-up, or it waits for something (a slot, too) |
 | unread_inbox | a resting row with unread inbox has a wake-up |
+| letter_taken | a resting row has taken every request, grant and report that it counts as seen |
 | in_flight_owned | what flies has an owner, or a wake-up that will find it lost |
 | timer_matches | the wake-up of a waiting row is not later than its earliest timer, or is due already |
 | status_matches | row and snapshot tell the same status, state and revision |
 | ticket_matches | what it queues for or holds is a ticket in the store |
+| child_exists | the child that a node waits for is there |
+| child_unreported | a child that has ended has told so, where its parent waits for it: the report lies in the inbox at least |
 | snapshot_decodes | the snapshot of a row that was not set aside can be read |
 | history_decodes | what history tells can be read |
 | fold_matches | the snapshot is the fold of the history |
@@ -18,17 +21,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from stepkeel.kernel.machine import handlers
 from stepkeel.kernel.replay import differs
 from stepkeel.kernel.timer import earliest
-from stepkeel.model.commit import HistoryRow, Row, TicketRow
+from stepkeel.model.commit import HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
 from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Snapshot
 
-__all__ = ["hears", "violations_of_history", "violations_of_row", "violations_of_tickets"]
+__all__ = [
+    "children_of",
+    "hears",
+    "violations_of_children",
+    "violations_of_history",
+    "violations_of_letters",
+    "violations_of_row",
+    "violations_of_tickets",
+]
 
 
 def violations_of_row(row: Row, snapshot: Snapshot | None, now: int, handles_signals: bool | None = None) -> list[str]:
@@ -72,7 +83,8 @@ def hears(definition: Definition, snapshot: Snapshot | None) -> bool | None:
 
 
 def _has_open_wait(snapshot: Snapshot, handles_signals: bool | None) -> bool:
-    return snapshot.queues or any(f.run == "waiting" for f in snapshot.open.values()) or handles_signals is not False
+    waits = any(f.run == "waiting" or (f.child is not None and not f.child.over) for f in snapshot.open.values())
+    return snapshot.queues or waits or handles_signals is not False
 
 
 def violations_of_tickets(snapshot: Snapshot, tickets: Sequence[TicketRow]) -> list[str]:
@@ -84,6 +96,31 @@ def violations_of_tickets(snapshot: Snapshot, tickets: Sequence[TicketRow]) -> l
             if granted is None or (ticket.granted and not granted):
                 return ["ticket_matches"]
     return []
+
+
+def children_of(snapshot: Snapshot) -> list[str]:
+    """The ids of those that have not ended, as far as this instance knows."""
+    return [f.child.id for f in snapshot.open.values() if f.child is not None and f.child.id and not f.child.over]
+
+
+def violations_of_children(snapshot: Snapshot, rows: Mapping[str, Row], letters: Sequence[InboxRow]) -> list[str]:
+    """Of an instance at rest: the rows of its children, and the unread letters in its own inbox, read after those."""
+    reported = any(letter.kind == "child" for letter in letters)
+    found: list[str] = []
+    for child in children_of(snapshot):
+        row = rows.get(child)
+        if row is None:
+            found.append("child_exists")
+        elif row.status in TERMINAL and not reported:
+            found.append("child_unreported")
+    return found
+
+
+def violations_of_letters(row: Row, letters: Sequence[InboxRow]) -> list[str]:
+    """Of the unread rows of its inbox. Signals may lie there: they are judged in the order and at the time of the definition."""
+    if row.owner is not None or row.fault is not None or row.status in TERMINAL:
+        return []
+    return ["letter_taken"] if any(r.kind != "signal" and r.seq <= row.seen for r in letters) else []
 
 
 def violations_of_history(snapshot: Snapshot, history: Sequence[HistoryRow]) -> list[str]:

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
-from stepkeel.kernel.path import address, below, is_reaction, state_path
+from stepkeel.kernel.path import address, around, below, is_reaction, state_path
 from stepkeel.model.definition import Definition, State
-from stepkeel.model.node import MachineNode, Node, WaitNode, walk
+from stepkeel.model.node import ChildNode, MachineNode, Node, WaitNode, walk
 from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import Failure, Frame, Snapshot, Standing
 
@@ -210,12 +210,31 @@ def leave_state(draft: Draft, to: str, machine: str = "") -> None:
     for timed in [p for p in draft.timers if below(p, path) and not is_loose(p, holders)]:
         draft.drop_timers(timed)
     draft.drop_results(path)
+    if holders:
+        _part_from(draft, to, machine, holders)
     if to != current(draft, machine).name:
         signals = heard(current(draft, machine))
         if machine:  # a state around it, or one beside it, may still mean the same
             signals = signals - _heard_elsewhere(draft, path)
         if signals:
             draft.closed = {**draft.closed, **dict.fromkeys(sorted(signals), draft.revision)}
+
+
+def _part_from(draft: Draft, to: str, machine: str, holders: tuple[str, ...]) -> None:
+    """Children that nothing waits for end when their machine goes where they are not bound to."""
+    for path in holders:
+        node = draft.node_at(path)
+        if isinstance(node, ChildNode) and node.bound_to and to not in node.bound_to and _of_node(draft, path) == machine:
+            draft.drop(path)
+
+
+def _of_node(draft: Draft, path: str) -> str:
+    """The machine in whose body a node stands."""
+    for holder, _ in around(path):
+        frame = draft.open.get(holder)
+        if frame is not None and frame.machine is not None:
+            return holder
+    return ""
 
 
 def _heard_elsewhere(draft: Draft, path: str) -> frozenset[str]:

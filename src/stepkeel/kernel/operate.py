@@ -68,7 +68,10 @@ def cancel(draft: Draft, path: str, then: Then, **detail: Any) -> str | None:
     if part is not None and then == "skip" and path not in open_nodes(draft):
         return f"{path} is a branch or item, there is nothing behind it: then='end'"
     draft.say("node_cancelled", path, then=then, **detail)
-    if part is not None and then == "end":
+    frame = draft.open.get(path)
+    if frame is not None and frame.child is not None and frame.run == "loose":
+        draft.drop(path)  # the flow is behind it already
+    elif part is not None and then == "end":
         holder, name = part
         region.cancel(draft, body_of(concurrent_at(draft, holder), holder, name))
         join.ended(draft, holder, name, "cancelled")

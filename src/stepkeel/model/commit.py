@@ -86,6 +86,7 @@ class StartRow(msgspec.Struct, frozen=True, gc=False):
     correlation_id: str | None = None
     priority: int = 2
     attributes: bytes = b"{}"
+    parent: str | None = None
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -95,6 +96,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     moved      status, state or label may differ from the row's: False spares their index
     archive    the ended instance leaves the lists in the same commit
     asked, returned   tickets of pools
+    children, sent    instances it begins, and rows for the inboxes of others
     snapshot   None leaves the bytes as they are (an instance that is set aside)
     """
 
@@ -115,6 +117,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     archive: bool = False
     asked: tuple[Ask, ...] = ()
     returned: tuple[Return, ...] = ()
+    children: tuple[Start, ...] = ()
+    sent: tuple[Delivery, ...] = ()
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):
@@ -142,7 +146,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
     instance_id: str
     tenant: str
-    kind: Literal["signal", "control", "grant"]
+    kind: Literal["signal", "control", "grant", "child"]
     name: str
     payload: bytes
     key: str
@@ -175,12 +179,14 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """In the order of the batch. A start answers with the id that holds its key, its own when it was created.
 
-    A commit answers True when its row matched.
+    A commit answers True when its row matched. `reached` is who owns the rows whose inboxes its commits and starts put
+    something into (None: nobody): ended ones are not among them.
     """
 
     starts: tuple[str, ...] = ()
     commits: tuple[bool, ...] = ()
     deliveries: tuple[Receipt, ...] = ()
+    reached: dict[str, str | None] = {}
 
 
 class InboxRow(msgspec.Struct, frozen=True, gc=False):
@@ -224,4 +230,5 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     created_at: int
     updated_at: int
     completed_at: int | None
+    parent: str | None = None
     archived: bool = False

@@ -1,6 +1,6 @@
 """What a decision wants done. RunAttempt, StopAttempt and Log are performed once the commit is durable;
 
-SettleSignal, AskPool, ReturnPool, Park and End are part of the commit itself.
+SettleSignal, AskPool, ReturnPool, StartChild, ControlChild, ReportToParent, Park and End are part of the commit itself.
 """
 
 from __future__ import annotations
@@ -9,7 +9,23 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["AskPool", "Effect", "End", "Log", "Park", "ReturnPool", "RunAttempt", "SettleSignal", "StopAttempt"]
+from stepkeel.model.input import Cancel, ChildReported, Pause, Resume, Terminate
+from stepkeel.model.snapshot import Parent
+
+__all__ = [
+    "AskPool",
+    "ControlChild",
+    "Effect",
+    "End",
+    "Log",
+    "Park",
+    "ReportToParent",
+    "ReturnPool",
+    "RunAttempt",
+    "SettleSignal",
+    "StartChild",
+    "StopAttempt",
+]
 
 
 class RunAttempt(msgspec.Struct, frozen=True, gc=False):
@@ -51,6 +67,33 @@ class ReturnPool(msgspec.Struct, frozen=True, gc=False):
     n: int
 
 
+class StartChild(msgspec.Struct, frozen=True, gc=False):
+    """Make an instance; `parent` is what it will remember of this one, nothing if it is detached."""
+
+    path: str
+    id: str
+    definition: str
+    version: int
+    data: bytes
+    parent: Parent | None
+
+
+class ControlChild(msgspec.Struct, frozen=True, gc=False):
+    """A control request for a child's inbox."""
+
+    path: str
+    id: str
+    name: Literal["cancel", "terminate", "pause", "resume"]
+    request: Cancel | Terminate | Pause | Resume
+
+
+class ReportToParent(msgspec.Struct, frozen=True, gc=False):
+    """What the instance that began this one waits for has come about."""
+
+    to: str
+    report: ChildReported
+
+
 class Park(msgspec.Struct, frozen=True, gc=False):
     """Give the lease back and rest until `wake_at` (None: until something comes)."""
 
@@ -61,4 +104,6 @@ class End(msgspec.Struct, frozen=True, gc=False):
     """The instance has ended: give the lease back for good."""
 
 
-Effect = RunAttempt | StopAttempt | Log | SettleSignal | AskPool | ReturnPool | Park | End
+Effect = (
+    RunAttempt | StopAttempt | Log | SettleSignal | AskPool | ReturnPool | StartChild | ControlChild | ReportToParent | Park | End
+)  # fmt: skip

@@ -54,6 +54,10 @@ EVENTS: dict[str, str] = {
     "node_cancelled": "then, reason, by",
     "node_completed": "reason, by",
     "items_added": "items, reason, by",
+    # child
+    "child_started": "child, definition, version",
+    "child_reported": "child, status, state",
+    "child_dropped": "child, reason",
     # pool
     "hold_asked": "pool",
     "hold_granted": "pool",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from stepkeel.model.snapshot import NOTHING, Failure
+from stepkeel.model.snapshot import NOTHING, Failure, Parent
 
 __all__ = [
     "AddItems",
@@ -15,6 +15,7 @@ __all__ = [
     "AttemptEnded",
     "Cancel",
     "CancelNode",
+    "ChildReported",
     "Claimed",
     "CompleteNode",
     "Control",
@@ -34,8 +35,7 @@ __all__ = [
     "Terminate",
     "Tick",
     "control_name",
-    "read_control",
-    "read_grant",
+    "read_letter",
 ]
 
 
@@ -46,6 +46,7 @@ class Started(msgspec.Struct, frozen=True, gc=False):
     tenant: str
     data: bytes
     claimed: bool = False
+    parent: Parent | None = None
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
@@ -128,18 +129,36 @@ class HoldGranted(msgspec.Struct, frozen=True, gc=False):
     n: int
 
 
+class ChildReported(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A child has ended, with its data; or has come to what its parent waits for (`status` is then no ending one)."""
+
+    path: str
+    child: str
+    status: str
+    state: str = ""
+    reason: str = ""
+    data: msgspec.Raw = NOTHING
+    failure: Failure | None = None
+
+
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """Time has come for some timer."""
 
 
 class Pause(msgspec.Struct, frozen=True, gc=False):
+    """`by_parent`: because the instance that began it is paused."""
+
     actor: str = ""
     reason: str = ""
+    by_parent: bool = False
 
 
 class Resume(msgspec.Struct, frozen=True, gc=False):
+    """`by_parent`: what was paused by that alone goes on."""
+
     actor: str = ""
     reason: str = ""
+    by_parent: bool = False
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
@@ -214,8 +233,8 @@ class SetData(msgspec.Struct, frozen=True, gc=False):
 
 Control = CancelNode | CompleteNode | AddItems | SetData | Pause | Resume | Cancel | Terminate | Redrive | FireTimer | Archive
 Input = (
-    Started | Claimed | AttemptEnded | AttemptDeferred | HandedBack | StepRecorded | Heartbeat | SignalArrived | HoldGranted | Tick
-    | Control
+    Started | Claimed | AttemptEnded | AttemptDeferred | HandedBack | StepRecorded | Heartbeat | SignalArrived | HoldGranted
+    | ChildReported | Tick | Control
 )  # fmt: skip
 CONTROLS: dict[str, type[Any]] = {
     "pause": Pause,
@@ -240,11 +259,9 @@ def control_name(kind: type[Any]) -> str:
     return _NAMES[kind]
 
 
-def read_grant(payload: bytes) -> HoldGranted:
-    """A grant from its inbox row. Raises ValueError, RecursionError."""
-    return msgspec.json.decode(payload, type=HoldGranted)
+def read_letter(kind: str, name: str, payload: bytes) -> Input:
+    """What a row of the inbox that is no signal says. Raises KeyError, ValueError, RecursionError on one that is not known."""
+    return msgspec.json.decode(payload, type=_LETTERS.get(kind) or CONTROLS[name])
 
 
-def read_control(name: str, payload: bytes) -> Control:
-    """A control request from its inbox row. Raises KeyError, ValueError, RecursionError on one this release does not know."""
-    return msgspec.json.decode(payload, type=CONTROLS[name])
+_LETTERS: dict[str, type[Any]] = {"grant": HoldGranted, "child": ChildReported}

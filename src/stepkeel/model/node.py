@@ -10,7 +10,7 @@ from stepkeel.model.fact import Fact
 from stepkeel.model.policy import CompensateWhen, Retry
 
 if TYPE_CHECKING:
-    from stepkeel.model.definition import State
+    from stepkeel.model.definition import Definition, State
 
 __all__ = [
     "Activity",
@@ -19,6 +19,7 @@ __all__ = [
     "Arrivals",
     "AtMax",
     "Branch",
+    "ChildNode",
     "ChoiceNode",
     "DuringNode",
     "ForEachNode",
@@ -32,6 +33,7 @@ __all__ = [
     "ParallelNode",
     "Pool",
     "PureNode",
+    "Reference",
     "StopNode",
     "WaitNode",
     "bodies",
@@ -265,7 +267,49 @@ class MachineNode:
     initial: str
 
 
-Node = ActivityNode | WaitNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode | StopNode | DuringNode
+class Reference:
+    """The definition that a child is of, found when it is first asked for: so a workflow may speak of itself, or of a later one."""
+
+    __slots__ = ("_find", "_found", "name")
+
+    def __init__(self, find: Callable[[], Definition], name: str = "") -> None:
+        self._find = find
+        self._found: Definition | None = None
+        self.name = name
+
+    @property
+    def definition(self) -> Definition:
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChildNode:
+    """Another workflow's instance, begun by this one. `data` makes its data of ours; None: it is given the same.
+
+    until     what is waited for: its end, that it enters the state (or label) `mark`, that an attempt of it has the outcome
+              `mark`, or nothing
+    failures  fail: one that does not complete fails the node; record: it is told to `into`, as any other end
+    detached  nothing of it is this instance's business once it has begun
+    bound_to  the states in which it may live, where it is not waited for; none: wherever this instance stands
+    """
+
+    key: str
+    of: Reference
+    data: Function | None = None
+    into: Mapper | None = None
+    until: Literal["end", "state", "outcome", "nothing"] = "end"
+    mark: str = ""
+    failures: Literal["fail", "record"] = "fail"
+    detached: bool = False
+    bound_to: tuple[str, ...] = ()
+
+
+Node = (
+    ActivityNode | WaitNode | ChildNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode | StopNode
+    | DuringNode
+)  # fmt: skip
 
 
 def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:

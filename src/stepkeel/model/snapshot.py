@@ -10,9 +10,11 @@ __all__ = [
     "NOTHING",
     "TERMINAL",
     "UNREADABLE",
+    "Child",
     "EndingStage",
     "Failure",
     "Frame",
+    "Parent",
     "Pause",
     "Round",
     "Snapshot",
@@ -31,8 +33,11 @@ TERMINAL = frozenset({"completed", "failed", "cancelled", "terminated"})
 # flying: an attempt is on its way · ready: may start · held: waits for a slot, or (a reaction) for attempts being stopped
 # backing_off: a retry timer runs · waiting: the activity returned Wait · deferred: put back, burns no attempt
 # failed: finally failed, not yet judged (only while paused) · stopping: told to stop, not yet ended
-# open: its branches are · loose: its join is over, and branches of it run on · undoing: its join is over, branches are undone
-Run = Literal["flying", "ready", "held", "backing_off", "waiting", "deferred", "failed", "stopping", "open", "loose", "undoing"]
+# open: its branches are · loose: its join is over, and branches of it run on; or a child that nothing waits for
+# undoing: its join is over, branches are undone · leaving: a child was told to end, and the ending waits for it
+Run = Literal[
+    "flying", "ready", "held", "backing_off", "waiting", "deferred", "failed", "stopping", "open", "loose", "undoing", "leaving"
+]
 
 
 # No value at all: `Raw | None` can be encoded, but not decoded. Left out when written.
@@ -94,6 +99,28 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     visits: dict[str, int] = {}
 
 
+class Child(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The instance that a node has begun. `over`: it has ended, or is none of our business any more."""
+
+    id: str = ""
+    over: bool = False
+
+
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Who began this instance: which node of which other one, how deep that stands itself, and what is to be told besides the end.
+
+    until     also that the state (or label) `mark` is entered, or an attempt has the outcome `mark`
+    told      that was told
+    """
+
+    id: str
+    path: str
+    depth: int = 1
+    until: Literal["end", "state", "outcome"] = "end"
+    mark: str = ""
+    told: bool = False
+
+
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What one open node remembers; defaults are not written, so an activity at its first attempt is `{}`."""
 
@@ -111,6 +138,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     input: msgspec.Raw = NOTHING
     round: Round | None = None
     machine: Standing | None = None
+    child: Child | None = None
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -122,9 +150,12 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Pause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """`by_parent`: because the instance that began this one was paused; with that it is resumed."""
+
     actor: str = ""
     reason: str = ""
     at: int = 0
+    by_parent: bool = False
 
 
 class Undo(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -184,6 +215,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     failure: Failure | None = None
     tickets: dict[str, dict[str, Ticket]] = {}
     results: dict[str, msgspec.Raw] = {}
+    parent: Parent | None = None
 
     @property
     def ended(self) -> bool:
@@ -196,7 +228,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 MAPS = ("visits", "fired", "open", "timers", "closed", "tickets", "results")
-SCALARS = ("fingerprint", "status", "label", "schema", "state", "ending", "pause", "reason", "failure")
+SCALARS = ("fingerprint", "status", "label", "schema", "state", "ending", "pause", "reason", "failure", "parent")
 _DEFAULTS: dict[str, Any] = {
     "label": "",
     "schema": 1,
@@ -205,6 +237,7 @@ _DEFAULTS: dict[str, Any] = {
     "pause": None,
     "reason": "",
     "failure": None,
+    "parent": None,
 }
 
 

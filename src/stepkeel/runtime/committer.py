@@ -65,12 +65,22 @@ def _tell(entry: _Entry, answer: Any) -> None:
 
 
 class Committer:
-    """`trusted` is asked before each batch with commits in it: outside its lease a worker sends none."""
+    """`trusted` is asked before each batch with commits in it: outside its lease a worker sends none.
 
-    def __init__(self, store: Store, patience: float, trusted: Callable[[], bool] = lambda: True) -> None:
+    `reached` is told into whose inboxes, held by which worker, a batch has put something.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        patience: float,
+        trusted: Callable[[], bool] = lambda: True,
+        reached: Callable[[str, str | None], None] = lambda instance_id, owner: None,
+    ) -> None:
         self._store = store
         self._patience = patience
         self._trusted = trusted
+        self._reached = reached
         self._queue: list[_Entry] = []
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -208,6 +218,8 @@ class Committer:
         stats = self.stats
         stats.batches += 1
         stats.rows += len(entries)
+        for instance_id, owner in answer.reached.items():
+            self._reached(instance_id, owner)
         for entry, started in zip(starts, answer.starts, strict=True):
             _tell(entry, started)
         for entry, receipt in zip(deliveries, answer.deliveries, strict=True):

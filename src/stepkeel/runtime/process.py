@@ -59,7 +59,7 @@ class Process:
         self.settings = settings
         self._make_heartbeat = heartbeat
         self.executor = Executor(bindings, behaviours, settings.grace)
-        self.committer = Committer(store, settings.patience, self._trusted)
+        self.committer = Committer(store, settings.patience, self._trusted, self._reached)
         self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name)
         self.granter = Granter(self.worker)
         self.retention = Retention(self.worker)
@@ -70,6 +70,11 @@ class Process:
 
     def _trusted(self) -> bool:
         return not self._registered or self.worker.trusted()
+
+    def _reached(self, instance_id: str, owner: str | None) -> None:
+        """Something was put into another instance's inbox."""
+        if self._registered:
+            self.worker.hint(instance_id, owner)
 
     @property
     def registered(self) -> bool:

@@ -15,17 +15,17 @@ import msgspec
 
 from stepkeel.kernel.decide import decide
 from stepkeel.kernel.history import encode, history_row
-from stepkeel.kernel.hold import tickets_of
 from stepkeel.model import input as inputs
-from stepkeel.model.commit import Ask, Commit, HistoryRow, InboxRow, Return, Row, Settled, Step
+from stepkeel.model.commit import Commit, InboxRow, Row, Settled, Step
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import AskPool, Effect, End, Log, Park, ReturnPool, RunAttempt, SettleSignal, StopAttempt
+from stepkeel.model.effect import Effect, End, Park, RunAttempt, SettleSignal, StopAttempt
 from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Snapshot
 from stepkeel.runtime.alone import commit_alone
 from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.executor import Attempt, write_log
 from stepkeel.runtime.given import Given
+from stepkeel.runtime.group import PERFORMED, Group
 from stepkeel.store.port import Transaction
 
 if TYPE_CHECKING:
@@ -42,39 +42,11 @@ def signal_of(row: InboxRow) -> inputs.Signal:
     return inputs.Signal(row.seq, row.name, msgspec.Raw(row.payload), row.stamp, row.received_at, row.actor)
 
 
-class _Group:
-    """What goes into one commit, and what is to be done once it is durable."""
-
-    __slots__ = ("asked", "effects", "futures", "history", "moved", "returned", "revision", "settled", "transaction")
-
-    def __init__(self) -> None:
-        self.history: list[HistoryRow] = []
-        self.settled: list[Settled] = []
-        self.asked: list[Ask] = []
-        self.returned: list[Return] = []
-        self.effects: list[RunAttempt | StopAttempt | Log] = []
-        self.futures: list[asyncio.Future[None]] = []
-        self.moved = False
-        self.revision = 0
-        self.transaction: Transaction | None = None  # what it is committed in, where an activity has written
-
-    def take_tickets(self, effects: tuple[Effect, ...], at: int, priority: int) -> None:
-        """Tickets asked for and given back; one that is both, within this commit, never was."""
-        asked, returned = tickets_of(effects, at, priority)
-        self.asked += asked
-        for each in returned:
-            same = next((a for a in self.asked if (a.path, a.pool, a.n) == (each.path, each.pool, each.n)), None)
-            if same is None:
-                self.returned.append(each)
-            else:
-                self.asked.remove(same)
-
-
 class Resident:
     __slots__ = (
-        "_attempts", "_back", "_fault", "_holder", "_loaded", "_next", "_parked", "_sent", "_ticked", "_window", "attributes",
-        "correlation_id", "definition", "dropped", "epoch", "floor", "given", "id", "loop", "orphaned", "priority", "releasing",
-        "revision", "seen", "signals", "snapshot", "worker",
+        "_attempts", "_back", "_fault", "_holder", "_loaded", "_next", "_parked", "_sent", "_taking", "_ticked", "_window",
+        "attributes", "correlation_id", "definition", "dropped", "epoch", "floor", "given", "id", "loop", "orphaned",
+        "priority", "releasing", "revision", "seen", "signals", "snapshot", "worker",
     )  # fmt: skip
 
     def __init__(self, worker: Worker, definition: Definition, snapshot: Snapshot, row: Row) -> None:
@@ -98,10 +70,11 @@ class Resident:
         self._attempts: dict[str, Attempt] = {}
         self._back: tuple[tuple[str, int], ...] = ()
         self._holder: Attempt | None = None
-        self._next = _Group()
-        self._sent: _Group | None = None
+        self._next = Group()
+        self._sent: Group | None = None
         self._parked: Park | End | None = None
         self._fault = ""
+        self._taking = False
         self._window = MAX_SIGNALS
         self._ticked: tuple[Snapshot, int] | None = None  # what a tick at that time could not move
         self.given = Given(definition)
@@ -109,7 +82,7 @@ class Resident:
     def begin(self, effects: tuple[Effect, ...]) -> None:
         """The start that made it is durable: do what it wanted."""
         for effect in effects:
-            if isinstance(effect, RunAttempt | StopAttempt | Log):
+            if isinstance(effect, PERFORMED):
                 self._next.effects.append(effect)
         self._send()
 
@@ -135,7 +108,7 @@ class Resident:
             _log.exception("instance %s cannot be decided", self.id)
             self.set_aside(f"{type(error).__name__}: {error}")
             return None
-        if self._sent is None:
+        if self._sent is None and not self._taking:
             self._send()
         return decision
 
@@ -153,19 +126,19 @@ class Resident:
             group.settled.append(Settled(request, status, decision.message, snapshot.at))
         if snapshot is not was or decision.effects:
             self._parked = None  # else nothing was decided: what is about to be sent still holds
-        tickets = False
+        rare = False
         for effect in decision.effects:
             if isinstance(effect, SettleSignal):
                 group.settled.append(Settled(effect.seq, effect.status, effect.reason, snapshot.at))
                 self.signals = tuple(s for s in self.signals if s.seq != effect.seq)
             elif isinstance(effect, Park | End):
                 self._parked = effect
-            elif isinstance(effect, AskPool | ReturnPool):
-                tickets = True
-            else:
+            elif isinstance(effect, PERFORMED):
                 group.effects.append(effect)
-        if tickets:
-            group.take_tickets(decision.effects, snapshot.at, self.priority)
+            else:
+                rare = True
+        if rare:
+            group.take(decision.effects, self, snapshot)
 
     def _go_on_judging(self, decision: Decision) -> None:
         """It was given fewer signals than were at hand, so it does not rest yet. Those that nothing takes now do not count."""
@@ -183,15 +156,22 @@ class Resident:
         await future
 
     def arrived(self, inbox: int, rows: list[InboxRow]) -> None:
-        """Pending rows of the inbox; `inbox` is its counter, read before them. Control requests are taken at once."""
+        """Pending rows of the inbox; `inbox` is its counter, read before them. All but signals are taken at once,
+
+        and before anything is committed: one of them may park the instance, and the others count as seen by then.
+        """
         fresh = [r for r in rows if r.seq > self._loaded]
         if fresh:
             self._loaded = fresh[-1].seq
         self.seen = max(self.seen, inbox)
         self.signals += tuple(signal_of(r) for r in fresh if r.kind == "signal")
+        self._taking = True
         for row in fresh:
             if row.kind != "signal":
                 self._control(row)
+        self._taking = False
+        if self._sent is None and not self.releasing and not self.dropped and not self._fault:
+            self._send()
 
     @property
     def loaded(self) -> int:
@@ -199,7 +179,7 @@ class Resident:
 
     def _control(self, row: InboxRow) -> None:
         try:
-            request = inputs.read_grant(row.payload) if row.kind == "grant" else inputs.read_control(row.name, row.payload)
+            request = inputs.read_letter(row.kind, row.name, row.payload)
         except (KeyError, *UNREADABLE) as error:
             text = f"not understood: {error}"
             self._next.settled.append(Settled(row.seq, "rejected", text, self.snapshot.at))
@@ -262,7 +242,7 @@ class Resident:
         group, parked, snapshot = self._next, self._parked, self.snapshot
         if not group.history and not group.settled and parked is None:
             if group.effects or group.futures:
-                self._next = _Group()
+                self._next = Group()
                 self._perform(group)
             return
         raw = encode(snapshot) if group.history else None
@@ -273,9 +253,10 @@ class Resident:
             snapshot.status, snapshot.state, snapshot.label, snapshot.revision, raw, snapshot.at, self.seen,
             tuple(group.history), tuple(group.settled), parked is not None, parked.wake_at if isinstance(parked, Park) else None,
             snapshot.status in TERMINAL, None, group.moved or raw is None, False, tuple(group.asked), tuple(group.returned),
+            tuple(group.children), tuple(group.sent),
         )  # fmt: skip
         group.revision = snapshot.revision
-        self._sent, self._next, self._parked = group, _Group(), None
+        self._sent, self._next, self._parked = group, Group(), None
         self.releasing = step.release
         commit = Commit(self.id, snapshot.tenant, self.worker.id, self.epoch, self.revision, step)
         if group.transaction is None:
@@ -297,7 +278,9 @@ class Resident:
         else:
             self.revision = group.revision
             if group.asked or group.returned:
-                self.worker.pools_moved()
+                self.worker.granting.set()
+            if group.children:
+                self.worker.due()
             self._perform(group)
             if self.releasing:
                 self.worker.released(self)
@@ -308,7 +291,7 @@ class Resident:
             elif self._sent is None:
                 self._send()
 
-    def _perform(self, group: _Group) -> None:
+    def _perform(self, group: Group) -> None:
         """Durable: do what was wanted."""
         for future in group.futures:
             if not future.done():

@@ -30,6 +30,7 @@ from stepkeel.model import input as inputs
 from stepkeel.model.commit import Row
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
+from stepkeel.model.effect import StartChild
 from stepkeel.model.snapshot import UNREADABLE, read_snapshot
 from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.committer import Committer
@@ -91,7 +92,7 @@ class Worker:
         self._next_wake: int | None = None
         self._reconcile_at = 0
         self.letters = Letters(self)
-        self.granting = asyncio.Event()
+        self.granting = asyncio.Event()  # set when tickets of pools were asked for or given back
         self.nap = Nap(store)
         self._task: asyncio.Task[None] | None = None
         self._trusted_until = 0
@@ -178,9 +179,12 @@ class Worker:
 
     # -- hints
 
-    def pools_moved(self) -> None:
-        """Tickets of pools were asked for or given back: somebody may have a slot now."""
-        self.granting.set()
+    def due(self, owner: str | None = None) -> None:
+        """A row is there that nobody holds, and it is due; or something is there for another worker."""
+        if owner is None and self.room > 0:
+            self.wake()
+        else:
+            self.store.tell(owner)
 
     def wake(self) -> None:
         """Look at the database soon."""
@@ -193,32 +197,26 @@ class Worker:
             if instance_id in self.residents:
                 self.letters.hinted[instance_id] = None
                 self.wake()
-        elif owner is None and self.room > 0:
-            self.wake()
         else:
-            self.store.tell(owner)
+            self.due(owner)
 
     def granted_to(self, owner: str | None) -> None:
         """Slots were granted to residents of this owner, or to rows that nobody holds."""
         if owner == self.id:
             self.letters.ask()
             self.wake()
-        elif owner is None and self.room > 0:
-            self.wake()
         else:
-            self.store.tell(owner)
+            self.due(owner)
 
     def _heard(self, worker: str | None) -> None:
         """Another process tells of something in our inboxes, or of work that is due."""
         if worker == self.id:
-            self.letters.ask()
-            self.wake()
+            self.granted_to(worker)
         elif worker is None and self.room > 0:
             self.wake()
 
     def holds(self, instance_id: str) -> bool:
-        """True for an instance in this worker's memory: its steps are told of."""
-        return instance_id in self.residents
+        return instance_id in self.residents  # its steps are told of
 
     @property
     def room(self) -> int:
@@ -349,7 +347,9 @@ class Worker:
         if decision is None:
             return
         if decision.snapshot.tickets:
-            self.pools_moved()
+            self.granting.set()
+        if any(isinstance(e, StartChild) for e in decision.effects):
+            self.due()
         if row.owner is None:
             self.watch(row.id, at_rest=True)
         elif row.owner == self.id:  # else we were declared dead meanwhile, and others have it

@@ -29,7 +29,7 @@ def matching(rows: Iterable[Row], query: Query) -> list[Row]:
 def _matches(row: Row, q: Query) -> bool:
     exact = (
         (q.tenant, row.tenant), (q.definition, row.definition), (q.version, row.version),
-        (q.correlation_id, row.correlation_id), (q.key, row.key),
+        (q.correlation_id, row.correlation_id), (q.key, row.key), (q.parent, row.parent),
     )  # fmt: skip
     if any(want is not None and want != have for want, have in exact):
         return False

@@ -110,6 +110,7 @@ class Query:
     state: str | None = None
     correlation_id: str | None = None
     key: str | None = None
+    parent: str | None = None
     created_from: int | None = None
     created_to: int | None = None
     updated_from: int | None = None
@@ -289,9 +290,11 @@ class Store(Protocol):
 
         A start inserts its key, and where that is new the instance with its history; it answers with the id that holds
         the key. Sent again, it answers with its own id and changes nothing. A commit whose (owner, epoch, revision) do
-        not match leaves the row untouched and answers False. A delivery counts the inbox up, sets the wake-up (when not
-        owned, and not paused unless it is a control request) and inserts its row; the same kind, name and key again
-        returns the first receipt. Raises Unavailable, or DataInvalid when the content is refused: nothing was applied.
+        not match leaves the row untouched and answers False. What a step that was applied begins (`children`) and sends
+        (`sent`) is applied with it; what it sends to an ended or missing instance is dropped. A delivery counts the inbox
+        up, sets the wake-up (when not owned, and not paused unless it is a control request) and inserts its row; the same
+        kind, name and key again returns the first receipt. Raises Unavailable, or DataInvalid when the content is refused:
+        nothing was applied.
         """
         ...
 

@@ -63,7 +63,7 @@ def list_statement(query: Query, columns: str, table: str, mark: Callable[[int],
 
 def _conditions(query: Query, given: Callable[[Any], str], attribute: Matches) -> list[str]:
     conditions: list[str] = []
-    for column in ("tenant", "definition", "version", "correlation_id", "key"):
+    for column in ("tenant", "definition", "version", "correlation_id", "key", "parent"):
         value = getattr(query, column)
         if value is not None:
             conditions.append(f"{column} = {given(value)}")

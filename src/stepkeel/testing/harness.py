@@ -127,7 +127,7 @@ class Harness:
             self.clock.move_to(due)
             if self._next_slot is not None and self._next_slot <= due:
                 self._next_slot = None
-                engine.process.worker.pools_moved()
+                engine.process.worker.granting.set()
             await self.settle()
         self.clock.move_to(target)
         await self.settle()
@@ -150,8 +150,9 @@ class Harness:
         process = engine.process
         async with asyncio.timeout(timeout):
             while True:
-                busy = await process.worker.look()
+                busy, before = await process.worker.look(), self.store.version()
                 await process.committer.drain()
+                busy = busy or self.store.version() != before  # what was committed may have something for others
                 if process.worker.granting.is_set():
                     process.worker.granting.clear()
                     self._next_slot = await process.granter.sweep()

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.node import activity, choice, during, for_each, loop, machine, parallel, pure, stop, wait
+from stepkeel.kernel.node import activity, child, choice, during, for_each, loop, machine, parallel, pure, stop, wait
 from stepkeel.model.node import (
     ActivityNode,
+    ChildNode,
     ChoiceNode,
     DuringNode,
     ForEachNode,
@@ -42,7 +43,14 @@ CONTAINERS: dict[type, Container] = {
     MachineNode: machine,
     DuringNode: during,
 }
-KINDS: dict[type, Kind] = {ActivityNode: activity, WaitNode: wait, PureNode: pure, StopNode: stop, **CONTAINERS}
+KINDS: dict[type, Kind] = {
+    ActivityNode: activity,
+    WaitNode: wait,
+    ChildNode: child,
+    PureNode: pure,
+    StopNode: stop,
+    **CONTAINERS,
+}
 
 
 def kind_of(draft: Draft, path: str) -> Kind:

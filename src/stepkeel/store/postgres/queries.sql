@@ -25,20 +25,22 @@ with keyed as (
     returning instance_id
 ), born as (
     insert into stepkeel.instances (id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes,
-        wake_at, owner, epoch, takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at)
+        wake_at, owner, epoch, takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at,
+        parent)
     select s.id, s.tenant, s.definition, s.version, s.key, s.status, s.state, s.label, s.revision, s.snapshot, s.attributes::jsonb,
-        s.wake_at, s.owner, 1, 0, 0, 0, null, s.priority, s.correlation_id, s.at, s.at, s.completed_at
+        s.wake_at, s.owner, 1, 0, 0, 0, null, s.priority, s.correlation_id, s.at, s.at, s.completed_at, s.parent
     from unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
-        $11::bytea[], $12::text[], $13::bigint[], $14::text[], $15::smallint[], $16::text[], $17::bigint[], $18::bigint[])
+        $11::bytea[], $12::text[], $13::bigint[], $14::text[], $15::smallint[], $16::text[], $17::bigint[], $18::bigint[],
+        $19::text[])
         as s(id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes, wake_at, owner, priority,
-            correlation_id, at, completed_at)
+            correlation_id, at, completed_at, parent)
     where s.key is null or s.id in (select instance_id from keyed)
     on conflict (id) do nothing
     returning id
 ), locked as materialized (
     select c.* from (
-        select * from unnest($19::text[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bytea[], $25::bigint[],
-            $26::bigint[], $27::text[], $28::text[], $29::text[], $30::bool[], $31::bool[], $32::bigint[], $33::text[])
+        select * from unnest($20::text[], $21::text[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bytea[], $26::bigint[],
+            $27::bigint[], $28::text[], $29::text[], $30::text[], $31::bool[], $32::bool[], $33::bigint[], $34::text[])
             as c(id, owner, epoch, expected, revision, snapshot, seen, at, status, state, label, release, ended, wake_at, fault)
         where (select count(*) from keyed) >= 0
         order by c.id
@@ -67,22 +69,22 @@ with keyed as (
     returning i.id, i.inbox, c.ended, c.at
 ), written as (
     insert into stepkeel.history (instance_id, revision, tenant, at, actor, worker, events, changes)
-    select h.* from unnest($34::text[], $35::bigint[], $36::text[], $37::bigint[], $38::text[], $39::text[], $40::bytea[], $41::bytea[])
+    select h.* from unnest($35::text[], $36::bigint[], $37::text[], $38::bigint[], $39::text[], $40::text[], $41::bytea[], $42::bytea[])
         as h(instance_id, revision, tenant, at, actor, worker, events, changes)
     where (h.instance_id in (select id from stepped union all select id from born)) is true
 ), settled as (
     update stepkeel.signals s set status = x.status, reason = x.reason, processed_at = x.at
-    from unnest($42::text[], $43::bigint[], $44::text[], $45::text[], $46::bigint[]) as x(id, seq, status, reason, at)
+    from unnest($43::text[], $44::bigint[], $45::text[], $46::text[], $47::bigint[]) as x(id, seq, status, reason, at)
     where s.instance_id = x.id and s.seq = x.seq and s.status = 'pending' and (x.id in (select id from stepped)) is true
 ), left_over as (
     update stepkeel.signals s
     set status = case s.kind when 'control' then 'rejected' else 'ignored' end, reason = 'the instance ended', processed_at = e.at
     from stepped e
     where e.ended and e.inbox > 0 and s.instance_id = e.id and s.status = 'pending'
-        and ((s.instance_id, s.seq) in (select * from unnest($42::text[], $43::bigint[]))) is not true
+        and ((s.instance_id, s.seq) in (select * from unnest($43::text[], $44::bigint[]))) is not true
 )
 select case when (select count(*) from born) < cardinality($2::text[]) then array(select id from born) end,
-    case when (select count(*) from stepped) < cardinality($19::text[]) then array(select id from stepped) end;
+    case when (select count(*) from stepped) < cardinality($20::text[]) then array(select id from stepped) end;
 
 -- name: keys
 -- Who holds these keys: a new statement, so that it sees what a lost race has waited for.
@@ -172,7 +174,7 @@ from picked p
 where i.id = p.id and i.owner is null and i.wake_at is not null and exists (select 1 from stepkeel.workers where id = $2)
 returning i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
     p.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
-    i.completed_at;
+    i.completed_at, i.parent;
 
 -- name: claim_portable
 -- Without SKIP LOCKED: look first, then lock by id and ask again.
@@ -194,7 +196,7 @@ from picked p
 where i.id = p.id and i.owner is null and i.wake_at is not null and exists (select 1 from stepkeel.workers where id = $2)
 returning i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
     p.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
-    i.completed_at;
+    i.completed_at, i.parent;
 
 -- name: owned
 select id, epoch from stepkeel.instances where owner = $1;
@@ -293,18 +295,18 @@ order by revision limit $3;
 -- name: rows
 select i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
     i.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
-    i.completed_at
+    i.completed_at, i.parent
 from unnest($1::text[]) as w(id) cross join lateral (select * from stepkeel.instances i where i.id = w.id) i;
 
 -- name: archived_rows
 select i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
     i.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
-    i.completed_at
+    i.completed_at, i.parent
 from unnest($1::text[]) as w(id) cross join lateral (select * from stepkeel.archive_instances i where i.id = w.id) i;
 
 -- name: columns
 select id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes::text, wake_at, owner, epoch,
-    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at;
+    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at, parent;
 
 -- name: metrics
 select definition, version, status, state, count(*) from stepkeel.instances where $1::text is null or tenant = $1

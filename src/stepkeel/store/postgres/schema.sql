@@ -1,4 +1,4 @@
--- The schema of a Stepkeel database on PostgreSQL, as of version 1 (table meta). Migrations build exactly this; a test
+-- The schema of a Stepkeel database on PostgreSQL, as of version 2 (table meta). Migrations build exactly this; a test
 -- holds them to it. The name of the schema is `stepkeel` unless the URL says ?schema=other; it is put in by the program.
 --
 -- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
@@ -51,6 +51,7 @@ create table stepkeel.instances (
     created_at bigint not null,
     updated_at bigint not null,
     completed_at bigint,
+    parent text collate "C",               -- the instance that began it
     check (owner is null or wake_at is null),
     check (status not in ('completed', 'failed', 'cancelled', 'terminated') or (owner is null and wake_at is null))
 ) with (
@@ -64,6 +65,7 @@ create index instances_wake on stepkeel.instances (definition, version, priority
 create index instances_owner on stepkeel.instances (owner) where owner is not null;
 create index instances_status on stepkeel.instances (tenant, definition, status, state);
 create index instances_correlation on stepkeel.instances (correlation_id) where correlation_id is not null;
+create index instances_parent on stepkeel.instances (parent) where parent is not null;
 create index instances_completed on stepkeel.instances (completed_at) where completed_at is not null;
 create index instances_attributes on stepkeel.instances using gin (attributes jsonb_path_ops) where attributes <> '{}';
 
@@ -84,7 +86,7 @@ create table stepkeel.history (
 create table stepkeel.signals (
     instance_id text collate "C" not null,
     seq bigint not null,
-    kind text collate "C" not null check (kind in ('signal', 'control', 'grant')),
+    kind text collate "C" not null check (kind in ('signal', 'control', 'grant', 'child')),
     tenant text collate "C" not null,
     name text collate "C" not null,
     payload bytea not null,
@@ -166,6 +168,7 @@ create table stepkeel.archive_instances (
     created_at bigint not null,
     updated_at bigint not null,
     completed_at bigint,
+    parent text collate "C",
     primary key (id)
 ) partition by range (id);
 create table stepkeel.archive_instances_rest partition of stepkeel.archive_instances default;

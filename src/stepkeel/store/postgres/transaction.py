@@ -68,7 +68,7 @@ class PostgresTransaction:
         done = False
         try:
             await self.connection.execute("".join(f"set local {s};" for s in PLANNING))
-            _, stepped, _ = await self._owner.writer.within(self.connection, Batch(commits=(commit,)))
+            _, stepped, _, _ = await self._owner.writer.within(self.connection, Batch(commits=(commit,)))
             matched = stepped is None
             await self.connection.execute("commit" if matched else "rollback")
             done = True

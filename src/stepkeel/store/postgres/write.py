@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stepkeel.errors import Unavailable
-from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, TicketRow
+from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, Step, TicketRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.store.postgres.connection import Lane
 from stepkeel.store.queue import grant_of
@@ -38,27 +38,37 @@ class Writer:
         if not batch.starts and not batch.commits:
             stored = await self._lane.fetch(self._sql["deliver"], *self._deliveries(batch.deliveries), again=False)
             return Answer((), (), await self._receipts(batch.deliveries, stored))
-        born, stepped, stored = await self._lane.transact(lambda c: self.within(c, batch), again=False)
-        return await self._answer(batch, born, stepped, await self._receipts(batch.deliveries, stored))
+        born, stepped, stored, reached = await self._lane.transact(lambda c: self.within(c, batch), again=False)
+        return await self._answer(batch, born, stepped, await self._receipts(batch.deliveries, stored), reached)
 
-    async def within(self, connection: Any, batch: Batch) -> tuple[Any, Any, list[Any]]:
-        """The batch within a transaction that its caller has begun: ids born and stepped (None: all), deliveries stored."""
-        ids = [*(c.id for c in batch.commits), *(d.instance_id for d in batch.deliveries)]
+    async def within(self, connection: Any, batch: Batch) -> tuple[Any, Any, list[Any], dict[str, str | None]]:
+        """The batch within a transaction that its caller has begun.
+
+        Ids born and stepped (None: all), deliveries stored, and who owns the rows that its steps have sent something to.
+        """
+        sent = [d for s in (*batch.starts, *batch.commits) for d in s.step.sent]
+        ids = [*(c.id for c in batch.commits), *(d.instance_id for d in (*batch.deliveries, *sent))]
         await connection.fetch(self._sql["lock"], ids)
         born, stepped = await connection.fetchrow(self._sql["write"], *self._arguments(batch))
-        matched = None if stepped is None else set(stepped)
-        await self._queue(connection, batch, None if born is None else set(born), matched)
-        archived = [c.id for c in batch.commits if c.step.archive and (matched is None or c.id in matched)]
+        rows = _written(batch, born, stepped)
+        await self._queue(connection, rows)
+        children = tuple(child for _, _, step in rows for child in step.children)
+        if children:
+            await connection.fetchrow(self._sql["write"], *self._arguments(Batch(children)))
+        archived = [i for i, _, step in rows if step.archive]
         if archived:
             await connection.execute(self._sql["archive"], archived)
-        if not batch.deliveries:
-            return born, stepped, []
-        return born, stepped, await connection.fetch(self._sql["deliver"], *self._deliveries(batch.deliveries))
+        letters: list[Delivery] = list(batch.deliveries)
+        letters += [d for _, _, step in rows for d in step.sent]
+        if not letters:
+            return born, stepped, [], {}
+        stored = await connection.fetch(self._sql["deliver"], *self._deliveries(letters))
+        asked = len(batch.deliveries)
+        reached = {str(letters[int(n) - 1].instance_id): owner for n, _, owner in stored if n > asked}
+        return born, stepped, [s for s in stored if s[0] <= asked], reached
 
-    async def _queue(self, connection: Any, batch: Batch, born: set[str] | None, matched: set[str] | None) -> None:
+    async def _queue(self, connection: Any, rows: Sequence[tuple[str, str, Step]]) -> None:
         """Tickets of pools, asked for and returned by the rows that were written."""
-        rows = [(s.id, s.row.tenant, s.step) for s in batch.starts if born is None or s.id in born]
-        rows += [(c.id, c.tenant, c.step) for c in batch.commits if matched is None or c.id in matched]
         asked = [(i, a.path, a.pool, a.n, t, a.size, a.per, a.rank) for i, t, s in rows for a in s.asked]
         returned = [(i, r.path, r.pool, r.n) for i, _, s in rows for r in s.returned]
         if asked:
@@ -89,7 +99,9 @@ class Writer:
         await connection.fetch(self._sql["drop_pools"], held)
         return list(told.values())
 
-    async def _answer(self, batch: Batch, born: Any, stepped: Any, receipts: tuple[Receipt, ...]) -> Answer:
+    async def _answer(
+        self, batch: Batch, born: Any, stepped: Any, receipts: tuple[Receipt, ...], reached: dict[str, str | None] | None = None
+    ) -> Answer:
         if stepped is None:
             commits = (True,) * len(batch.commits)
         else:
@@ -98,7 +110,7 @@ class Writer:
         starts = tuple(s.id for s in batch.starts)
         if born is not None:
             starts = await self._held(batch.starts, set(born))
-        return Answer(starts, commits, receipts)
+        return Answer(starts, commits, receipts, reached or {})
 
     async def _held(self, starts: Sequence[Start], born: set[str]) -> tuple[str, ...]:
         """Who holds the keys of the starts that inserted nothing: themselves, sent before, or another."""
@@ -134,10 +146,19 @@ class Writer:
 
 
 def _more(batch: Batch) -> bool:
-    """It has rows that only some batches have: tickets, or ways into the archive."""
-    return any(s.step.asked or s.step.returned for s in batch.starts) or any(
-        c.step.asked or c.step.returned or c.step.archive for c in batch.commits
-    )
+    """It has rows that only some batches have: tickets, children, letters to others, ways into the archive."""
+    for each in (*batch.starts, *batch.commits):
+        s = each.step
+        if s.asked or s.returned or s.children or s.sent or s.archive:
+            return True
+    return False
+
+
+def _written(batch: Batch, born: Any, stepped: Any) -> list[tuple[str, str, Step]]:
+    """Id, tenant and step of the rows that were written: of all where nothing is said."""
+    news, moved = None if born is None else set(born), None if stepped is None else set(stepped)
+    rows = [(s.id, s.row.tenant, s.step) for s in batch.starts if news is None or s.id in news]
+    return rows + [(c.id, c.tenant, c.step) for c in batch.commits if moved is None or c.id in moved]
 
 
 def _receipt(
@@ -162,11 +183,11 @@ def _starts(starts: Sequence[Start]) -> list[list[Any]]:
             s.id, s.row.tenant, s.row.definition, s.row.version, s.row.key, s.step.status, s.step.state, s.step.label,
             s.step.revision, s.step.snapshot, s.row.attributes.decode(), None if s.step.ended else s.step.wake_at,
             None if s.step.release else s.owner, s.row.priority, s.row.correlation_id, s.step.at,
-            s.step.at if s.step.ended else None,
+            s.step.at if s.step.ended else None, s.row.parent,
         )
         for s in starts
     ]  # fmt: skip
-    return _columns(rows, 17)
+    return _columns(rows, 18)
 
 
 def _commits(commits: Sequence[Commit]) -> list[list[Any]]:

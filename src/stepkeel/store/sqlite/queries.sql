@@ -2,12 +2,12 @@
 
 -- name: row
 select id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes, wake_at, owner, epoch,
-    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at
+    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at, parent
 from instances where id = ?;
 
 -- name: archived_row
 select id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes, wake_at, owner, epoch,
-    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at, 1
+    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at, parent, 1
 from archive_instances where id = ?;
 
 -- name: fence
@@ -75,8 +75,8 @@ select instance_id from start_keys where tenant = ? and definition = ? and key =
 
 -- name: start
 insert into instances (id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes, wake_at,
-    owner, epoch, takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, null, ?, ?, ?, ?, ?)
+    owner, epoch, takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at, parent)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, null, ?, ?, ?, ?, ?, ?)
 on conflict (id) do nothing;
 
 -- name: history_add

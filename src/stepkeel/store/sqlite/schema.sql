@@ -1,4 +1,4 @@
--- The schema of a Stepkeel database on SQLite, as of version 2 (PRAGMA user_version; application_id 'STPK').
+-- The schema of a Stepkeel database on SQLite, as of version 3 (PRAGMA user_version; application_id 'STPK').
 -- Migrations build exactly this; a test holds them to it.
 --
 -- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
@@ -43,6 +43,7 @@ create table instances (
     created_at integer not null,
     updated_at integer not null,
     completed_at integer,
+    parent text,                           -- the instance that began it
     check (owner is null or wake_at is null),
     check (status not in ('completed', 'failed', 'cancelled', 'terminated') or (owner is null and wake_at is null))
 ) without rowid;
@@ -54,6 +55,7 @@ create index instances_owner on instances (owner) where owner is not null;
 create index instances_status on instances (tenant, definition, status, state);
 create index instances_completed on instances (completed_at) where completed_at is not null;
 create index instances_correlation on instances (correlation_id) where correlation_id is not null;
+create index instances_parent on instances (parent) where parent is not null;
 
 -- Append-only: one entry a decision. Folded from the start, the changes give the snapshot of any revision.
 create table history (
@@ -72,7 +74,7 @@ create table history (
 create table signals (
     instance_id text not null,
     seq integer not null,
-    kind text not null check (kind in ('signal', 'control', 'grant')),
+    kind text not null check (kind in ('signal', 'control', 'grant', 'child')),
     tenant text not null,
     name text not null,
     payload blob not null,
@@ -146,7 +148,8 @@ create table archive_instances (
     correlation_id text,
     created_at integer not null,
     updated_at integer not null,
-    completed_at integer
+    completed_at integer,
+    parent text
 ) without rowid;
 
 create table archive_history (

@@ -302,7 +302,7 @@ class SqliteStore:
 
     async def list(self, query: Query) -> list[Row]:
         sql, values = list_statement(query)
-        return [Row(*r[:23], archived=bool(r[23])) for r in await self._scan(sql, values)]
+        return [Row(*r[:24], archived=bool(r[24])) for r in await self._scan(sql, values)]
 
     async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]:
         values = {"id": instance_id, "after": after, "limit": limit}

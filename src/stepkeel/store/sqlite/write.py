@@ -29,6 +29,7 @@ class Writer:
         self._now = now
 
     def apply(self, batch: Batch) -> Answer:
+        self._reached: dict[str, str | None] = {}
         starts = tuple(self._start(s) for s in batch.starts)
         commits: tuple[bool, ...] = ()
         if batch.commits:
@@ -38,7 +39,7 @@ class Writer:
                 commits = (True,) * len(batch.commits)
             except (_Mismatch, apsw.ConstraintError):
                 commits = tuple(self._alone(c) for c in batch.commits)
-        return Answer(starts, commits, tuple(self._deliver(d) for d in batch.deliveries))
+        return Answer(starts, commits, tuple(self._deliver(d) for d in batch.deliveries), self._reached)
 
     # -- starts
 
@@ -72,12 +73,23 @@ class Writer:
                 step.at,
                 step.at,
                 step.at if step.ended else None,
+                row.parent,
             ),
         )
         if db.changes():
             self._history(start.id, row.tenant, step)
             self._queue(start.id, row.tenant, step)
+            self._beyond(step)
         return start.id
+
+    def _beyond(self, step: Step) -> None:
+        """What a step does to other instances."""
+        for child in step.children:
+            self._start(child)
+        for letter in step.sent:
+            receipt = self._deliver(letter)
+            if not receipt.refused:
+                self._reached[letter.instance_id] = receipt.owner
 
     def _queue(self, instance_id: str, tenant: str, step: Step) -> None:
         """Tickets of pools, asked for and returned."""
@@ -120,7 +132,8 @@ class Writer:
         if history:
             db.executemany(self._sql["history_add"], history)
         for c in commits:
-            if c.step.settled or c.step.ended or c.step.archive or c.step.asked or c.step.returned:
+            s = c.step
+            if s.settled or s.ended or s.archive or s.asked or s.returned or s.children or s.sent:
                 self._aside(c)
 
     def _values(self, c: Commit) -> dict[str, Any]:
@@ -140,12 +153,13 @@ class Writer:
         return True
 
     def _aside(self, c: Commit) -> None:
-        """What only some commits have: settled signals, an ending, the way into the archive."""
+        """What only some commits have: settled signals, an ending, effects on others, the way into the archive."""
         for s in c.step.settled:
             self._db.execute(self._sql["settle"], (s.status, s.reason, s.at, c.id, s.seq))
         if c.step.ended:
             self._db.execute(self._sql["settle_rest"], (c.step.at, c.id))
         self._queue(c.id, c.tenant, c.step)
+        self._beyond(c.step)
         if c.step.archive:
             self._to_archive(c.id)
 

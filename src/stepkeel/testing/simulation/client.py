@@ -43,6 +43,12 @@ class Client:
         tasks.append(asyncio.ensure_future(self._operate(until)))
         await asyncio.gather(*tasks)
 
+    def known(self) -> dict[str, Definition]:
+        """What was started, and what that has begun."""
+        definitions = {(d.name, d.version): d for d in self.run.plan.definitions}
+        begun = {r.id: definitions[r.definition, r.version] for r in self.run.server.store.rows() if r.parent is not None}
+        return {**self.started, **begun}
+
     async def engine(self) -> SimulatedEngine:
         client = self.run.fleet.client
         while client.engine is None:
@@ -53,7 +59,7 @@ class Client:
 
     async def _start(self, n: int, until: float) -> None:
         run, chance = self.run, self.run.chance
-        definition = chance.pick("definition", run.plan.definitions)
+        definition = chance.pick("definition", run.plan.begun)
         data = run.plan.data_for(definition, chance)
         key = f"key-{n}"
         await asyncio.sleep(chance.between("start", 0.0, until * 0.5))
@@ -105,14 +111,14 @@ class Client:
             if run.loop.time() > until:
                 break
             if self.started:
-                instance_id = chance.pick("whom", list(self.started))
+                instance_id = chance.pick("whom", list(self.known()))
                 tasks.append(asyncio.ensure_future(self._signal(instance_id, n)))
         if tasks:
             await asyncio.gather(*tasks)
 
     async def _signal(self, instance_id: str, n: int) -> None:
         run = self.run
-        definition = self.started[instance_id]
+        definition = self.known()[instance_id]
         signal = run.plan.signal_for(definition, run.chance)
         if signal is None:
             return
@@ -150,7 +156,7 @@ class Client:
             await asyncio.sleep(PAUSE)
             if self.started and run.faults.come("operator"):
                 n += 1
-                instance_id = run.chance.pick("operated", list(self.started))
+                instance_id = run.chance.pick("operated", list(self.known()))
                 await self.request(instance_id, run.chance.pick("verb", VERBS + NODE_VERBS * run.plan.node_verbs), f"operator-{n}")
 
     async def request(self, instance_id: str, verb: str, actor: str) -> None:
@@ -183,7 +189,7 @@ class Client:
 
     async def mend(self) -> None:
         """After the storm: what is paused is resumed, and some of what failed is redriven."""
-        for n, instance_id in enumerate(list(self.started)):
+        for n, instance_id in enumerate(list(self.known())):
             row = self.run.server.store.row(instance_id)
             if row is None:
                 continue
@@ -213,7 +219,7 @@ class Client:
                 raise Violation("acknowledged_lost", instance_id, f"the request of {actor} was processed")
 
     def _may_keep(self, row: Row, name: str) -> bool:
-        return self.run.watch.snapshot(row).queues or self.started[row.id].keeps(name)
+        return self.run.watch.snapshot(row).queues or self.known()[row.id].keeps(name)
 
 
 async def _quietly(call: Callable[[], Awaitable[Any]]) -> Any:

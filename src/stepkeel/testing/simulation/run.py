@@ -35,7 +35,7 @@ __all__ = ["Ended", "Line", "Run"]
 BOUND = 90.0  # seconds of virtual time within which all must rest once faults stop
 LEAPS = 20
 Line = tuple[int, str, str]
-RESTS = {"fault", "ended", "pause", "timer", "signal", "limit", "unserved", "wait"}
+RESTS = {"fault", "ended", "pause", "timer", "signal", "limit", "unserved", "wait", "child"}
 
 
 class Ended:
@@ -198,6 +198,7 @@ class Run:
                 raise Violation("stranded", row.id, f"it is {row.status} in {row.state} and explain says only {kinds}")
             events = [e.type for entry in await engine.history(row.id) for e in entry.events]
             self._undone(row)
+            self._heeded(row, events)
             self.ended.append(Ended(self, row, info.data, events, kinds))
         report = await engine.doctor()
         if not report.clean:
@@ -213,6 +214,15 @@ class Run:
             left = [p for p in seen.to_undo if p not in seen.undone]
             if left:
                 raise Violation("not_undone", row.id, f"{', '.join(left)} completed and was not undone")
+
+    def _heeded(self, row: Row, events: list[str]) -> None:
+        """A child that goes on is somebody's: its parent knows of it, or it was redriven when that had ended."""
+        parent = self.server.store.row(row.parent) if row.parent is not None else None
+        if parent is None or row.status in TERMINAL or row.fault is not None or "redriven" in events:
+            return
+        frames = self.watch.snapshot(parent).open.values()
+        if not any(f.child is not None and f.child.id == row.id for f in frames):
+            raise Violation("child_forgotten", row.id, f"it is {row.status} in {row.state}, and {parent.id} knows nothing of it")
 
     def _ask(self, each: Ended) -> None:
         check = self.plan.check

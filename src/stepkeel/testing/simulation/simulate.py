@@ -75,12 +75,15 @@ class Simulation:
         if unknown:
             raise BadRequest(f"there is no fault {', '.join(unknown)}", remedy=f"known: {', '.join(RATES)}")
         object.__setattr__(self, "definitions", tuple(registry(self.workflows).values()))
+        given = tuple(w if isinstance(w, Definition) else w.definition for w in self.workflows)
+        object.__setattr__(self, "begun", given)
         known = {a for d in self.definitions for a in d.activities}
         strange = sorted(set(self.activities) - known)
         if strange:
             raise BadRequest(f"there is no activity {', '.join(strange)}", remedy=f"known: {', '.join(sorted(known))}")
 
     definitions: tuple[Definition, ...] = field(init=False, repr=False)
+    begun: tuple[Definition, ...] = field(init=False, repr=False)  # by clients; the others only as children
     bindings: dict[Any, Any] = field(init=False, repr=False, default_factory=dict[Any, Any])
 
     @property

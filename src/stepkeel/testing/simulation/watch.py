@@ -14,6 +14,7 @@
 | no_fate | at the end, an accepted signal has a fate, or is one that its instance keeps (or is paused, or waits for a slot) |
 | ran_before_commit | an attempt starts when the decision that wants it is durable |
 | ran_without_lease | no attempt starts on a worker whose lease is over |
+| child_forgotten | at the end, a child that has not ended is known to its parent, unless it was redriven |
 | too_many_slots | no more slots of a pool are held than it has |
 | acknowledged_lost | what a caller was told is durable is there (start, signal, request) |
 """

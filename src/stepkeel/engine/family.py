@@ -1,0 +1,63 @@
+"""What a decision does to other instances, as rows of its commit: children it begins, what is put into others' inboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from stepkeel.errors import UnknownWorkflow
+from stepkeel.kernel.decide import start
+from stepkeel.kernel.history import encode, history_row
+from stepkeel.model.commit import Delivery, Start, StartRow, Step
+from stepkeel.model.definition import Definition
+from stepkeel.model.effect import ControlChild, Effect, ReportToParent, StartChild
+from stepkeel.model.input import Started
+from stepkeel.model.snapshot import Snapshot
+
+__all__ = ["children_of", "letters_of"]
+
+
+def children_of(
+    effects: Iterable[Effect],
+    by: Snapshot,
+    definitions: Mapping[tuple[str, int], Definition],
+    priority: int,
+    correlation_id: str | None,
+    now: int,
+) -> tuple[Start, ...]:
+    """The instances that a decision begins, each to be claimed at once. Raises UnknownWorkflow.
+
+    `now` is the database's time: that of the decision may be some microseconds ahead of it.
+    """
+    found: list[Start] = []
+    for effect in effects:
+        if not isinstance(effect, StartChild):
+            continue
+        definition = definitions.get((effect.definition, effect.version))
+        if definition is None:
+            raise UnknownWorkflow(
+                f"{effect.path} begins {effect.definition} version {effect.version}, which this engine was not given",
+                remedy="Engine(..., workflows=[...])",
+            )
+        decision = start(definition, Started(effect.id, by.tenant, effect.data, parent=effect.parent), by.at, 0)
+        s = decision.snapshot
+        row = StartRow(by.tenant, s.definition, s.version, None, correlation_id, priority, parent=by.id if effect.parent else None)
+        entry = history_row(decision, "", "")
+        step = Step(s.status, s.state, s.label, s.revision, encode(s), s.at, 0, (entry,), release=True, wake_at=min(now, s.at))
+        found.append(Start(effect.id, row, step))
+    return tuple(found)
+
+
+def letters_of(effects: Iterable[Effect], by: Snapshot) -> tuple[Delivery, ...]:
+    """What a decision sends. The key is the revision's and the place in it: sent again, it is the same row."""
+    found: list[Delivery] = []
+    for n, effect in enumerate(effects):
+        key = f"{by.id}/{by.revision}/{n}"
+        if isinstance(effect, ControlChild):
+            payload = msgspec.json.encode(effect.request)
+            found.append(Delivery(effect.id, by.tenant, "control", effect.name, payload, key, f"instance {by.id}", by.at))
+        elif isinstance(effect, ReportToParent):
+            payload = msgspec.json.encode(effect.report)
+            found.append(Delivery(effect.to, by.tenant, "child", effect.report.status, payload, key, "", by.at))
+    return tuple(found)
