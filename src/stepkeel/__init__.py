@@ -8,6 +8,7 @@ from stepkeel.authoring.family import child
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import machine, pick, scope, stop
 from stepkeel.authoring.node import choice, delay, log, loop, transform, until, wait, when
+from stepkeel.authoring.people import approval, task
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State, any_of
 from stepkeel.engine.instance import Instance
@@ -20,11 +21,13 @@ from stepkeel.errors import (
     TransientError,
 )
 from stepkeel.facade import Engine
+from stepkeel.model.calendar import Calendar
 from stepkeel.model.child import ChildResult
 from stepkeel.model.node import Arrivals
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
 from stepkeel.model.policy import Limit, Retry
 from stepkeel.model.reducer import Append, Merge, Sum
+from stepkeel.model.task import Verdict, Vote
 from stepkeel.runtime.behaviour import Chaos, Invocation
 from stepkeel.runtime.binding import scoped
 from stepkeel.runtime.settings import Settings
@@ -33,6 +36,7 @@ __all__ = [
     "Append",
     "Arrivals",
     "Break",
+    "Calendar",
     "Cancel",
     "Chaos",
     "ChildResult",
@@ -61,10 +65,13 @@ __all__ = [
     "Terminate",
     "TransientError",
     "TryAgain",
+    "Verdict",
+    "Vote",
     "Wait",
     "Workflow",
     "activity",
     "any_of",
+    "approval",
     "at",
     "child",
     "choice",
@@ -81,6 +88,7 @@ __all__ = [
     "scoped",
     "size",
     "stop",
+    "task",
     "transform",
     "until",
     "visits",

@@ -8,11 +8,13 @@ StepkeelError
 │   ├── UnknownWorkflow     unknown_workflow      the engine was not given that definition or version
 │   ├── ServiceMissing      service_missing       a parameter of an activity has no service
 │   ├── BadRequest          bad_request           an argument makes no sense (filter, URL, name)
-│   └── NotFound            not_found             there is no such instance
+│   ├── NotFound            not_found             there is no such instance or task
+│   └── NotAllowed          not_allowed           who asks may not: it is another's, for another role, four eyes
 ├── ConflictError         the call was right, the instance is not in a condition for it
 │   ├── InvalidTransition   invalid_transition    not possible in this status
 │   ├── InstanceEnded       instance_ended        the instance has ended, nothing reaches it
 │   ├── InboxFull           inbox_full            too many unread signals
+│   ├── TaskClosed          task_closed           the task was completed or withdrawn before; it says by whom
 │   ├── DefinitionChanged   definition_changed    same version, other shape, and instances live on it
 │   └── NotFinished         not_finished          run inline, but the workflow has to wait
 ├── EngineError           neither: the surroundings are at fault, repeating may help
@@ -45,6 +47,7 @@ __all__ = [
     "InstanceEnded",
     "InstanceFault",
     "InvalidTransition",
+    "NotAllowed",
     "NotFinished",
     "NotFound",
     "PermanentError",
@@ -52,6 +55,7 @@ __all__ = [
     "SchemaTooNew",
     "ServiceMissing",
     "StepkeelError",
+    "TaskClosed",
     "TransientError",
     "Unavailable",
     "UnknownSignal",
@@ -112,6 +116,12 @@ class NotFound(CallerError):
     code = "not_found"
 
 
+class NotAllowed(CallerError):
+    """Who asks may not: the task is somebody else's, for another role, or asks for four eyes."""
+
+    code = "not_allowed"
+
+
 class ConflictError(StepkeelError):
     code = "conflict"
 
@@ -126,6 +136,12 @@ class InstanceEnded(ConflictError):
 
 class InboxFull(ConflictError):
     code = "inbox_full"
+
+
+class TaskClosed(ConflictError):
+    """The task was completed or withdrawn before. `details` say `by` whom, and `at` what time."""
+
+    code = "task_closed"
 
 
 class DefinitionChanged(ConflictError):

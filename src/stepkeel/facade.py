@@ -18,6 +18,7 @@ from stepkeel.engine.doctor import OVERDUE, Report, doctor
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
 from stepkeel.engine.start import Options, start
+from stepkeel.engine.task import Tasks
 from stepkeel.engine.verbs import Verbs
 from stepkeel.engine.wait import result_of
 from stepkeel.errors import BadRequest, NotFinished
@@ -67,7 +68,7 @@ def _postgres(url: str, clock: Clock, patience: float) -> Store:
     return PostgresStore(url, None if isinstance(clock, SystemClock) else clock, patience)
 
 
-class Engine(Verbs):
+class Engine(Verbs, Tasks):
     """Starts, runs, signals and reads workflows on one database. Use it as `async with Engine(...) as engine:`.
 
     url          memory://, memory://name (shared in this process), sqlite:///file.db, postgresql://host/db

@@ -70,8 +70,11 @@ def fraction(seed: int, n: int = 0) -> float:
 
 
 def id_of(now: int, seed: int, n: int = 0) -> str:
-    """An id as `IdMaker` makes them, that depends on its arguments alone: `now` in microseconds, the n-th of this seed."""
-    return _text(_ticks(now), _mix((seed + (n + 1) * 0x9E3779B97F4A7C15) & _MASK64))
+    """An id as `IdMaker` makes them, that depends on its arguments alone: `now` in microseconds, the n-th of this seed.
+
+    Those of one seed grow with n.
+    """
+    return _text(_ticks(now) + n, _mix((seed + (n + 1) * 0x9E3779B97F4A7C15) & _MASK64))
 
 
 def _ticks(now: int) -> int:

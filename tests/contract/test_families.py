@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from stepkeel.model.commit import Batch, Commit, Delivery, Start, StartRow
-from stepkeel.store.port import Query, Store, Wanted
+from stepkeel.model.task import TaskChange, TaskRow
+from stepkeel.store.port import Query, Store, TaskQuery, Wanted
 from tests.contract.test_store import begin, step, worker
 
 
@@ -109,3 +110,54 @@ async def test_the_archive_keeps_who_began_it(store: Store) -> None:
     found = (await store.load(["b"]))["b"]
     assert (found.archived, found.parent) == (True, "a")
     assert [r.id for r in await store.list(Query(parent="a", archived=True))] == ["b"]
+
+
+def task(id: str, **more: Any) -> TaskRow:
+    return TaskRow(id, "a", "default", "flow", 1, "s/task", f"Title of {id}", opened_at=5, updated_at=5, **more)
+
+
+async def ids(store: Store, **query: Any) -> list[str]:
+    return [t.id for t in await store.tasks(TaskQuery(**query))]
+
+
+async def test_tasks_are_written_with_the_step_that_asks_and_read_as_they_were_written(store: Store) -> None:
+    await worker(store, "w")
+    await begin(store, "a", owner="w")
+    full = task("t-1", role="r", assignee="ann", candidates=("bob", 'c"y'), excluded=("d",), form="F", priority=0, due_at=9)
+    stale = committed("a", "w", 7, 1, opened=(task("t-0"),))
+    assert (await store.commit(Batch(commits=(stale,)))).commits == (False,)
+    assert (await store.commit(Batch(commits=(committed("a", "w", 1, 1, opened=(full, task("t-2"))),)))).commits == (True,)
+    assert list(await store.tasks(TaskQuery())) == [full, task("t-2")]
+    change = TaskChange("t-1", 8, "open", "r2", "", "bob", reminded=2, escalated=1)
+    done = TaskChange("t-2", 8, "completed", "", "", "", "eve", b'{"x":1}')
+    await store.commit(Batch(commits=(committed("a", "w", 1, 2, changed=(change, done)),)))
+    one, two = await store.tasks(TaskQuery())
+    assert (one.role, one.assignee, one.claimed_by, one.candidates, one.closed_at) == ("r2", "", "bob", (), None)
+    assert (one.updated_at, one.reminded, one.escalated) == (8, 2, 1)
+    assert (two.status, two.closed_by, two.result, two.closed_at) == ("completed", "eve", b'{"x":1}', 8)
+
+
+async def test_tasks_are_found_as_people_look_for_them(store: Store) -> None:
+    await worker(store, "w")
+    await begin(store, "a", owner="w")
+    rows = (
+        task("t-1", role="clerk", due_at=30),
+        task("t-2", assignee="ann", role="clerk", due_at=10),
+        task("t-3", candidates=("ann", "bob")),
+        task("t-4", claimed_by="ann", due_at=20),
+    )
+    await store.commit(Batch(commits=(committed("a", "w", 1, 1, opened=rows),)))
+    assert await ids(store, person="ann") == ["t-2", "t-3", "t-4"]
+    assert await ids(store, person="bob", roles=("clerk",)) == ["t-1", "t-3"]
+    assert await ids(store, roles=("clerk", "x")) == ["t-1"]
+    assert await ids(store, role="clerk") == ["t-1", "t-2"]
+    assert await ids(store, sort="due") == ["t-2", "t-4", "t-1", "t-3"]
+    assert await ids(store, sort="due", after=(20, "t-4"), limit=1) == ["t-1"]
+    assert await ids(store, after=(0, "t-2")) == ["t-3", "t-4"]
+    assert await ids(store, due_from=10, due_to=30) == ["t-2", "t-4"]
+    assert await ids(store, text="OF T-3") == ["t-3"]
+    assert await ids(store, text="%") == []
+    assert await ids(store, ids=("t-4", "t-9"), tenant="default") == ["t-4"]
+    assert await ids(store, tenant="other") == []
+    assert await ids(store, status=("open",), limit=2) == ["t-1", "t-2"]
+    assert await ids(store, instance_id="b") == []

@@ -14,9 +14,11 @@ from stepkeel.model import input as inputs
 from stepkeel.model.decision import Decision
 from stepkeel.model.event import EVENTS
 from stepkeel.model.snapshot import STATUSES, TERMINAL, Failure
+from stepkeel.model.task import ACTS
 from stepkeel.testing import Scenario
 from stepkeel.testing.simulation.builtin import BUILTIN
 from stepkeel.testing.simulation.chance import Chance
+from stepkeel.testing.simulation.desks import PERSONS
 from stepkeel.testing.simulation.sample import sample
 from tests.flows import ChainFlow, Job, OrderFlow
 
@@ -101,8 +103,8 @@ class Talk:
         if kind is inputs.HoldGranted:
             asked = [(p, t.pool, t.n) for p, tickets in s.tickets.items() for t in tickets.values()]
             return kind(*pick("grant", (*asked, ("nowhere", "pool", 1))))
-        if kind is inputs.ChildReported:
-            return self.reported()
+        if kind in (inputs.ChildReported, inputs.TaskActed):
+            return self.reported() if kind is inputs.ChildReported else self.acted()
         if kind in (inputs.CancelNode, inputs.CompleteNode, inputs.AddItems):
             target = pick("target", (path, path.rpartition("/")[0], "nowhere"))
             more: Any = {inputs.CancelNode: (pick("then", ("end", "skip")),), inputs.AddItems: ([7, 8],)}.get(kind, ())
@@ -131,6 +133,15 @@ class Talk:
         data = msgspec.Raw(b"{}") if pick("data", (True, False)) else msgspec.Raw()
         return inputs.ChildReported(path, child, pick("status", STATUSES), "", "", data, pick("failure", FAILURES))
 
+    def acted(self) -> inputs.TaskActed:
+        pick = self.pick
+        tasks = [(p, t) for p, f in self.scenario.snapshot.open.items() for t in f.tasks]
+        path, task = pick("task", (*tasks, ("nowhere", "nothing")))
+        said = pick("said", (b'{"approved":true}', b'{"approved":false}', b"{}", b'{"text":"x"}', b""))
+        roles = pick("roles", (None, ("writer", "editor"), ()))
+        to, actor = pick("to", ("", *PERSONS)), pick("actor", ("", *PERSONS))
+        return inputs.TaskActed(path, task, pick("act", ACTS), actor, roles, msgspec.Raw(said), to, "hm")
+
     def ended(self, path: str, attempt: int) -> inputs.AttemptEnded:
         pick = self.pick
         outcome = pick("outcome", OUTCOMES)
@@ -147,6 +158,7 @@ KINDS: tuple[Any, ...] = (
     *([inputs.Claimed] * 3),
     *([inputs.HoldGranted] * 8),
     *([inputs.ChildReported] * 8),
+    *([inputs.TaskActed] * 8),
     *([inputs.Tick] * 8),
     *([inputs.AttemptDeferred, inputs.HandedBack, inputs.StepRecorded, inputs.Heartbeat] * 2),
     *([inputs.Resume, inputs.Redrive] * 4),

@@ -25,6 +25,7 @@ INPUTS: dict[type, inputs.Input] = {
     inputs.Heartbeat: inputs.Heartbeat("work/reserve", 1, msgspec.Raw(b"1")),
     inputs.SignalArrived: inputs.SignalArrived(),
     inputs.ChildReported: inputs.ChildReported("work/child", "child-1", "completed"),
+    inputs.TaskActed: inputs.TaskActed("work/task", "task-1", "claim", "ann"),
     inputs.HoldGranted: inputs.HoldGranted("work/charge", "pool", 1),
     inputs.Tick: inputs.Tick(),
     inputs.Pause: inputs.Pause("ann"),
@@ -41,7 +42,7 @@ INPUTS: dict[type, inputs.Input] = {
 }
 
 
-PICKY = {inputs.CompleteNode, inputs.AddItems, inputs.SetData}
+PICKY = {inputs.CompleteNode, inputs.AddItems, inputs.SetData, inputs.TaskActed}
 
 
 def snapshot(place: str) -> Snapshot:

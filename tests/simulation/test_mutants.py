@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stepkeel.testing.simulation.builtin import BUILTIN
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants_beyond import MUTANTS
 
 SEEDS = 2_000
 

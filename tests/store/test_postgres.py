@@ -104,7 +104,7 @@ async def test_every_statement_is_known_to_the_server(store: PostgresStore) -> N
     connection = await connect(store.server)
     try:
         for name, sql in statements(store.server.schema).items():
-            if name != "columns":
+            if not name.endswith("columns"):
                 try:
                     await connection.prepare(sql)
                 except asyncpg.PostgresError as error:

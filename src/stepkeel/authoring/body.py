@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from stepkeel.authoring import concurrent
@@ -10,7 +11,7 @@ from stepkeel.authoring.activity import activity_of
 from stepkeel.authoring.check import Problems, check_activity, check_field, check_into, misfits
 from stepkeel.authoring.node import BodyNode, When
 from stepkeel.authoring.signal import signal_name, signal_type
-from stepkeel.authoring.source import code_of
+from stepkeel.authoring.source import code_of, takes
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import DataInvalid
 from stepkeel.model.codec import Codec
@@ -35,11 +36,13 @@ from stepkeel.model.node import (
     ParallelNode,
     PureNode,
     StopNode,
+    TaskNode,
     WaitNode,
     walk,
 )
 from stepkeel.model.policy import matcher
 from stepkeel.model.reaction import Move, Reaction, Transition
+from stepkeel.model.task import Verdict
 
 __all__ = ["Bodies", "numbered", "several"]
 
@@ -166,6 +169,8 @@ class Bodies:
         }
         if item.kind in containers:
             return containers[item.kind]()
+        if item.kind == "task":
+            return self.task(o, key, place)
         if item.kind == "child":
             return self.child(o, key, place)
         if item.kind == "stop":
@@ -181,6 +186,7 @@ class Bodies:
             delay_of=self.function(span, place) if callable(span) else None,
             until_of=self.guard(o.get("until"), place),
             condition=self.guard(o.get("condition"), place),
+            calendar=o.get("calendar"),
         )
 
     def loop(self, o: Any, key: str, place: str, given: Any) -> LoopNode:
@@ -235,7 +241,7 @@ class Bodies:
         node = ChildNode(
             key,
             o["of"],
-            self.guard(o["data"], place),
+            None if o["data"] is None else self.of_item(o["data"], place),
             self.mapper(o["into"], place, o["of"].definition.data.type if o["of"].name else None),
             o["until"],
             str(o["mark"]),
@@ -247,6 +253,32 @@ class Bodies:
             for problem, remedy in misfits(node, self.data):
                 self.problems.add("bad_child", place, problem, remedy)
         return node
+
+    def of_item(self, call: Any, place: str) -> Any:
+        """A value as it is; a function of the data, or of the data and the item of the for_each around it."""
+        if not callable(call):
+            return call
+        return replace(self.function(call, place), item=takes(call) > 1)
+
+    def task(self, o: Any, key: str, place: str) -> TaskNode:
+        form = None
+        if o["form"] is not None:
+            try:
+                form = Codec(o["form"])
+            except DataInvalid as error:
+                self.problems.add("bad_form", place, error.message, error.remedy or "use a type with named fields")
+        names = {n: self.of_item(o[n], place) for n in ("title", "role", "assignee", "candidates", "people", "not_by", "due")}
+        for n in ("candidates", "people", "not_by"):
+            if not isinstance(names[n], Function):
+                names[n] = (names[n],) if isinstance(names[n], str) else tuple(names[n])
+        due: Any = names["due"]
+        given = Verdict if o["approval"] else list if o["people"] or o["need"] != 1 else o["form"]
+        return TaskNode(
+            key, names["title"], form, o["approval"], names["role"], names["assignee"], names["candidates"], names["people"],
+            names["not_by"], o["need"], due if due is None or isinstance(due, Function) else to_span(due), o["calendar"],
+            None if o["remind"] is None else to_span(o["remind"]), o["escalate"], o["priority"],
+            self.mapper(o["into"], place, given), o["on_reject"],
+        )  # fmt: skip
 
     def scope(self, o: Any, key: str, place: str) -> MachineNode:
         where = f"{place}:within"

@@ -24,10 +24,12 @@ from stepkeel.model.node import (
     ChildNode,
     DuringNode,
     ForEachNode,
+    Function,
     MachineNode,
     Node,
     ParallelNode,
     Pool,
+    TaskNode,
     bodies,
 )
 from stepkeel.model.policy import CompensationPolicy, Limit, Unhandled, matcher
@@ -117,6 +119,7 @@ class _Builder(Bodies):
             into=self.mapper(o.get("into"), where, kind),
             do=self.body(several(o.get("do")), where, kind),
             interrupt=bool(o.get("interrupt")),
+            calendar=o.get("calendar"),
         )
 
 
@@ -226,5 +229,11 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
     conditional = any(isinstance(p.node, DuringNode) or getattr(p.node, "condition", None) is not None for p in places.values())
     concurrent = any(isinstance(p.node, ParallelNode | ForEachNode) or _stays(p.node) for p in places.values())
     nested = any(isinstance(p.node, MachineNode) for p in places.values())
-    flags = {"conditional": conditional, "concurrent": concurrent, "nested": nested}
+    itemized = any(
+        isinstance(f, Function) and f.item
+        for p in places.values()
+        if isinstance(p.node, TaskNode | ChildNode)
+        for f in (getattr(p.node, n) for n in p.node.__dataclass_fields__)
+    )
+    flags = {"itemized": itemized, "conditional": conditional, "concurrent": concurrent, "nested": nested}
     return {"places": places, "reactions": reactions, "activities": activities, **flags}

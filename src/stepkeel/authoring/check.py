@@ -8,6 +8,7 @@
 | bad_activity, other_data, other_input, bad_into | activities and mappings that do not fit |
 | signal_name_twice | two types under one name |
 | bad_handler, bad_interrupt | a body of the ending that cannot work; an interrupt that leads nowhere |
+| bad_form | what a task asks for cannot be stored |
 | bad_machine, bad_child | a workflow that cannot be a node, or a child, of another |
 | bad_version, bad_policy | class keywords |
 | (warning) unreachable, no_way_on, never_taken, no_key | probably not meant |

@@ -26,7 +26,7 @@ Of = type[Workflow[C]] | Callable[[], type[Workflow[C]]]
 @overload
 def child(
     workflow: Of[C],
-    data: Callable[[D], C | Mapping[str, Any]] | None = None,
+    data: Callable[[D], C | Mapping[str, Any]] | Callable[[D, Any], C | Mapping[str, Any]] | None = None,
     *,
     into: Callable[[D, C], D | Mapping[str, Any] | None] | str | None = None,
     state: State[Any] | str | None = None,
@@ -40,7 +40,7 @@ def child(
 @overload
 def child(
     workflow: Of[C],
-    data: Callable[[D], C | Mapping[str, Any]] | None = None,
+    data: Callable[[D], C | Mapping[str, Any]] | Callable[[D, Any], C | Mapping[str, Any]] | None = None,
     *,
     failures: Literal["record"],
     into: Callable[[D, ChildResult[C]], D | Mapping[str, Any] | None] | None = None,
@@ -50,7 +50,7 @@ def child(
 ) -> BodyNode[D]: ...
 def child(
     workflow: Of[Any],
-    data: Callable[[Any], Any] | None = None,
+    data: Callable[..., Any] | None = None,
     *,
     into: Any = None,
     state: State[Any] | str | None = None,
@@ -64,7 +64,8 @@ def child(
     """Begin an instance of another workflow, and wait until it has completed.
 
     workflow  its class; `lambda: Tree` where it is defined later, or is this very one
-    data      makes its data of this instance's; default: it is given the same, which then has to be of one type
+    data      makes its data of this instance's (and of the item of the for_each around it); default: it is given the same,
+              which then has to be of one type
     into      brings its data into this instance's: a field, or a function
     state     wait until it is in this state (or label) instead; it goes on, and this instance does not complete before it
     outcome   wait for an attempt of it with this outcome: completed, failed, skipped, waiting, retried

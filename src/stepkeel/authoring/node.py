@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Generic, TypeVar, cast, get_args
 
 from stepkeel.authoring.context import Context
 from stepkeel.errors import BadRequest
+from stepkeel.model.calendar import Calendar
 from stepkeel.model.instant import to_span
 from stepkeel.model.node import AtMax
 
@@ -35,11 +36,16 @@ Item = (
 )
 
 
-def delay(span: timedelta | float | Callable[[D], timedelta], *, name: str | None = None) -> BodyNode[D]:
-    """Wait for a span (a timedelta, seconds, or a function of the data), durably and without holding a worker."""
+def delay(
+    span: timedelta | float | Callable[[D], timedelta], *, calendar: Calendar | None = None, name: str | None = None
+) -> BodyNode[D]:
+    """Wait for a span (a timedelta, seconds, or a function of the data), durably and without holding a worker.
+
+    With a `calendar` it is a span of working time. Raises BadRequest.
+    """
     if not callable(span) and to_span(span) < 0:
         raise BadRequest(f"delay({span!r})", remedy="not negative")
-    return BodyNode("wait", name or "delay", {"delay": span})
+    return BodyNode("wait", name or "delay", {"delay": span, "calendar": calendar})
 
 
 def until(at: Callable[[D], datetime], *, name: str | None = None) -> BodyNode[D]:

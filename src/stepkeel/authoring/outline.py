@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from stepkeel.authoring.source import digest
+from stepkeel.model.calendar import Calendar
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import SignalType, State
 from stepkeel.model.node import (
@@ -33,7 +34,9 @@ from stepkeel.model.node import (
     Pool,
     PureNode,
     StopNode,
+    TaskNode,
     WaitNode,
+    walk,
 )
 from stepkeel.model.policy import Retry
 from stepkeel.model.reaction import Reaction
@@ -116,6 +119,14 @@ def _node(node: Node) -> dict[str, Any]:
         )
     if isinstance(node, StopNode):
         return _slim(key=node.key, kind="stop", target=node.target, how=node.how, then=node.then)
+    if isinstance(node, TaskNode):
+        return _slim(
+            key=node.key, kind="task", title=_said(node.title), form="" if node.form is None else node.form.name,
+            approval=node.approval, role=_said(node.role), assignee=_said(node.assignee), candidates=_said(node.candidates),
+            people=_said(node.people), not_by=_said(node.excluded), need=node.need if node.need != 1 else None, due=_said(node.due),
+            calendar=_calendar(node.calendar), remind=node.remind, escalate_to=node.escalate, into=_into(node.into),
+            priority=node.priority if node.priority != 2 else None, on_reject=node.on_reject if node.on_reject != "fail" else None,
+        )  # fmt: skip
     if isinstance(node, ChildNode):
         return _slim(
             key=node.key, kind="child", of=node.of.name, data=_name(node.data), into=_into(node.into), until=node.until,
@@ -125,7 +136,16 @@ def _node(node: Node) -> dict[str, Any]:
     return _slim(
         key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),
         delay=node.delay, delay_of=_name(node.delay_of), until_of=_name(node.until_of), condition=_name(node.condition),
+        calendar=_calendar(node.calendar),
     )  # fmt: skip
+
+
+def _said(given: Any) -> Any:
+    return _name(given) if isinstance(given, Function) else given
+
+
+def _calendar(calendar: Calendar | None) -> Any:
+    return None if calendar is None else calendar.outline()
 
 
 def _join(join: Join) -> dict[str, Any]:
@@ -147,7 +167,8 @@ def _reaction(reaction: Reaction) -> dict[str, Any]:
     return _slim(
         name=reaction.name, trigger=reaction.trigger, signal=reaction.signal, delay=reaction.delay,
         delay_of=_name(reaction.delay_of), errors=errors, when=_name(reaction.when), into=_into(reaction.into),
-        do=[_node(n) for n in reaction.do], interrupt=reaction.interrupt, move=reaction.move.kind, to=reaction.move.state,
+        do=[_node(n) for n in reaction.do], interrupt=reaction.interrupt, calendar=_calendar(reaction.calendar),
+        move=reaction.move.kind, to=reaction.move.state,
     )  # fmt: skip
 
 
@@ -167,6 +188,13 @@ def limits_of(own: Iterable[Pool], activities: Iterable[Activity]) -> dict[str, 
     """Every limit of a definition and of its activities, by name."""
     pools = [*own, *(p for a in activities for p in a.pools)]
     return {p.name: _slim(size=p.size, per=p.per, key=_name(p.key)) for p in pools}
+
+
+def _forms(states: Mapping[str, State], handlers: Mapping[str, tuple[Node, ...]]) -> dict[str, Any]:
+    """The schemas of what people are asked for, by the name of the type."""
+    lists = [s.body for s in states.values()] + [r.do for s in states.values() for r in s.reactions] + [*handlers.values()]
+    tasks = [n for body in lists for n in walk(body) if isinstance(n, TaskNode) and n.form is not None]
+    return {"approval" if t.approval else t.form.name: t.form.schema() for t in tasks if t.form is not None}
 
 
 def outline_of(
@@ -192,5 +220,11 @@ def outline_of(
     }
     shape = digest(msgspec.json.encode(document, order="deterministic").decode())
     # A limit is no shape: it may change while instances live.
-    schemas = {"limits": limits, "data": data.schema(), "signals": {n: s.codec.schema() for n, s in signals.items()}}
+    schemas: dict[str, Any] = {
+        "limits": limits,
+        "data": data.schema(),
+        "signals": {n: s.codec.schema() for n, s in signals.items()},
+    }
+    if forms := _forms(states, handlers):
+        schemas["forms"] = forms
     return Outline({**document, **schemas}, shape)

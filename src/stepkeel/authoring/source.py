@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import inspect
 import linecache
 import types
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["code_of", "digest"]
+__all__ = ["code_of", "digest", "takes"]
 
 
 def digest(text: str) -> str:
@@ -29,6 +30,15 @@ def code_of(function: Callable[..., Any]) -> str:
     if len(same) > 1:
         same = [n for n in same if _stands_at(n, code)] or same
     return digest("\n".join(ast.unparse(n) for n in same)) if same else ""
+
+
+def takes(function: Callable[..., Any]) -> int:
+    """How many arguments by position a function asks for."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
 
 
 @functools.lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from stepkeel.authoring.node import Item
 from stepkeel.errors import DefinitionError
+from stepkeel.model.calendar import Calendar
 from stepkeel.model.definition import Ending
 
 if TYPE_CHECKING:
@@ -82,10 +83,15 @@ class _Ways(Generic[D]):
         into: Callable[[D, None], D | Mapping[str, Any] | None] | None = None,
         do: Item[D] | Sequence[Item[D]] | None = None,
         interrupt: bool = False,
+        calendar: Calendar | None = None,
         name: str | None = None,
     ) -> None:
-        """A timeout, counted from entering the state. Without `to` the state stays; it fires once a visit."""
-        self._add("timeout", to, {"span": span, "when": when, "into": into, "do": do, "interrupt": interrupt, "name": name})
+        """A timeout, counted from entering the state; with a `calendar`, in working time. Without `to` the state stays.
+
+        It fires once a visit.
+        """
+        options = {"span": span, "when": when, "into": into, "do": do, "interrupt": interrupt, "calendar": calendar, "name": name}
+        self._add("timeout", to, options)
 
     def on_failure(
         self,

@@ -52,6 +52,9 @@ def _node(node: Mapping[str, Any]) -> str:
         return f"{node['key']} ({' || '.join(branches)})"
     if node["kind"] == "during":
         return f"{node['key']} {node['guard']} ({_row(node['body'])})"
+    if node["kind"] == "task":
+        who = node.get("role") or node.get("assignee") or ""
+        return f"{node['key']} ({who})" if who and "/" not in who else str(node["key"])
     if node["kind"] == "child":
         return f"{node['key']} ({node['of']})" if node.get("of") else str(node["key"])
     if node["kind"] == "machine":

@@ -18,7 +18,7 @@ import asyncio
 import msgspec
 
 from stepkeel.engine.core import Core
-from stepkeel.engine.family import letters_of
+from stepkeel.engine.family import letters_of, tasks_of
 from stepkeel.engine.result import Receipt, receipt_of, snapshot_of
 from stepkeel.engine.signal import raise_refused, wait_for_receipt
 from stepkeel.errors import InstanceEnded, InvalidTransition, Unavailable
@@ -131,7 +131,7 @@ def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> S
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
         release=not archive, wake_at=wake, ended=s.ended, archive=archive, returned=returned,
-        sent=letters_of(decision.effects, s),
+        sent=letters_of(decision.effects, s), changed=tasks_of(decision.effects)[1],
     )  # fmt: skip
 
 

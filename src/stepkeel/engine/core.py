@@ -20,7 +20,7 @@ from stepkeel.model.definition import Definition
 from stepkeel.model.snapshot import UNREADABLE
 from stepkeel.store.port import Store
 
-__all__ = ["Committing", "Core", "Host", "Hub"]
+__all__ = ["Committing", "Core", "Host", "Hub", "Watcher"]
 
 
 class Committing(Protocol):
@@ -39,6 +39,12 @@ class Host(Protocol):
     def launched(self, definition: Definition, row: Row, decision: Decision | None) -> None: ...
     def hint(self, instance_id: str, owner: str | None) -> None: ...
     def holds(self, instance_id: str) -> bool: ...
+
+
+class Watcher(Protocol):
+    """Told of every durable step of a worker; `at_rest`: the instance was given back (parked or ended)."""
+
+    def __call__(self, instance_id: str, *, at_rest: bool) -> None: ...
 
 
 class Hub:

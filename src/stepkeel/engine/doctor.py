@@ -7,7 +7,7 @@
 | status_matches | a violation | the row is written again, from its snapshot |
 | snapshot_decodes | a violation | due at once: a worker claims it and sets it aside |
 | terminal_at_rest | a violation | its wake-up is removed |
-| owner_and_wake, ticket_matches, child_exists, child_unreported | a violation | nothing: who knows what is right |
+| owner_and_wake, ticket_matches, task_matches, child_exists, child_unreported | a violation | nothing: who knows what is right |
 | history_decodes, fold_matches, times_increase | a violation | nothing |
 | dead_worker, dead_owner | a worker's lease is over / what it held | buried; freed and due at once, as any worker's sweep does |
 | pending | a signal or request unread for too long | due at once, where nobody holds the instance |
@@ -32,16 +32,18 @@ from stepkeel.kernel.invariants import (
     violations_of_history,
     violations_of_letters,
     violations_of_row,
+    violations_of_tasks,
     violations_of_tickets,
 )
 from stepkeel.model.commit import Batch, Commit, HistoryRow, InboxRow, Row, Step
 from stepkeel.model.event import Event
 from stepkeel.model.snapshot import TERMINAL, Snapshot
-from stepkeel.store.port import Query
+from stepkeel.store.port import Query, TaskQuery
 
 __all__ = ["OVERDUE", "Finding", "Fleet", "Report", "doctor", "examine", "fleet_of"]
 
 PAGE = 500
+MOST = 100_000  # open tasks of one instance
 OVERDUE = 60.0
 NUDGED = {"snapshot_decodes", "no_orphan", "unread_inbox", "letter_taken", "timer_matches", "in_flight_owned", "pending"}
 
@@ -142,6 +144,14 @@ def _hears(outline: Any) -> bool:
     return isinstance(outline, Sequence) and not isinstance(outline, str) and any(_hears(v) for v in cast("Sequence[Any]", outline))
 
 
+def _asks(outline: Any) -> bool:
+    """Some node of it asks people."""
+    if isinstance(outline, Mapping):
+        found = cast("Mapping[str, Any]", outline)
+        return found.get("kind") == "task" or any(_asks(v) for v in found.values())
+    return isinstance(outline, Sequence) and not isinstance(outline, str) and any(_asks(v) for v in cast("Sequence[Any]", outline))
+
+
 async def _check(
     core: Core, row: Row, snapshot: Snapshot | None, letters: Sequence[InboxRow], now: int, histories: bool
 ) -> list[Finding]:
@@ -156,6 +166,8 @@ async def _check(
     if snapshot is not None and row.owner is None and row.status not in TERMINAL and (children := children_of(snapshot)):
         rows = await core.store.load(children)
         codes += violations_of_children(snapshot, rows, (await core.store.inbox({row.id: 0}))[row.id][1])
+    if snapshot is not None and row.owner is None and row.fault is None and _asks(outline):
+        codes += violations_of_tasks(snapshot, await core.store.tasks(TaskQuery(instance_id=row.id, status=("open",), limit=MOST)))
     if not codes:
         return []
     again = (await core.store.load([row.id])).get(row.id)

@@ -1,4 +1,4 @@
-"""What a decision does to other instances, as rows of its commit: children it begins, what is put into others' inboxes."""
+"""What a decision does beyond its own row, as rows of its commit: children it begins, letters to others, tasks of people."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from stepkeel.kernel.decide import start
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.model.commit import Delivery, Start, StartRow, Step
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import ControlChild, Effect, ReportToParent, StartChild
+from stepkeel.model.effect import ChangeTask, ControlChild, Effect, OpenTask, ReportToParent, StartChild
 from stepkeel.model.input import Started
 from stepkeel.model.snapshot import Snapshot
+from stepkeel.model.task import TaskChange, TaskRow
 
-__all__ = ["children_of", "letters_of"]
+__all__ = ["children_of", "letters_of", "tasks_of"]
 
 
 def children_of(
@@ -61,3 +62,9 @@ def letters_of(effects: Iterable[Effect], by: Snapshot) -> tuple[Delivery, ...]:
             payload = msgspec.json.encode(effect.report)
             found.append(Delivery(effect.to, by.tenant, "child", effect.report.status, payload, key, "", by.at))
     return tuple(found)
+
+
+def tasks_of(effects: Iterable[Effect]) -> tuple[tuple[TaskRow, ...], tuple[TaskChange, ...]]:
+    """Tasks that a decision opens, and what has become of them."""
+    opened = tuple(e.row for e in effects if isinstance(e, OpenTask))
+    return opened, tuple(e.change for e in effects if isinstance(e, ChangeTask))

@@ -18,7 +18,7 @@ from stepkeel.model.commit import Delivery, Row
 from stepkeel.model.commit import Receipt as StoredReceipt
 from stepkeel.model.definition import Definition
 
-__all__ = ["raise_refused", "signal", "wait_for_receipt"]
+__all__ = ["check_schema", "raise_refused", "signal", "wait_for_receipt"]
 
 
 async def signal(
@@ -111,7 +111,7 @@ async def _read(core: Core, row: Row, definition: Definition | None, what: Any, 
     if name not in schemas:
         raise _unknown(row.definition, name, list(schemas))
     raw = to_json({} if payload is None and isinstance(what, str) else payload if isinstance(what, str) else what)
-    _check_schema(name, schemas[name], msgspec.json.decode(raw))
+    check_schema(name, schemas[name], msgspec.json.decode(raw))
     return name, raw
 
 
@@ -121,7 +121,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def _check_schema(name: str, schema: Mapping[str, Any], payload: Any) -> None:
+def check_schema(name: str, schema: Mapping[str, Any], payload: Any) -> None:
     """Fields, their presence and their plain types; the worker's own type has the last word."""
     ref = schema.get("$ref", "")
     record: Mapping[str, Any] = schema.get("$defs", {}).get(ref.rpartition("/")[2], schema) if ref else schema

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from stepkeel.engine.core import Core
-from stepkeel.engine.family import children_of, letters_of
+from stepkeel.engine.family import children_of, letters_of, tasks_of
 from stepkeel.errors import BadRequest
 from stepkeel.kernel.decide import start as decide_start
 from stepkeel.kernel.history import encode, history_row
@@ -98,10 +98,11 @@ def _step(core: Core, decision: Decision, options: Options, worker: str, wake_at
     entry = history_row(decision, options.actor, worker)
     asked, returned = tickets_of(decision.effects, s.at, options.priority)
     children = children_of(decision.effects, s, core.definitions, options.priority, options.correlation_id, core.store.now())
+    opened, changed = tasks_of(decision.effects)
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, 0, (entry,),
         release=parked is not None or not worker, wake_at=wake, ended=s.ended, asked=asked, returned=returned,
-        children=children, sent=letters_of(decision.effects, s),
+        children=children, sent=letters_of(decision.effects, s), opened=opened, changed=changed,
     )  # fmt: skip
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
+
+import msgspec
 
 from stepkeel.errors import StepkeelError
 from stepkeel.kernel.draft import Draft
@@ -13,7 +16,7 @@ from stepkeel.kernel.merge import MergeFailed, write
 from stepkeel.model.node import Function, Mapper
 from stepkeel.model.snapshot import Failure
 
-__all__ = ["PureFailed", "apply_into", "ask", "change", "holds", "pure_failure"]
+__all__ = ["PureFailed", "apply_into", "ask", "change", "fill", "holds", "pure_failure"]
 
 
 class PureFailed(Exception):
@@ -73,6 +76,26 @@ def apply_into(draft: Draft, path: str, into: Mapper | None, value: Any) -> None
         raise PureFailed(f"into={into.field!r}: {error}") from error
     except MergeFailed as error:
         raise PureFailed(f"into={into.field!r}: {error}", error.code) from error
+
+
+_FIELD = re.compile(r"\{([A-Za-z_][\w.]*)\}")
+
+
+def fill(template: str, record: msgspec.Raw) -> str:
+    """A template over the data's fields, `{order.id}`: names alone, nothing is evaluated; one that is not there stays as it is."""
+    if "{" not in template:
+        return template
+    data: Any = msgspec.json.decode(record)
+
+    def field(match: re.Match[str]) -> str:
+        value = data
+        for name in match[1].split("."):
+            if not isinstance(value, dict) or name not in value:
+                return match[0]
+            value = cast("dict[str, Any]", value)[name]
+        return str(value)
+
+    return _FIELD.sub(field, template)
 
 
 def pure_failure(path: str, error: PureFailed | MergeFailed) -> Failure:

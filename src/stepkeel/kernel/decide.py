@@ -9,9 +9,9 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from stepkeel.kernel import compensation, ending, family, hold, join, machine, operate
-from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.draft import Draft, Items, no_items
 from stepkeel.kernel.gate import verdict
-from stepkeel.kernel.node import activity, child
+from stepkeel.kernel.node import activity, child, task
 from stepkeel.kernel.path import container, is_reaction
 from stepkeel.kernel.settle import rest_as_it_is, settle
 from stepkeel.model import input as inputs
@@ -53,11 +53,14 @@ def decide(
     now: int,
     seed: int,
     signals: tuple[inputs.Signal, ...] = (),
+    items: Items = no_items,
 ) -> Decision:
     """What happens to an instance when `input` comes: its next snapshot, events, effects.
 
     `now` is in microseconds (moved past the last history entry if it lies behind), `seed` the only chance there is,
-    `signals` what lies unread in its inbox, oldest first. Pure: nothing is performed, no argument is changed.
+    `signals` what lies unread in its inbox, oldest first, `items` what a for_each has listed (told by path and revision;
+
+    asked where a function wants its item: `definition.itemized`). Pure: nothing is performed, no argument is changed.
     """
     kind = type(input)
     verdict_ = verdict(snapshot, kind)
@@ -65,7 +68,7 @@ def decide(
         return Decision(snapshot)  # a kept signal stays in the inbox until the instance can judge it
     if verdict_ in _REFUSAL:
         return _refusal(snapshot, kind, _REFUSAL[verdict_])
-    draft = Draft(definition, snapshot, now, seed, signals)
+    draft = Draft(definition, snapshot, now, seed, signals, items)
     refused = _APPLY[kind](draft, input)
     if refused:
         return Decision(snapshot, refused="invalid_transition", message=refused)
@@ -302,6 +305,7 @@ _APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
     inputs.SignalArrived: _nothing,
     inputs.HoldGranted: hold.granted,
     inputs.ChildReported: child.reported,
+    inputs.TaskActed: task.acted,
     inputs.Tick: _nothing,
     inputs.Pause: _pause,
     inputs.Resume: _resume,

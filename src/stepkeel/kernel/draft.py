@@ -5,27 +5,47 @@ Maps are copied at their first change, so what was not touched is known by ident
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel.path import address, below
+from stepkeel.kernel.path import address, around, below
 from stepkeel.kernel.record import home_of, seen_at
 from stepkeel.model.codec import split_fields
 from stepkeel.model.decision import Changes, Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import ControlChild, Effect, ReturnPool, SettleSignal, StopAttempt
+from stepkeel.model.effect import ChangeTask, ControlChild, Effect, ReturnPool, SettleSignal, StopAttempt
 from stepkeel.model.event import Event
 from stepkeel.model.input import Cancel, Signal, Terminate
 from stepkeel.model.node import Node
-from stepkeel.model.snapshot import Child, EndingStage, Failure, Frame, Pause, Snapshot, Status, Ticket, flatten
+from stepkeel.model.snapshot import (
+    NOTHING,
+    Assignment,
+    Child,
+    EndingStage,
+    Failure,
+    Frame,
+    Pause,
+    Snapshot,
+    Status,
+    Ticket,
+    flatten,
+)
+from stepkeel.model.task import TaskChange
 
-__all__ = ["FLYING", "READY", "Draft"]
+__all__ = ["FLYING", "READY", "Draft", "Items", "no_items"]
 
 FLYING = Frame()
 READY = Frame(run="ready")
+
+
+Items = Callable[[str, int], list[Any]]  # of the for_each at a path, as listed by a revision
+
+
+def no_items(path: str, revision: int) -> list[Any]:
+    raise LookupError(f"the items of {path}, listed by revision {revision}, were not brought along")
 
 
 class Draft:
@@ -42,6 +62,7 @@ class Draft:
         "fingerprint",
         "fired",
         "given",
+        "items",
         "label",
         "moves",
         "now",
@@ -63,8 +84,11 @@ class Draft:
         "visits",
     )
 
-    def __init__(self, definition: Definition, before: Snapshot, now: int, seed: int, signals: tuple[Signal, ...]) -> None:
+    def __init__(
+        self, definition: Definition, before: Snapshot, now: int, seed: int, signals: tuple[Signal, ...], items: Items = no_items
+    ) -> None:
         self.definition = definition
+        self.items = items
         self.before = before
         self.now = now if now > before.at else before.at + 1
         self.seed = seed
@@ -117,6 +141,22 @@ class Draft:
                 return True
         return False
 
+    def item(self, path: str) -> Any:
+        """The item that the innermost for_each around a node has for it, as JSON tells it; None outside of one."""
+        for holder, part in around(path):
+            frame = self.open.get(holder)
+            if frame is not None and frame.round is not None and frame.round.listed:
+                lists = ((0, frame.round.listed), *frame.round.added)
+                first, revision = max(each for each in lists if each[0] <= int(part))
+                return self._listed(holder, revision)[int(part) - first]
+        return None
+
+    def _listed(self, path: str, revision: int) -> list[Any]:
+        if revision != self.revision:
+            return self.items(path, revision)
+        said = (e for e in reversed(self.events) if e.path == path and e.type in ("items_listed", "items_added"))
+        return next(said).detail["items"]
+
     def node_at(self, path: str) -> Node | None:
         """The node that stands at a path; None for a state, a reaction, an undo."""
         place = self.definition.places.get(address(path))
@@ -146,7 +186,32 @@ class Draft:
         frame = self.open.pop(path)
         if frame.child is not None and not frame.child.over:
             self.dismiss(path, frame.child, "what began it was closed")
+        if frame.tasks:
+            self._withdraw(path, frame.tasks, "it is not needed any more")
         return frame
+
+    def put_task(self, path: str, task: str, to: Assignment) -> None:
+        """A task of a node has changed."""
+        frame = self.open[path]
+        self.put(path, replace(frame, tasks={**frame.tasks, task: to}))
+        status = "open" if to.said is NOTHING else "completed"
+        change = TaskChange(
+            task, self.now, status, to.role, to.assignee, to.claimed_by, to.by, bytes(to.said), to.reminded, to.escalated
+        )
+        self.effects.append(ChangeTask(change))
+
+    def withdraw(self, path: str, reason: str) -> None:
+        """Nobody has to do the tasks of a node any more that nobody has done."""
+        frame = self.open[path]
+        self._withdraw(path, frame.tasks, reason)
+        self.put(path, replace(frame, tasks={}))
+
+    def _withdraw(self, path: str, tasks: dict[str, Assignment], reason: str) -> None:
+        for task, a in tasks.items():
+            if a.said is NOTHING:
+                change = TaskChange(task, self.now, "withdrawn", a.role, a.assignee, "", "", b"", a.reminded, a.escalated)
+                self.effects.append(ChangeTask(change))
+                self.say("task_withdrawn", path, task=task, reason=reason)
 
     def dismiss(self, path: str, child: Child, reason: str) -> None:
         """Tell a child to end: as this instance does, else cancelled, and what it has done is undone."""

@@ -12,14 +12,14 @@ from stepkeel.model.commit import InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
 from stepkeel.model.instant import from_micros
 from stepkeel.model.node import DuringNode, WaitNode
-from stepkeel.model.snapshot import TERMINAL, Snapshot
+from stepkeel.model.snapshot import TERMINAL, Assignment, Snapshot
 
 __all__ = ["Explanation", "Reason", "explain"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, condition, child, owner, wake_up, limit,
+    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, condition, child, task, owner, wake_up, limit,
 
     unserved (no live worker has its definition and version), unknown (the program that asks has not).
     """
@@ -118,11 +118,18 @@ def _of_frames(snapshot: Snapshot, why: list[Reason]) -> None:
     for path, frame in snapshot.open.items():
         if frame.run in ("flying", "stopping"):
             why.append(Reason("attempt", f"attempt {frame.attempt} of {path} is {frame.run}"))
+        elif frame.tasks:
+            why.extend(_of_task(path, task, a) for task, a in frame.tasks.items() if not bytes(a.said))
         elif frame.run == "waiting" and frame.reason and not frame.seq:
             why.append(Reason("wait", f"{path} waits: {frame.reason}"))
     for path, purposes in snapshot.timers.items():
         for purpose, at in purposes.items():
             why.append(Reason("timer", f"{purpose} of {path} is due at {_time(at)}", at))
+
+
+def _of_task(path: str, task: str, a: Assignment) -> Reason:
+    who = a.claimed_by or a.assignee or (f"whoever has the role {a.role}" if a.role else ", ".join(a.candidates) or "anybody")
+    return Reason("task", f"{path} waits for {who} to do the task {task}")
 
 
 def _of_children(snapshot: Snapshot, family: Mapping[str, Row], why: list[Reason], moves: list[str]) -> None:

@@ -31,6 +31,7 @@ GATE: dict[type[Any], tuple[Verdict, ...]] = {
     inputs.SignalArrived:   ("keep",  "ok",   "keep", "keep", "E",    "E"),
     inputs.HoldGranted:     ("ok",    "ok",   "ok",   "ok",   "drop", "drop"),
     inputs.ChildReported:   ("drop",  "ok",   "ok",   "ok",   "drop", "drop"),
+    inputs.TaskActed:       ("drop",  "ok",   "I",    "ok",   "E",    "E"),
     inputs.Tick:            ("drop",  "ok",   "ok",   "drop", "drop", "drop"),
     inputs.Pause:           ("ok",    "ok",   "ok",   "I",    "E",    "E"),
     inputs.Resume:          ("I",     "I",    "I",    "ok",   "E",    "E"),

@@ -13,6 +13,7 @@
 | ticket_matches | what it queues for or holds is a ticket in the store |
 | child_exists | the child that a node waits for is there |
 | child_unreported | a child that has ended has told so, where its parent waits for it: the report lies in the inbox at least |
+| task_matches | the open tasks of an instance at rest are the open rows among the tasks, and no others |
 | snapshot_decodes | the snapshot of a row that was not set aside can be read |
 | history_decodes | what history tells can be read |
 | fold_matches | the snapshot is the fold of the history |
@@ -30,6 +31,7 @@ from stepkeel.kernel.timer import earliest
 from stepkeel.model.commit import HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
 from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Snapshot
+from stepkeel.model.task import TaskRow
 
 __all__ = [
     "children_of",
@@ -38,6 +40,7 @@ __all__ = [
     "violations_of_history",
     "violations_of_letters",
     "violations_of_row",
+    "violations_of_tasks",
     "violations_of_tickets",
 ]
 
@@ -114,6 +117,15 @@ def violations_of_children(snapshot: Snapshot, rows: Mapping[str, Row], letters:
         elif row.status in TERMINAL and not reported:
             found.append("child_unreported")
     return found
+
+
+def violations_of_tasks(snapshot: Snapshot, rows: Sequence[TaskRow]) -> list[str]:
+    """Of an instance at rest, with the rows of its tasks."""
+    asked = {
+        task: (a.role, a.assignee, a.claimed_by) for f in snapshot.open.values() for task, a in f.tasks.items() if not bytes(a.said)
+    }
+    kept = {t.id: (t.role, t.assignee, t.claimed_by) for t in rows if t.status == "open"}
+    return [] if asked == kept else ["task_matches"]
 
 
 def violations_of_letters(row: Row, letters: Sequence[InboxRow]) -> list[str]:

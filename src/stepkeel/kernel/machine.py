@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from stepkeel.errors import BadRequest
 from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.path import address, around, below, is_reaction, state_path
@@ -141,7 +142,13 @@ def arm(draft: Draft, path: str, reaction: Reaction) -> None:
             delay = round(span.total_seconds() * 1_000_000) if hasattr(span, "total_seconds") else round(span * 1_000_000)
         except (TypeError, ValueError) as error:
             raise PureFailed(f"{reaction.delay_of.name} gave {span!r}, no timedelta: {error}") from error
-    draft.set_timer(f"{path}!{reaction.name}", "after", draft.now + max(0, delay or 0))
+    due = draft.now + max(0, delay or 0)
+    if reaction.calendar is not None:
+        try:
+            due = reaction.calendar.add(draft.now, delay or 0)
+        except BadRequest as error:
+            raise PureFailed(str(error)) from error
+    draft.set_timer(f"{path}!{reaction.name}", "after", due)
 
 
 def rests(draft: Draft, machine: str = "") -> bool:

@@ -6,6 +6,7 @@
 | deferred | activity, put back | the same attempt may start again |
 | until | activity that returned Wait | its node is done |
 | delay, until | wait node | its node is done |
+| remind, escalate | task | somebody is told; it passes on to the next role |
 | after | a timeout of a state that rests (or an interrupting one) | the reaction fires |
 """
 
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import fail_machine, rests
+from stepkeel.kernel.node import task
 from stepkeel.kernel.path import is_reaction, machine_of
 from stepkeel.kernel.reaction import fire, reaction_at
 
@@ -63,6 +65,8 @@ def _wake(draft: Draft, path: str, purpose: str) -> None:
         draft.put(path, replace(frame, run="ready", attempt=frame.attempt + 1))
     elif purpose == "deferred":
         draft.put(path, replace(frame, run="ready", reason=""))
+    elif frame.tasks:
+        task.timed(draft, path, purpose)
     else:
         if frame.run == "waiting":
             draft.say("wait_ended", path, by=purpose)

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from stepkeel.model.task import TaskChange, TaskRow
+
 __all__ = [
     "Answer",
     "Ask",
@@ -97,6 +99,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     archive    the ended instance leaves the lists in the same commit
     asked, returned   tickets of pools
     children, sent    instances it begins, and rows for the inboxes of others
+    opened, changed   tasks, as they are opened, and what has become of them
     snapshot   None leaves the bytes as they are (an instance that is set aside)
     """
 
@@ -119,6 +122,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     returned: tuple[Return, ...] = ()
     children: tuple[Start, ...] = ()
     sent: tuple[Delivery, ...] = ()
+    opened: tuple[TaskRow, ...] = ()
+    changed: tuple[TaskChange, ...] = ()
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):
@@ -146,7 +151,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
     instance_id: str
     tenant: str
-    kind: Literal["signal", "control", "grant", "child"]
+    kind: Literal["signal", "control", "grant", "child", "task"]
     name: str
     payload: bytes
     key: str

@@ -89,7 +89,8 @@ class Place:
 class Definition:
     """`places` maps an address (a path without its counters) to its node; `conditional`: some wait of it has a condition;
 
-    `concurrent`: there are branches in it; `nested`: machines; `reducers` are those of its data's fields.
+    `concurrent`: there are branches in it; `nested`: machines; `itemized`: a function of it wants the item of a for_each;
+    `reducers` are those of its data's fields.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Definition:
     conditional: bool = False
     concurrent: bool = False
     nested: bool = False
+    itemized: bool = False
     reducers: dict[str, Reducer] = field(default_factory=dict[str, Reducer])
 
     def keeps(self, signal: str) -> bool:

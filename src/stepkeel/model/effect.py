@@ -1,6 +1,6 @@
 """What a decision wants done. RunAttempt, StopAttempt and Log are performed once the commit is durable;
 
-SettleSignal, AskPool, ReturnPool, StartChild, ControlChild, ReportToParent, Park and End are part of the commit itself.
+the others are part of the commit itself.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import msgspec
 
 from stepkeel.model.input import Cancel, ChildReported, Pause, Resume, Terminate
 from stepkeel.model.snapshot import Parent
+from stepkeel.model.task import TaskChange, TaskRow
 
 __all__ = [
     "AskPool",
+    "ChangeTask",
     "ControlChild",
     "Effect",
     "End",
     "Log",
+    "OpenTask",
     "Park",
     "ReportToParent",
     "ReturnPool",
@@ -94,6 +97,18 @@ class ReportToParent(msgspec.Struct, frozen=True, gc=False):
     report: ChildReported
 
 
+class OpenTask(msgspec.Struct, frozen=True, gc=False):
+    """A row among the tasks."""
+
+    row: TaskRow
+
+
+class ChangeTask(msgspec.Struct, frozen=True, gc=False):
+    """What has become of one."""
+
+    change: TaskChange
+
+
 class Park(msgspec.Struct, frozen=True, gc=False):
     """Give the lease back and rest until `wake_at` (None: until something comes)."""
 
@@ -105,5 +120,6 @@ class End(msgspec.Struct, frozen=True, gc=False):
 
 
 Effect = (
-    RunAttempt | StopAttempt | Log | SettleSignal | AskPool | ReturnPool | StartChild | ControlChild | ReportToParent | Park | End
+    RunAttempt | StopAttempt | Log | SettleSignal | AskPool | ReturnPool | StartChild | ControlChild | ReportToParent
+    | OpenTask | ChangeTask | Park | End
 )  # fmt: skip

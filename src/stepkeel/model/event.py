@@ -58,6 +58,16 @@ EVENTS: dict[str, str] = {
     "child_started": "child, definition, version",
     "child_reported": "child, status, state",
     "child_dropped": "child, reason",
+    # task
+    "task_opened": "task, title, role, assignee",
+    "task_claimed": "task, by",
+    "task_released": "task, by",
+    "task_reassigned": "task, to, by",
+    "task_commented": "task, text, by",
+    "task_reminded": "task, n",
+    "task_escalated": "task, to",
+    "task_completed": "task, by, approved",
+    "task_withdrawn": "task, reason",
     # pool
     "hold_asked": "pool",
     "hold_granted": "pool",

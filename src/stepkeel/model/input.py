@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from stepkeel.model.snapshot import NOTHING, Failure, Parent
+from stepkeel.model.task import Act
 
 __all__ = [
     "AddItems",
@@ -32,6 +33,7 @@ __all__ = [
     "SignalArrived",
     "Started",
     "StepRecorded",
+    "TaskActed",
     "Terminate",
     "Tick",
     "control_name",
@@ -141,6 +143,22 @@ class ChildReported(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     failure: Failure | None = None
 
 
+class TaskActed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Somebody does something about a task. `roles`: those they have; None where whoever asks is trusted about that.
+
+    `payload` is what it is completed with, `to` whom it is given to, `text` a comment.
+    """
+
+    path: str
+    task: str
+    act: Act
+    actor: str = ""
+    roles: tuple[str, ...] | None = None
+    payload: msgspec.Raw = NOTHING
+    to: str = ""
+    text: str = ""
+
+
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """Time has come for some timer."""
 
@@ -234,7 +252,7 @@ class SetData(msgspec.Struct, frozen=True, gc=False):
 Control = CancelNode | CompleteNode | AddItems | SetData | Pause | Resume | Cancel | Terminate | Redrive | FireTimer | Archive
 Input = (
     Started | Claimed | AttemptEnded | AttemptDeferred | HandedBack | StepRecorded | Heartbeat | SignalArrived | HoldGranted
-    | ChildReported | Tick | Control
+    | ChildReported | TaskActed | Tick | Control
 )  # fmt: skip
 CONTROLS: dict[str, type[Any]] = {
     "pause": Pause,
@@ -264,4 +282,4 @@ def read_letter(kind: str, name: str, payload: bytes) -> Input:
     return msgspec.json.decode(payload, type=_LETTERS.get(kind) or CONTROLS[name])
 
 
-_LETTERS: dict[str, type[Any]] = {"grant": HoldGranted, "child": ChildReported}
+_LETTERS: dict[str, type[Any]] = {"grant": HoldGranted, "child": ChildReported, "task": TaskActed}

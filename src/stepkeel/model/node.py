@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from stepkeel.model.calendar import Calendar
+from stepkeel.model.codec import Codec
 from stepkeel.model.fact import Fact
 from stepkeel.model.policy import CompensateWhen, Retry
 
@@ -35,6 +37,7 @@ __all__ = [
     "PureNode",
     "Reference",
     "StopNode",
+    "TaskNode",
     "WaitNode",
     "bodies",
     "walk",
@@ -46,13 +49,14 @@ class Function:
     """A pure user function the kernel calls: guard, mapping, condition, transform.
 
     `name` is the function's own, or its place for a lambda; `code` a hash of its source, empty if unknown. `fact`: the
-    guard speaks of positions, and is asked that way.
+    guard speaks of positions, and is asked that way. `item`: it is given the item of the for_each around it, too.
     """
 
     call: Callable[..., Any]
     name: str
     code: str = ""
     fact: Fact | None = None
+    item: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +121,7 @@ class WaitNode:
     delay_of: Function | None = None
     until_of: Function | None = None
     condition: Function | None = None
+    calendar: Calendar | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -306,9 +311,40 @@ class ChildNode:
     bound_to: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskNode:
+    """Work for people. Done when as many as `need` have completed it, or, for an approval, when it is decided.
+
+    What says who and when is a value, or a function of the data (and of the item of a for_each around it).
+
+    people    each gets a task of their own; none: one task, or `need` of them, for whoever may do it
+    due       working time of `calendar`, if there is one, else time; a moment, where it is a function that gives one
+    remind    again and again after so long; escalate: the roles that it passes on to when it is due, one after another
+    on_reject a rejected approval fails the node (with the code rejected), or goes on
+    """
+
+    key: str
+    title: str | Function
+    form: Codec | None = None
+    approval: bool = False
+    role: str | Function = ""
+    assignee: str | Function = ""
+    candidates: tuple[str, ...] | Function = ()
+    people: tuple[str, ...] | Function = ()
+    excluded: tuple[str, ...] | Function = ()
+    need: int | Literal["all"] = 1
+    due: int | Function | None = None
+    calendar: Calendar | None = None
+    remind: int | None = None
+    escalate: tuple[str, ...] = ()
+    priority: int = 2
+    into: Mapper | None = None
+    on_reject: Literal["fail", "go_on"] = "fail"
+
+
 Node = (
-    ActivityNode | WaitNode | ChildNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode | StopNode
-    | DuringNode
+    ActivityNode | WaitNode | ChildNode | TaskNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode
+    | StopNode | DuringNode
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from stepkeel.model.calendar import Calendar
 from stepkeel.model.node import Function, Mapper, Node
 from stepkeel.model.policy import Matcher
 
@@ -34,6 +35,7 @@ class Reaction:
     into: Mapper | None = None
     do: tuple[Node, ...] = ()
     interrupt: bool = False
+    calendar: Calendar | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

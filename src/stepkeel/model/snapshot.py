@@ -10,6 +10,7 @@ __all__ = [
     "NOTHING",
     "TERMINAL",
     "UNREADABLE",
+    "Assignment",
     "Child",
     "EndingStage",
     "Failure",
@@ -99,6 +100,21 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     visits: dict[str, int] = {}
 
 
+class Assignment(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One task of a node, as far as it may change. `by`: who has completed it; `said`: what with."""
+
+    role: str = ""
+    assignee: str = ""
+    candidates: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    claimed_by: str = ""
+    by: str = ""
+    said: msgspec.Raw = NOTHING
+    at: int = 0
+    reminded: int = 0
+    escalated: int = 0
+
+
 class Child(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The instance that a node has begun. `over`: it has ended, or is none of our business any more."""
 
@@ -139,6 +155,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     round: Round | None = None
     machine: Standing | None = None
     child: Child | None = None
+    tasks: dict[str, Assignment] = {}
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

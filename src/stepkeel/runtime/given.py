@@ -57,13 +57,25 @@ class Given:
                 return msgspec.Raw(msgspec.json.encode(items[int(part) - first]))
         return None
 
+    def items(self, path: str, revision: int) -> list[Any]:
+        """Those that a decision asks for; loaded before, or listed here."""
+        return self._items[path, revision]
+
+    async def load(self, store: Store, snapshot: Snapshot) -> None:
+        """What decisions may ask for, where functions of the definition want their items. Raises Unavailable."""
+        for path, frame in snapshot.open.items():
+            if frame.round is not None and frame.round.listed:
+                for _, revision in ((0, frame.round.listed), *frame.round.added):
+                    await self._read(store, snapshot.id, path, revision)
+
+    async def _read(self, store: Store, instance_id: str, path: str, revision: int) -> list[Any]:
+        if (path, revision) not in self._items:
+            for row in await store.history(instance_id, revision - 1, 1):
+                self.listed(row.revision, read_events(row.events))
+        return self._items[path, revision]
+
     async def _from_history(self, store: Store, instance_id: str, path: str, revision: int) -> list[Any]:
-        found = self._items.get((path, revision))
-        if found is None:
-            try:
-                for row in await store.history(instance_id, revision - 1, 1):
-                    self.listed(row.revision, read_events(row.events))
-            except Unavailable as error:
-                raise ResourceExhausted("the list of items", retry_after=1.0) from error
-            found = self._items[path, revision]
-        return found
+        try:
+            return await self._read(store, instance_id, path, revision)
+        except Unavailable as error:
+            raise ResourceExhausted("the list of items", retry_after=1.0) from error

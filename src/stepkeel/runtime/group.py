@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from stepkeel.engine.family import children_of, letters_of
+from stepkeel.engine.family import children_of, letters_of, tasks_of
 from stepkeel.kernel.hold import tickets_of
 from stepkeel.model.commit import Ask, Delivery, HistoryRow, Return, Settled, Start
 from stepkeel.model.effect import Effect, Log, RunAttempt, StopAttempt
 from stepkeel.model.snapshot import Snapshot
+from stepkeel.model.task import TaskChange, TaskRow
 from stepkeel.store.port import Transaction
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ PERFORMED = RunAttempt | StopAttempt | Log  # what is done once the commit is du
 
 class Group:
     __slots__ = (
-        "asked", "children", "effects", "futures", "history", "moved", "returned", "revision", "sent", "settled", "transaction",
+        "asked", "changed", "children", "effects", "futures", "history", "moved", "opened", "returned",
+        "revision", "sent", "settled", "transaction",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -32,6 +34,8 @@ class Group:
         self.returned: list[Return] = []
         self.children: list[Start] = []
         self.sent: list[Delivery] = []
+        self.opened: list[TaskRow] = []
+        self.changed: list[TaskChange] = []
         self.effects: list[PERFORMED] = []
         self.futures: list[asyncio.Future[None]] = []
         self.moved = False
@@ -39,13 +43,16 @@ class Group:
         self.transaction: Transaction | None = None  # what it is committed in, where an activity has written
 
     def take(self, effects: tuple[Effect, ...], resident: Resident, snapshot: Snapshot) -> None:
-        """Effects beyond the commonest: tickets, and what is done to other instances. Raises UnknownWorkflow."""
+        """Effects beyond the commonest: tickets, tasks, and what is done to other instances. Raises UnknownWorkflow."""
         self._tickets(effects, snapshot.at, resident.priority)
         worker = resident.worker
         self.children += children_of(
             effects, snapshot, worker.definitions, resident.priority, resident.correlation_id, worker.now()
         )
         self.sent += letters_of(effects, snapshot)
+        opened, changed = tasks_of(effects)
+        self.opened += opened
+        self.changed += changed
 
     def _tickets(self, effects: tuple[Effect, ...], at: int, priority: int) -> None:
         """Tickets asked for and given back; one that is both, within this commit, never was."""

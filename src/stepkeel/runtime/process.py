@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stepkeel.clock import Clock
-from stepkeel.engine.core import Core
+from stepkeel.engine.core import Core, Watcher
 from stepkeel.errors import EngineError
 from stepkeel.ids import IdMaker
 from stepkeel.model.definition import Definition
@@ -21,7 +21,7 @@ from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.services.retention import Retention
 from stepkeel.runtime.services.takeover import Takeover
 from stepkeel.runtime.settings import Settings
-from stepkeel.runtime.worker import Watcher, Worker
+from stepkeel.runtime.worker import Worker
 from stepkeel.store.port import Store
 
 __all__ = ["Process", "bind_all"]

@@ -19,7 +19,7 @@ from stepkeel.model import input as inputs
 from stepkeel.model.commit import Commit, InboxRow, Row, Settled, Step
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import Effect, End, Park, RunAttempt, SettleSignal, StopAttempt
+from stepkeel.model.effect import End, Park, RunAttempt, SettleSignal, StopAttempt
 from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Snapshot
 from stepkeel.runtime.alone import commit_alone
 from stepkeel.runtime.aside import set_aside
@@ -79,9 +79,11 @@ class Resident:
         self._ticked: tuple[Snapshot, int] | None = None  # what a tick at that time could not move
         self.given = Given(definition)
 
-    def begin(self, effects: tuple[Effect, ...]) -> None:
+    def begin(self, decision: Decision) -> None:
         """The start that made it is durable: do what it wanted."""
-        for effect in effects:
+        if self.definition.concurrent:
+            self.given.listed(decision.snapshot.revision, decision.events)
+        for effect in decision.effects:
             if isinstance(effect, PERFORMED):
                 self._next.effects.append(effect)
         self._send()
@@ -100,7 +102,7 @@ class Resident:
         signals = self.signals if len(self.signals) <= self._window else self.signals[: self._window]
         beyond = len(self.signals) > len(signals)
         try:
-            decision = decide(self.definition, self.snapshot, input, now, worker.ids.seed(), signals)
+            decision = decide(self.definition, self.snapshot, input, now, worker.ids.seed(), signals, self.given.items)
             self._take(decision, actor, request)
             if beyond:
                 self._go_on_judging(decision)
@@ -253,7 +255,7 @@ class Resident:
             snapshot.status, snapshot.state, snapshot.label, snapshot.revision, raw, snapshot.at, self.seen,
             tuple(group.history), tuple(group.settled), parked is not None, parked.wake_at if isinstance(parked, Park) else None,
             snapshot.status in TERMINAL, None, group.moved or raw is None, False, tuple(group.asked), tuple(group.returned),
-            tuple(group.children), tuple(group.sent),
+            tuple(group.children), tuple(group.sent), tuple(group.opened), tuple(group.changed),
         )  # fmt: skip
         group.revision = snapshot.revision
         self._sent, self._next, self._parked = group, Group(), None

@@ -20,9 +20,10 @@ import logging
 import os
 import socket
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from stepkeel.clock import Clock
+from stepkeel.engine.core import Watcher
 from stepkeel.errors import Unavailable
 from stepkeel.ids import IdMaker
 from stepkeel.kernel.timer import earliest
@@ -44,12 +45,6 @@ from stepkeel.store.port import Store, Wanted, WorkerRow
 __all__ = ["Worker"]
 
 _log = logging.getLogger("stepkeel.worker")
-
-
-class Watcher(Protocol):
-    """Told of every durable step of this worker; `at_rest`: the instance was given back (parked or ended)."""
-
-    def __call__(self, instance_id: str, *, at_rest: bool) -> None: ...
 
 
 class Worker:
@@ -283,15 +278,20 @@ class Worker:
         self._next_wake = claims.next_wake
         for row in claims.rows:
             resident = self.adopt(row)
-            if resident is not None and row.inbox:
+            if resident is None:
+                continue
+            if row.inbox or resident.definition.itemized:
                 self._lettered.append(resident)
-            elif resident is not None:
+            else:
                 resident.feed(inputs.Claimed(resident.orphaned))
         await self._read_lettered()
         return bool(claims.rows)
 
     async def _read_lettered(self) -> None:
         """Requests and grants in the inbox of what was claimed come first: what they began is not lost."""
+        for resident in self._lettered:
+            if resident.definition.itemized and not resident.dropped:
+                await resident.given.load(self.store, resident.snapshot)
         await self.letters.load(r for r in self._lettered if not r.dropped)
         lettered, self._lettered = self._lettered, []
         for resident in lettered:
@@ -355,7 +355,7 @@ class Worker:
         elif row.owner == self.id:  # else we were declared dead meanwhile, and others have it
             resident = Resident(self, definition, decision.snapshot, row)
             self.residents[row.id] = resident
-            resident.begin(decision.effects)
+            resident.begin(decision)
 
     @property
     def owner(self) -> str:

@@ -15,6 +15,8 @@ from stepkeel.model.commit import (
     TicketRow,
 )
 from stepkeel.model.snapshot import TERMINAL
+from stepkeel.model.task import TaskRow
+from stepkeel.store.desk import matching as tasks_matching
 from stepkeel.store.match import matching
 from stepkeel.store.port import (
     Claims,
@@ -24,6 +26,7 @@ from stepkeel.store.port import (
     MetricRow,
     Query,
     Remark,
+    TaskQuery,
     Transaction,
     Upgrade,
     Wanted,
@@ -232,6 +235,10 @@ class MemoryStore(Written):
                     counts[group] = counts.get(group, 0) + 1
             return [MetricRow(*group, count) for group, count in sorted(counts.items())]
 
+    async def tasks(self, query: TaskQuery) -> Sequence[TaskRow]:
+        with self._lock:
+            return tasks_matching(self._tasks.values(), query)
+
     # -- definitions, retention
 
     async def definitions(self) -> list[DefinitionRow]:
@@ -254,6 +261,7 @@ class MemoryStore(Written):
                 self._history.pop(row.id, None)
                 self._inbox.pop(row.id, None)
                 self._tickets.forget(row.id)
+                self._tasks = {i: t for i, t in self._tasks.items() if t.instance_id != row.id}
                 if row.key is not None:
                     self._keys.pop((row.tenant, row.definition, row.key), None)
             return len(gone)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.model.task import TaskRow
 
 __all__ = [
     "Claims",
@@ -23,6 +24,7 @@ __all__ = [
     "Query",
     "Remark",
     "Store",
+    "TaskQuery",
     "Transaction",
     "Upgrade",
     "Wanted",
@@ -122,6 +124,35 @@ class Query:
     archived: bool = False
     sort: Literal["created", "updated"] = "created"
     descending: bool = False
+    after: tuple[int, str] | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """Which tasks to list. Every field narrows; empty ones do not. Times are half-open: from <= t < to.
+
+    person   theirs: they are its assignee, one of its candidates, or have claimed it; roles: theirs too, where nobody else
+             is its assignee
+    text     its title contains this, whatever the case
+    sort     by when they were opened, or by when they are due (those that never are come last)
+    after    the (sort value, id) of the last row of the page before
+    """
+
+    tenant: str | None = None
+    ids: tuple[str, ...] = ()
+    instance_id: str | None = None
+    definition: str | None = None
+    status: tuple[str, ...] = ()
+    person: str | None = None
+    roles: tuple[str, ...] = ()
+    role: str | None = None
+    assignee: str | None = None
+    claimed_by: str | None = None
+    due_from: int | None = None
+    due_to: int | None = None
+    text: str | None = None
+    sort: Literal["opened", "due"] = "opened"
     after: tuple[int, str] | None = None
     limit: int = 100
 
@@ -290,11 +321,11 @@ class Store(Protocol):
 
         A start inserts its key, and where that is new the instance with its history; it answers with the id that holds
         the key. Sent again, it answers with its own id and changes nothing. A commit whose (owner, epoch, revision) do
-        not match leaves the row untouched and answers False. What a step that was applied begins (`children`) and sends
-        (`sent`) is applied with it; what it sends to an ended or missing instance is dropped. A delivery counts the inbox
-        up, sets the wake-up (when not owned, and not paused unless it is a control request) and inserts its row; the same
-        kind, name and key again returns the first receipt. Raises Unavailable, or DataInvalid when the content is refused:
-        nothing was applied.
+        not match leaves the row untouched and answers False. What a step that was applied begins (`children`), sends
+        (`sent`) and asks of people (`opened`, `changed`) is applied with it; what it sends to an ended or missing instance
+        is dropped. A delivery counts the inbox up, sets the wake-up (when not owned, and not paused unless it is a control
+        request) and inserts its row; the same kind, name and key again returns the first receipt. Raises Unavailable, or
+        DataInvalid when the content is refused: nothing was applied.
         """
         ...
 
@@ -330,6 +361,10 @@ class Store(Protocol):
 
     async def metrics(self, tenant: str | None) -> list[MetricRow]: ...
 
+    async def tasks(self, query: TaskQuery) -> Sequence[TaskRow]:
+        """Tasks that match, closed ones too, in the order of the query."""
+        ...
+
     # -- definitions
 
     async def definitions(self) -> list[DefinitionRow]: ...
@@ -346,5 +381,5 @@ class Store(Protocol):
         ...
 
     async def purge(self, query: Query) -> int:
-        """Delete at most `query.limit` terminal instances that match, with history, inbox and start key."""
+        """Delete at most `query.limit` terminal instances that match, with history, inbox, tasks and start key."""
         ...

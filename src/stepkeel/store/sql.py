@@ -7,9 +7,9 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
-from stepkeel.store.port import Query
+from stepkeel.store.port import Query, TaskQuery
 
-__all__ = ["list_statement", "migrations", "statements"]
+__all__ = ["list_statement", "migrations", "statements", "tasks_statement"]
 
 Matches = Callable[[str, Any, Callable[[Any], str]], str]
 
@@ -82,3 +82,46 @@ def _conditions(query: Query, given: Callable[[Any], str], attribute: Matches) -
     for name, value in query.attributes.items():
         conditions.append(attribute(name, value, given))
     return conditions
+
+
+FAR = 9_223_372_036_854_775_807  # due never
+
+
+def tasks_statement(
+    query: TaskQuery, columns: str, table: str, mark: Callable[[int], str], among: Callable[[str, str], str]
+) -> tuple[str, list[Any]]:
+    """The statement of a list of tasks and its parameters. `among`: the condition that a name is in a column of names."""
+    values: list[Any] = []
+
+    def given(value: Any) -> str:
+        values.append(value)
+        return mark(len(values))
+
+    conditions = [f"{c} = {given(v)}" for c in _EXACT if (v := getattr(query, c)) is not None]
+    for column, several in (("id", query.ids), ("status", query.status)):
+        if several:
+            conditions.append(f"{column} in ({', '.join(given(v) for v in several)})")
+    mine: list[str] = []
+    if query.person is not None:
+        mine += [f"{column} = {given(query.person)}" for column in ("assignee", "claimed_by")]
+        mine.append(among("candidates", given(query.person)))
+    if query.roles:
+        mine.append(f"(assignee = '' and role in ({', '.join(given(r) for r in query.roles)}))")
+    if mine:
+        conditions.append(f"({' or '.join(mine)})")
+    for value, compare in ((query.due_from, ">="), (query.due_to, "<")):
+        if value is not None:
+            conditions.append(f"due_at {compare} {given(value)}")
+    if query.text is not None:
+        plain = query.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").lower()
+        conditions.append(f"lower(title) like {given(f'%{plain}%')} escape '\\'")
+    due = f"coalesce(due_at, {FAR})"
+    if query.after is not None:
+        at, last = query.after
+        conditions.append(f"id > {given(last)}" if query.sort == "opened" else f"({due}, id) > ({given(at)}, {given(last)})")
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    order = "id" if query.sort == "opened" else f"{due}, id"
+    return f"{columns} from {table} {where} order by {order} limit {given(query.limit)}", values
+
+
+_EXACT = ("tenant", "instance_id", "definition", "role", "assignee", "claimed_by")

@@ -10,6 +10,8 @@ from msgspec.structs import replace
 from stepkeel.errors import DataInvalid
 from stepkeel.model.commit import Answer, Batch, Commit, Delivery, HistoryRow, InboxRow, Receipt, Row, Start, Step
 from stepkeel.model.snapshot import TERMINAL
+from stepkeel.model.task import TaskRow
+from stepkeel.store.desk import changed
 from stepkeel.store.queue import Tickets
 
 __all__ = ["Written"]
@@ -26,6 +28,7 @@ class Written:
         self._inbox: dict[str, dict[int, InboxRow]] = {}
         self._keys: dict[tuple[str, str, str], str] = {}
         self._tickets = Tickets()
+        self._tasks: dict[str, TaskRow] = {}
         self._reached: dict[str, str | None] = {}
 
     def now(self) -> int:
@@ -86,9 +89,14 @@ class Written:
         return start.id
 
     def _beyond(self, step: Step) -> None:
-        """What a step does to other instances."""
+        """What a step does to other instances, and asks of people."""
         for child in step.children:
             self._start(child)
+        for task in step.opened:
+            self._tasks.setdefault(task.id, task)
+        for change in step.changed:
+            if change.id in self._tasks:
+                self._tasks[change.id] = changed(self._tasks[change.id], change)
         for letter in step.sent:
             receipt = self._deliver(letter)
             if not receipt.refused:

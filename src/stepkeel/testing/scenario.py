@@ -11,7 +11,7 @@ from stepkeel.authoring.signal import signal_name_of
 from stepkeel.kernel.decide import decide, start
 from stepkeel.kernel.history import history_row
 from stepkeel.kernel.record import seen_at
-from stepkeel.kernel.replay import differs
+from stepkeel.kernel.replay import differs, read_events
 from stepkeel.model import input as inputs
 from stepkeel.model.commit import HistoryRow
 from stepkeel.model.decision import Decision
@@ -44,8 +44,8 @@ class Scenario:
         self.now += after
         self.seed += 1
         before = msgspec.json.encode(self.snapshot)
-        self.last = decide(self.definition, self.snapshot, input, self.now, self.seed, self.signals)
-        again = decide(self.definition, self.snapshot, input, self.now, self.seed, self.signals)
+        self.last = decide(self.definition, self.snapshot, input, self.now, self.seed, self.signals, self.items)
+        again = decide(self.definition, self.snapshot, input, self.now, self.seed, self.signals, self.items)
         assert msgspec.json.encode(self.snapshot) == before, "the decision changed its argument"
         assert repr(again.effects) == repr(self.last.effects), "the same arguments gave another decision"
         assert msgspec.json.encode(again.snapshot) == msgspec.json.encode(self.last.snapshot)
@@ -59,6 +59,11 @@ class Scenario:
         assert msgspec.json.encode(read_snapshot(raw, self.snapshot.revision)) == raw, "the snapshot does not survive its row"
         self._note_given()
         return self.last
+
+    def items(self, path: str, revision: int) -> list[Any]:
+        """What a for_each has listed, as the history tells it."""
+        row = next(h for h in self.history if h.revision == revision)
+        return next(e.detail["items"] for e in read_events(row.events) if e.path == path and "items" in e.detail)
 
     def _note_given(self) -> None:
         """Attempts work on what their node sees when they begin."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.node import activity, child, choice, during, for_each, loop, machine, parallel, pure, stop, wait
+from stepkeel.kernel.node import activity, child, choice, during, for_each, loop, machine, parallel, pure, stop, task, wait
 from stepkeel.model.node import (
     ActivityNode,
     ChildNode,
@@ -20,6 +20,7 @@ from stepkeel.model.node import (
     ParallelNode,
     PureNode,
     StopNode,
+    TaskNode,
     WaitNode,
 )
 from stepkeel.model.snapshot import Frame
@@ -47,6 +48,7 @@ KINDS: dict[type, Kind] = {
     ActivityNode: activity,
     WaitNode: wait,
     ChildNode: child,
+    TaskNode: task,
     PureNode: pure,
     StopNode: stop,
     **CONTAINERS,

@@ -66,7 +66,7 @@ def _data_for(draft: Draft, path: str, node: ChildNode) -> bytes:
     """What the child begins with. Raises PureFailed."""
     if node.data is None:
         return bytes(draft.record(path))
-    value = ask(node.data, draft.view(path))
+    value = ask(node.data, draft.view(path), *((draft.item(path),) if node.data.item else ()))
     codec = node.of.definition.data
     try:
         return codec.from_input(value)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
-from stepkeel.kernel.data import PureFailed, ask, change, pure_failure
+from stepkeel.kernel.data import PureFailed, ask, change, fill, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.model.effect import Log
 from stepkeel.model.node import PureNode
@@ -33,8 +29,4 @@ def _text(draft: Draft, path: str, node: PureNode) -> str:
     """The line: a function of the data, or a template over its fields (plain names only, nothing is evaluated)."""
     if node.function is not None:
         return str(ask(node.function, draft.view(path)))
-    fields: dict[str, Any] = msgspec.json.decode(draft.record(path))
-    text = node.template
-    for name, value in fields.items():
-        text = text.replace("{" + name + "}", str(value))
-    return text
+    return fill(node.template, draft.record(path))

@@ -88,12 +88,12 @@ def _conditional(draft: Draft) -> list[tuple[str, WaitNode]]:
 
 def _due(draft: Draft, path: str, node: WaitNode) -> tuple[str, int] | None:
     if node.delay is not None:
-        return "delay", draft.now + node.delay
+        return "delay", _later(draft, node, node.delay)
     if node.delay_of is not None:
         span = ask(node.delay_of, draft.view(path))
         if not isinstance(span, timedelta | int | float):
             raise PureFailed(f"{node.delay_of.name} gave {span!r}, no timedelta")
-        return "delay", draft.now + max(0, to_span(span))
+        return "delay", _later(draft, node, max(0, to_span(span)))
     if node.until_of is not None:
         at = ask(node.until_of, draft.view(path))
         if not isinstance(at, datetime):
@@ -103,3 +103,12 @@ def _due(draft: Draft, path: str, node: WaitNode) -> tuple[str, int] | None:
         except BadRequest as error:
             raise PureFailed(f"{node.until_of.name}: {error}") from error
     return None
+
+
+def _later(draft: Draft, node: WaitNode, span: int) -> int:
+    if node.calendar is None:
+        return draft.now + span
+    try:
+        return node.calendar.add(draft.now, span)
+    except BadRequest as error:
+        raise PureFailed(str(error)) from error

@@ -347,6 +347,8 @@ with i as (
     delete from stepkeel.signals where instance_id in (select id from i)
 ), t as (
     delete from stepkeel.tickets where instance_id in (select id from i)
+), p as (
+    delete from stepkeel.tasks where instance_id in (select id from i)
 ), k as (
     delete from stepkeel.start_keys k using i
     where k.tenant = i.tenant and k.definition = i.definition and k.key = i.key and k.instance_id = i.id
@@ -360,6 +362,8 @@ with i as (
     delete from stepkeel.archive_history where instance_id in (select id from i)
 ), s as (
     delete from stepkeel.archive_signals where instance_id in (select id from i)
+), p as (
+    delete from stepkeel.tasks where instance_id in (select id from i)
 ), k as (
     delete from stepkeel.start_keys k using i
     where k.tenant = i.tenant and k.definition = i.definition and k.key = i.key and k.instance_id = i.id
@@ -451,3 +455,26 @@ limit $2;
 
 -- name: tickets
 select instance_id, path, pool, n, tenant, size, per, rank, granted_at from stepkeel.tickets where instance_id = $1;
+
+-- name: open_tasks
+insert into stepkeel.tasks (instance_id, id, tenant, definition, version, path, title, status, role, assignee, candidates, excluded, claimed_by, form,
+    priority, due_at, opened_at, updated_at, closed_at, closed_by, result, reminded, escalated)
+select t.instance_id, t.id, t.tenant, t.definition, t.version, t.path, t.title, t.status, t.role, t.assignee, t.candidates::jsonb, 
+    t.excluded::jsonb, t.claimed_by, t.form, t.priority, t.due_at, t.opened_at, t.updated_at, t.closed_at, t.closed_by, t.result, t.reminded, t.escalated
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+    $13::text[], $14::text[], $15::smallint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bytea[], $22::int[], $23::int[])
+    as t(instance_id, id, tenant, definition, version, path, title, status, role, assignee, candidates, excluded, claimed_by, form,
+    priority, due_at, opened_at, updated_at, closed_at, closed_by, result, reminded, escalated)
+on conflict do nothing;
+
+-- name: change_tasks
+update stepkeel.tasks t set status = c.status, role = c.role, assignee = c.assignee, claimed_by = c.claimed_by, updated_at = c.at,
+    closed_at = case when c.status <> 'open' then coalesce(t.closed_at, c.at) end, closed_by = c.closed_by, result = c.result,
+    candidates = case when t.escalated = c.escalated then t.candidates else '[]' end, reminded = c.reminded, escalated = c.escalated
+from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::int[],
+    $11::int[]) as c(instance_id, id, at, status, role, assignee, claimed_by, closed_by, result, reminded, escalated)
+where t.instance_id = c.instance_id and t.id = c.id;
+
+-- name: task_columns
+select id, instance_id, tenant, definition, version, path, title, status, role, assignee, candidates::text, excluded::text, claimed_by, form, priority,
+    due_at, opened_at, updated_at, closed_at, closed_by, result, reminded, escalated;

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from stepkeel.store import sql
-from stepkeel.store.port import Query
+from stepkeel.store.port import Query, TaskQuery
 
-__all__ = ["list_statement", "migrations", "quoted", "statements"]
+__all__ = ["list_statement", "migrations", "quoted", "statements", "tasks_statement"]
 
 _PACKAGE = "stepkeel.store.postgres"
 # Microseconds of the server's clock, which runs on within a statement; a test's own time instead where one is given.
@@ -49,3 +49,12 @@ def _attribute(name: str, value: Any, given: Callable[[Any], str]) -> str:
         return f"coalesce(attributes -> {given(name)}, 'null') = 'null'"
     # The index holds only rows that have attributes, so the condition names them.
     return f"attributes <> '{{}}' and attributes @> {given(json.dumps({name: value}))}::jsonb"
+
+
+def tasks_statement(query: TaskQuery, schema: str) -> tuple[str, list[Any]]:
+    """The statement of a list of tasks and its parameters."""
+    return sql.tasks_statement(query, statements(schema)["task_columns"], f"{quoted(schema)}.tasks", lambda n: f"${n}", _among)
+
+
+def _among(column: str, name: str) -> str:
+    return f"{column} @> to_jsonb({name}::text)"

@@ -1,4 +1,4 @@
--- The schema of a Stepkeel database on PostgreSQL, as of version 2 (table meta). Migrations build exactly this; a test
+-- The schema of a Stepkeel database on PostgreSQL, as of version 3 (table meta). Migrations build exactly this; a test
 -- holds them to it. The name of the schema is `stepkeel` unless the URL says ?schema=other; it is put in by the program.
 --
 -- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
@@ -86,7 +86,7 @@ create table stepkeel.history (
 create table stepkeel.signals (
     instance_id text collate "C" not null,
     seq bigint not null,
-    kind text collate "C" not null check (kind in ('signal', 'control', 'grant', 'child')),
+    kind text collate "C" not null check (kind in ('signal', 'control', 'grant', 'child', 'task')),
     tenant text collate "C" not null,
     name text collate "C" not null,
     payload bytea not null,
@@ -122,6 +122,37 @@ create index tickets_held on stepkeel.tickets (pool, granted_at) where granted_a
 create table stepkeel.pools (
     name text collate "C" primary key
 );
+
+-- Tasks: work for people. Written by the commits of their instances; kept when they are closed, until the instance is purged.
+create table stepkeel.tasks (
+    instance_id text collate "C" not null,
+    id text collate "C" not null,
+    tenant text collate "C" not null,
+    definition text collate "C" not null,
+    version integer not null,
+    path text collate "C" not null,                    -- of the node that asks for it
+    title text not null,
+    status text collate "C" not null check (status in ('open', 'completed', 'withdrawn')),
+    role text collate "C" not null,
+    assignee text collate "C" not null,
+    candidates jsonb not null,              -- a JSON list of names
+    excluded jsonb not null,
+    claimed_by text collate "C" not null,
+    form text not null,                    -- the name of the type that a completion is checked against
+    priority smallint not null,
+    due_at bigint,
+    opened_at bigint not null,
+    updated_at bigint not null,
+    closed_at bigint,
+    closed_by text not null,
+    result bytea not null,
+    reminded integer not null,
+    escalated integer not null,
+    primary key (instance_id, id)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+create unique index tasks_id on stepkeel.tasks (id);
+create index tasks_open on stepkeel.tasks (tenant, role, assignee) where status = 'open';
+create index tasks_due on stepkeel.tasks (due_at) where status = 'open' and due_at is not null;
 
 -- Start keys: inserted with their instance, kept as long as it is, archive included.
 create table stepkeel.start_keys (

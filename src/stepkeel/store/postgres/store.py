@@ -12,6 +12,8 @@ from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.snapshot import TERMINAL
+from stepkeel.model.task import TaskRow
+from stepkeel.store.desk import task_of
 from stepkeel.store.port import (
     Claims,
     DefinitionRow,
@@ -20,6 +22,7 @@ from stepkeel.store.port import (
     MetricRow,
     Query,
     Remark,
+    TaskQuery,
     Transaction,
     Upgrade,
     Wanted,
@@ -29,7 +32,7 @@ from stepkeel.store.postgres.check import remarks
 from stepkeel.store.postgres.connection import Lane, Server, connect
 from stepkeel.store.postgres.gather import Gather
 from stepkeel.store.postgres.listener import Listener, Teller
-from stepkeel.store.postgres.query import list_statement, statements
+from stepkeel.store.postgres.query import list_statement, statements, tasks_statement
 from stepkeel.store.postgres.schema import prepare, upgrade
 from stepkeel.store.postgres.transaction import Transactions
 from stepkeel.store.postgres.write import Writer
@@ -274,6 +277,10 @@ class PostgresStore:
 
     async def metrics(self, tenant: str | None) -> list[MetricRow]:
         return [MetricRow(*r) for r in await self._people.fetch(self._sql["metrics"], tenant)]
+
+    async def tasks(self, query: TaskQuery) -> list[TaskRow]:
+        sql, values = tasks_statement(query, self.server.schema)
+        return [task_of(r) for r in await (self._work if query.ids else self._people).fetch(sql, *values)]
 
     # -- definitions, retention
 

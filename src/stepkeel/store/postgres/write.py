@@ -12,6 +12,7 @@ from typing import Any
 from stepkeel.errors import Unavailable
 from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, Step, TicketRow
 from stepkeel.model.snapshot import TERMINAL
+from stepkeel.store.desk import columns_of
 from stepkeel.store.postgres.connection import Lane
 from stepkeel.store.queue import grant_of
 
@@ -55,6 +56,7 @@ class Writer:
         children = tuple(child for _, _, step in rows for child in step.children)
         if children:
             await connection.fetchrow(self._sql["write"], *self._arguments(Batch(children)))
+        await self._ask_people(connection, rows)
         archived = [i for i, _, step in rows if step.archive]
         if archived:
             await connection.execute(self._sql["archive"], archived)
@@ -75,6 +77,19 @@ class Writer:
             await connection.fetch(self._sql["ask"], *_columns(asked, 8))
         if returned:
             await connection.fetch(self._sql["return"], *_columns(returned, 4))
+
+    async def _ask_people(self, connection: Any, rows: Sequence[tuple[str, str, Step]]) -> None:
+        """Tasks, opened and changed by the rows that were written. A change follows those before it of the same task."""
+        opened = [columns_of(t) for _, _, step in rows for t in step.opened]
+        if opened:
+            await connection.fetch(self._sql["open_tasks"], *_columns(opened, 23))
+        last = {c.id: (i, c) for i, _, step in rows for c in step.changed}
+        if last:
+            told = [
+                (i, c.id, c.at, c.status, c.role, c.assignee, c.claimed_by, c.closed_by, c.result, c.reminded, c.escalated)
+                for i, c in last.values()
+            ]
+            await connection.fetch(self._sql["change_tasks"], *_columns(told, 11))
 
     # -- pools
 
@@ -149,7 +164,7 @@ def _more(batch: Batch) -> bool:
     """It has rows that only some batches have: tickets, children, letters to others, ways into the archive."""
     for each in (*batch.starts, *batch.commits):
         s = each.step
-        if s.asked or s.returned or s.children or s.sent or s.archive:
+        if s.asked or s.returned or s.children or s.sent or s.opened or s.changed or s.archive:
             return True
     return False
 

@@ -249,3 +249,22 @@ select * from (select instance_id, path, pool, n, tenant, size, per, rank, grant
 
 -- name: tickets
 select instance_id, path, pool, n, tenant, size, per, rank, granted_at from tickets where instance_id = ?;
+
+-- name: open_task
+insert into tasks (instance_id, id, tenant, definition, version, path, title, status, role, assignee, candidates, excluded, claimed_by, form,
+    priority, due_at, opened_at, updated_at, closed_at, closed_by, result, reminded, escalated)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing;
+
+-- name: change_task
+update tasks set status = :status, role = :role, assignee = :assignee, claimed_by = :claimed_by, updated_at = :at,
+    closed_at = case when :status <> 'open' then coalesce(closed_at, :at) end, closed_by = :closed_by, result = :result,
+    candidates = case when escalated = :escalated then candidates else '[]' end, reminded = :reminded, escalated = :escalated
+where instance_id = :instance_id and id = :id;
+
+-- name: task
+select id, instance_id, tenant, definition, version, path, title, status, role, assignee, candidates, excluded, claimed_by, form, priority,
+    due_at, opened_at, updated_at, closed_at, closed_by, result, reminded, escalated
+from tasks where id = ?;
+
+-- name: delete_instance_tasks
+delete from tasks where instance_id = ?;

@@ -1,4 +1,4 @@
--- The schema of a Stepkeel database on SQLite, as of version 3 (PRAGMA user_version; application_id 'STPK').
+-- The schema of a Stepkeel database on SQLite, as of version 4 (PRAGMA user_version; application_id 'STPK').
 -- Migrations build exactly this; a test holds them to it.
 --
 -- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
@@ -74,7 +74,7 @@ create table history (
 create table signals (
     instance_id text not null,
     seq integer not null,
-    kind text not null check (kind in ('signal', 'control', 'grant', 'child')),
+    kind text not null check (kind in ('signal', 'control', 'grant', 'child', 'task')),
     tenant text not null,
     name text not null,
     payload blob not null,
@@ -105,6 +105,37 @@ create table tickets (
 ) without rowid;
 create index tickets_waiting on tickets (pool, rank, instance_id, path, n) where granted_at is null;
 create index tickets_held on tickets (pool, granted_at) where granted_at is not null;
+
+-- Tasks: work for people. Written by the commits of their instances; kept when they are closed, until the instance is purged.
+create table tasks (
+    instance_id text not null,
+    id text not null,
+    tenant text not null,
+    definition text not null,
+    version integer not null,
+    path text not null,                    -- of the node that asks for it
+    title text not null,
+    status text not null check (status in ('open', 'completed', 'withdrawn')),
+    role text not null,
+    assignee text not null,
+    candidates text not null,              -- a JSON list of names
+    excluded text not null,
+    claimed_by text not null,
+    form text not null,                    -- the name of the type that a completion is checked against
+    priority integer not null,
+    due_at integer,
+    opened_at integer not null,
+    updated_at integer not null,
+    closed_at integer,
+    closed_by text not null,
+    result blob not null,
+    reminded integer not null,
+    escalated integer not null,
+    primary key (instance_id, id)
+) without rowid;
+create unique index tasks_id on tasks (id);
+create index tasks_open on tasks (tenant, role, assignee) where status = 'open';
+create index tasks_due on tasks (due_at) where status = 'open' and due_at is not null;
 
 -- Start keys: inserted with their instance, kept as long as it is, archive included.
 create table start_keys (

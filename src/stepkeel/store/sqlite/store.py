@@ -18,6 +18,8 @@ import apsw
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.model.task import TaskRow
+from stepkeel.store.desk import task_of
 from stepkeel.store.port import (
     Claims,
     DefinitionRow,
@@ -26,6 +28,7 @@ from stepkeel.store.port import (
     MetricRow,
     Query,
     Remark,
+    TaskQuery,
     Transaction,
     Upgrade,
     Wanted,
@@ -34,7 +37,7 @@ from stepkeel.store.port import (
 from stepkeel.store.queue import in_order
 from stepkeel.store.share import PRIORITIES, shares
 from stepkeel.store.sqlite.connection import Connection, prepare
-from stepkeel.store.sqlite.query import list_statement, migrations, statements
+from stepkeel.store.sqlite.query import list_statement, migrations, statements, tasks_statement
 from stepkeel.store.sqlite.transaction import SqliteTransaction
 from stepkeel.store.sqlite.write import Writer
 
@@ -314,6 +317,11 @@ class SqliteStore:
 
     async def metrics(self, tenant: str | None) -> list[MetricRow]:
         return [MetricRow(*r) for r in await self._scan(self._sql["metrics"], {"tenant": tenant})]
+
+    async def tasks(self, query: TaskQuery) -> list[TaskRow]:
+        sql, values = tasks_statement(query)
+        rows = self._read_from.all(sql, values) if query.ids else await self._scan(sql, values)
+        return [task_of(r) for r in rows]
 
     # -- definitions, retention
 

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import apsw
+import msgspec
 
 from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, Step, TicketRow
 from stepkeel.model.snapshot import TERMINAL
+from stepkeel.store.desk import columns_of
 from stepkeel.store.queue import grant_of
 
 __all__ = ["Writer"]
@@ -79,13 +81,17 @@ class Writer:
         if db.changes():
             self._history(start.id, row.tenant, step)
             self._queue(start.id, row.tenant, step)
-            self._beyond(step)
+            self._beyond(start.id, step)
         return start.id
 
-    def _beyond(self, step: Step) -> None:
-        """What a step does to other instances."""
+    def _beyond(self, instance_id: str, step: Step) -> None:
+        """What a step does to other instances, and asks of people."""
         for child in step.children:
             self._start(child)
+        for task in step.opened:
+            self._db.execute(self._sql["open_task"], columns_of(task))
+        for c in step.changed:
+            self._db.execute(self._sql["change_task"], {**msgspec.structs.asdict(c), "instance_id": instance_id})
         for letter in step.sent:
             receipt = self._deliver(letter)
             if not receipt.refused:
@@ -133,7 +139,7 @@ class Writer:
             db.executemany(self._sql["history_add"], history)
         for c in commits:
             s = c.step
-            if s.settled or s.ended or s.archive or s.asked or s.returned or s.children or s.sent:
+            if s.settled or s.ended or s.archive or s.asked or s.returned or s.children or s.sent or s.opened or s.changed:
                 self._aside(c)
 
     def _values(self, c: Commit) -> dict[str, Any]:
@@ -159,7 +165,7 @@ class Writer:
         if c.step.ended:
             self._db.execute(self._sql["settle_rest"], (c.step.at, c.id))
         self._queue(c.id, c.tenant, c.step)
-        self._beyond(c.step)
+        self._beyond(c.id, c.step)
         if c.step.archive:
             self._to_archive(c.id)
 
@@ -237,9 +243,9 @@ class Writer:
     def purge(self, sql: str, values: list[Any], *, archived: bool) -> int:
         rows = [r for r in self._db.execute(sql, values).fetchall() if r[5] in TERMINAL]
         kinds = (
-            ("archived_instance", "archived_history", "archived_signals")
+            ("archived_instance", "archived_history", "archived_signals", "instance_tasks")
             if archived
-            else ("instance", "history", "signals", "tickets")
+            else ("instance", "history", "signals", "tickets", "instance_tasks")
         )
         for row in rows:
             for kind in kinds:

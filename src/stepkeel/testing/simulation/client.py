@@ -12,6 +12,7 @@ from stepkeel.model.commit import Row
 from stepkeel.model.definition import Definition
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.testing.simulation.machine import SimulatedEngine
+from stepkeel.testing.simulation.people import People
 from stepkeel.testing.simulation.watch import Violation
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Client:
         self.started: dict[str, Definition] = {}
         self.accepted: dict[tuple[str, int], str] = {}
         self.requests: list[tuple[str, str]] = []
+        self.people = People(self)
 
     async def act(self, until: float) -> None:
         """Everything this run's clients do, begun before `until`."""
@@ -41,6 +43,7 @@ class Client:
         tasks = [asyncio.ensure_future(self._start(n, until)) for n in range(count)]
         tasks.append(asyncio.ensure_future(self._signal_all(until)))
         tasks.append(asyncio.ensure_future(self._operate(until)))
+        tasks.append(asyncio.ensure_future(self.people.work(until)))
         await asyncio.gather(*tasks)
 
     def known(self) -> dict[str, Definition]:
@@ -214,6 +217,7 @@ class Client:
                 raise Violation("no_fate", instance_id, f"it has ended, and signal {seq} is still pending")
             if kept.status == "pending" and row is not None and row.status != "paused" and not self._may_keep(row, name):
                 raise Violation("no_fate", instance_id, f"it rests, and {name} ({seq}) is still pending")
+        self.people.check()
         for instance_id, actor in self.requests:
             if actor not in seen[instance_id].actors:
                 raise Violation("acknowledged_lost", instance_id, f"the request of {actor} was processed")

@@ -35,7 +35,7 @@ __all__ = ["Ended", "Line", "Run"]
 BOUND = 90.0  # seconds of virtual time within which all must rest once faults stop
 LEAPS = 20
 Line = tuple[int, str, str]
-RESTS = {"fault", "ended", "pause", "timer", "signal", "limit", "unserved", "wait", "child"}
+RESTS = {"fault", "ended", "pause", "timer", "signal", "limit", "unserved", "wait", "child", "task"}
 
 
 class Ended:

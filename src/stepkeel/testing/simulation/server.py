@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stepkeel.model.commit import Commit, Delivery, InboxRow, Receipt, Row, Start, TicketRow
+from stepkeel.model.task import TaskRow
 from stepkeel.store.memory import MemoryStore
 from stepkeel.store.queue import choose
 from stepkeel.testing.immediate import at_once
@@ -74,6 +75,10 @@ class Recorder(MemoryStore):
 
     def inbox_row(self, instance_id: str, seq: int) -> InboxRow | None:
         return self._inbox.get(instance_id, {}).get(seq)
+
+    def desk(self) -> list[TaskRow]:
+        """All tasks, closed ones too."""
+        return list(self._tasks.values())
 
     def free_slots(self) -> tuple[list[TicketRow], int | None]:
         """Tickets that wait although their pool has a slot for them, and when the next slot of a rate is free."""

@@ -15,6 +15,7 @@
 | ran_before_commit | an attempt starts when the decision that wants it is durable |
 | ran_without_lease | no attempt starts on a worker whose lease is over |
 | child_forgotten | at the end, a child that has not ended is known to its parent, unless it was redriven |
+| task_twice | a task is completed or withdrawn once |
 | too_many_slots | no more slots of a pool are held than it has |
 | acknowledged_lost | what a caller was told is durable is there (start, signal, request) |
 """
@@ -64,6 +65,7 @@ class Seen:
         self.ending = False
         self.undid_at_end = False  # else what was undone were branches that a join did without
         self.fates: dict[int, str] = {}
+        self.closed: set[str] = set()  # tasks
         self.actors: set[str] = set()
         self.excused = False  # some undo failed or was left out, and history says so; or it was redriven since
 
@@ -178,10 +180,9 @@ class Watch:
         elif kind == "late_result_dropped":
             self._to_undo(seen, path, definition)
         elif kind in FATES:
-            seq = detail["seq"]
-            if seq in seen.fates:
-                raise Violation("two_fates", instance_id, f"signal {seq} was {seen.fates[seq]} and is now {FATES[kind]}")
-            seen.fates[seq] = FATES[kind]
+            self._fate(instance_id, seen, kind, detail["seq"])
+        elif kind in ("task_completed", "task_withdrawn"):
+            self._closed(instance_id, seen, detail["task"])
         elif kind in ("compensation_failed", "compensation_skipped", "redriven"):
             seen.excused = True
             if "of" in detail:
@@ -190,6 +191,16 @@ class Watch:
             seen.ending = True
         elif kind in ("compensation_began", "compensation_completed"):
             self._undo(instance_id, seen, kind, detail["of"])
+
+    def _fate(self, instance_id: str, seen: Seen, kind: str, seq: int) -> None:
+        if seq in seen.fates:
+            raise Violation("two_fates", instance_id, f"signal {seq} was {seen.fates[seq]} and is now {FATES[kind]}")
+        seen.fates[seq] = FATES[kind]
+
+    def _closed(self, instance_id: str, seen: Seen, task: str) -> None:
+        if task in seen.closed:
+            raise Violation("task_twice", instance_id, f"the task {task} was closed before")
+        seen.closed.add(task)
 
     def _to_undo(self, seen: Seen, path: str, definition: Definition) -> None:
         place = definition.places.get(address(path))

@@ -186,6 +186,7 @@ class Wire:
     load = _remote("load")
     list = _remote("list")
     history = _remote("history")
+    tasks = _remote("tasks")
     find_key = _remote("find_key")
     metrics = _remote("metrics")
     definitions = _remote("definitions")

@@ -8,7 +8,7 @@ alter table signals rename to signals_before;
 create table signals (
     instance_id text not null,
     seq integer not null,
-    kind text not null check (kind in ('signal', 'control', 'grant', 'child')),
+    kind text not null check (kind in ('signal', 'control', 'grant', 'child', 'task')),
     tenant text not null,
     name text not null,
     payload blob not null,

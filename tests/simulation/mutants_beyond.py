@@ -1,0 +1,115 @@
+"""Planted defects in what an instance does beyond itself: children, letters to others, tasks of people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from stepkeel.engine import people
+from stepkeel.kernel import decide
+from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.node import task
+from stepkeel.model import input as inputs
+from stepkeel.model.snapshot import NOTHING
+from stepkeel.runtime.resident import Resident
+from stepkeel.store.memory import MemoryStore
+from tests.simulation.mutants import MUTANTS, mutant
+
+__all__ = ["MUTANTS"]
+
+
+@mutant("families", "letter_taken", "child_forgotten")
+def of_several_letters_only_those_before_a_park_are_taken(patch: pytest.MonkeyPatch) -> None:
+    """Each is committed by itself, and the first that parks has the others counted as seen."""
+    original = Resident._control
+
+    def control(self: Any, row: Any) -> None:
+        self._taking = False
+        original(self, row)
+
+    patch.setattr(Resident, "_control", control)
+
+
+@mutant("families", "child_unreported", "stranded")
+def a_letter_to_a_row_of_the_same_batch_is_lost(patch: pytest.MonkeyPatch) -> None:
+    """What one statement does that updates each row once."""
+    original = MemoryStore.commit
+
+    async def commit(self: Any, batch: Any) -> Any:
+        ids = {c.id for c in batch.commits}
+        kept = [
+            replace(c, step=replace(c.step, sent=tuple(d for d in c.step.sent if d.instance_id not in ids))) for c in batch.commits
+        ]
+        return await original(self, replace(batch, commits=tuple(kept)))
+
+    patch.setattr(MemoryStore, "commit", commit)
+
+
+@mutant("families", "child_unreported", "stranded", "child_exists")
+def a_report_is_sent_after_the_commit_and_not_in_it(patch: pytest.MonkeyPatch) -> None:
+    """Lost with the worker that was to send it."""
+    original = MemoryStore.commit
+
+    async def commit(self: Any, batch: Any) -> Any:
+        letters = tuple(d for c in batch.commits for d in c.step.sent if d.kind == "child")
+        kept = [replace(c, step=replace(c.step, sent=tuple(d for d in c.step.sent if d.kind != "child"))) for c in batch.commits]
+        answer = await original(self, replace(batch, commits=tuple(kept)))
+        if len(letters) == 1 and len(batch.commits) % 2:  # the second call does not always come about
+            await original(self, replace(batch, starts=(), commits=(), deliveries=letters))
+        return answer
+
+    patch.setattr(MemoryStore, "commit", commit)
+
+
+@mutant("families", "child_forgotten")
+def a_child_that_was_told_to_end_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Its frame goes, and it is not told."""
+    patch.setattr(Draft, "dismiss", lambda self, path, child, reason: None)
+
+
+@mutant("desks", "task_matches")
+def a_task_that_nobody_needs_stays_open(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Draft, "_withdraw", lambda self, path, tasks, reason: None)
+
+
+@mutant("desks", "task_twice", "acknowledged_lost", "check")
+def whoever_completes_a_task_last_has_done_it(patch: pytest.MonkeyPatch) -> None:
+    """What it was completed with before is forgotten when it is asked whether it is open."""
+    original = task.acted
+
+    def acted(draft: Draft, input: Any) -> Any:
+        frame = draft.open.get(input.path)
+        if frame is not None and input.task in frame.tasks:
+            again = replace(frame.tasks[input.task], by="", said=NOTHING)
+            draft.put(input.path, replace(frame, tasks={**frame.tasks, input.task: again}))
+        return original(draft, input)
+
+    patch.setitem(decide._APPLY, inputs.TaskActed, acted)
+
+
+@mutant("desks", "check")
+def four_eyes_are_looked_for_among_the_assignees_alone(patch: pytest.MonkeyPatch) -> None:
+    original = task.refusal
+
+    def refusal(desk: Any, act: Any, actor: str, roles: Any, others: Any = ()) -> str:
+        return original(replace(desk, excluded=()), act, actor, roles, others)
+
+    patch.setattr(task, "refusal", refusal)
+    patch.setattr(people, "refusal", refusal)
+
+
+@mutant("desks", "task_matches", "acknowledged_lost")
+def tasks_are_written_by_a_commit_of_their_own(patch: pytest.MonkeyPatch) -> None:
+    """Those of the last commit come with the next; who crashes in between loses them."""
+    original = MemoryStore._beyond
+    late: list[Any] = []
+
+    def beyond(self: Any, step: Any) -> None:
+        original(self, replace(step, opened=(), changed=()))
+        for before in late:
+            original(self, before)
+        late[:] = [replace(step, children=(), sent=())]
+
+    patch.setattr(MemoryStore, "_beyond", beyond)
