@@ -9,8 +9,10 @@ from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import machine, pick, scope, stop
 from stepkeel.authoring.node import choice, delay, log, loop, transform, until, wait, when
 from stepkeel.authoring.people import approval, task
+from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State, any_of
+from stepkeel.authoring.step import Confident
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Receipt, Result
 from stepkeel.errors import (
@@ -23,7 +25,7 @@ from stepkeel.errors import (
 from stepkeel.facade import Engine
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.child import ChildResult
-from stepkeel.model.node import Arrivals
+from stepkeel.model.node import Arrivals, Paths
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
 from stepkeel.model.policy import Limit, Retry
 from stepkeel.model.reducer import Append, Merge, Sum
@@ -41,6 +43,7 @@ __all__ = [
     "Chaos",
     "ChildResult",
     "Complete",
+    "Confident",
     "Context",
     "Continue",
     "Engine",
@@ -52,7 +55,9 @@ __all__ = [
     "Limit",
     "Merge",
     "Own",
+    "Paths",
     "PermanentError",
+    "Pipeline",
     "Receipt",
     "ResourceExhausted",
     "Result",

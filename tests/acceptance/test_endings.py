@@ -41,6 +41,18 @@ async def test_a_failed_instance_is_undone_then_on_failure_and_finally_run(harne
     assert {k.partition("/")[2] for k in world.effects} >= {"!on_failure/tell", "!finally/clean"}
 
 
+async def test_after_a_redrive_they_run_under_keys_of_their_own(harness: Harness) -> None:
+    """Else whoever tells others by the key would not tell them of the second failure."""
+    world = harness.services[World] = World()
+    job = await harness.start(Handled, Job(note="explode"))
+    await job.set_data({"note": "explode"})
+    await job.redrive(from_state="work")
+    await harness.settle()
+    job.assert_status("failed")
+    handled = {k.partition("/")[2]: n for k, n in world.effects.items() if "!" in k}
+    assert handled == {"!on_failure/tell": 1, "!finally/clean": 1, "!on_failure#2/tell": 1, "!finally#2/clean": 1}
+
+
 async def test_completion_runs_finally_alone(harness: Harness) -> None:
     world = harness.services[World] = World()
     job = await harness.start(Handled, Job())

@@ -15,7 +15,7 @@ from stepkeel import Workflow
 from tests.kernel.talk import FLOWS, Talk, digest
 
 
-@pytest.mark.parametrize("workflow", FLOWS, ids=lambda w: w.__name__)
+@pytest.mark.parametrize("workflow", FLOWS, ids=lambda w: w.definition.name)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_anything_may_be_said_in_any_order(workflow: type[Workflow[Any]], data: st.DataObject) -> None:

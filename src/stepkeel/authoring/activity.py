@@ -17,7 +17,7 @@ from stepkeel.model.instant import to_span
 from stepkeel.model.node import Activity, Function, Pool
 from stepkeel.model.policy import CompensateWhen, Limit, Retry
 
-__all__ = ["Call", "activity", "activity_of", "pools_of", "read_call"]
+__all__ = ["Call", "activity", "activity_of", "pools_of", "read_call", "snake"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__stepkeel_activity__"
@@ -121,9 +121,14 @@ def activity_of(target: Callable[..., Any]) -> Activity:
     return record if isinstance(record, Activity) else Activity(_name_of(target), target)
 
 
+def snake(name: str) -> str:
+    """`ReservePayment` -> `reserve_payment`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
 def _name_of(target: Any) -> str:
     if inspect.isclass(target):
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", target.__name__).lower()
+        return snake(target.__name__)
     name = getattr(target, "__name__", type(target).__name__)
     return "activity" if name == "<lambda>" else name
 

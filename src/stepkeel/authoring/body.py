@@ -208,7 +208,8 @@ class Bodies:
         for written in o["branches"]:
             arm = self.arm(written, written.name, place, given)
             branches.append(Branch(arm.key, arm.body, arm.when, arm.key == "otherwise"))
-        return ParallelNode(key, tuple(branches), self.join(o["join"], place), o["max_concurrency"], self.own(o["own"], place))
+        join, into = self.join(o["join"], place), self.mapper(o["into"], place, None)
+        return ParallelNode(key, tuple(branches), join, o["max_concurrency"], self.own(o["own"], place), into)
 
     def for_each(self, o: Any, key: str, place: str) -> ForEachNode:
         join = self.join(o["join"], place)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 from stepkeel.authoring.node import BodyNode, Item, When
 from stepkeel.errors import BadRequest
-from stepkeel.model.node import Arrivals
+from stepkeel.model.node import Arrivals, Paths
 
 __all__ = ["Join", "Own", "for_each", "join_of", "own_of", "parallel"]
 
@@ -91,6 +91,7 @@ def parallel(
     join: Join | Need = "all",
     max_concurrency: int | None = None,
     data: Data = "shared",
+    into: Callable[[D, Paths[D]], D | Mapping[str, Any] | None] | None = None,
     otherwise: Item[D] | Sequence[Item[D]] | None = None,
     name: str | None = None,
     **branches: Item[D] | Sequence[Item[D]] | When[D],
@@ -99,8 +100,11 @@ def parallel(
 
     A branch given as `when(guard, ...)` takes part if its guard holds, `otherwise` if no other does. At most
     `max_concurrency` of them are open at once, waiting ones included; default: all. A branch that waits holds up only
-    itself. `data`: the branches work on the same data (shared), or each on its own copy. Raises BadRequest.
+    itself. `data`: the branches work on the same data (shared), or each on its own copy. With copies of their own, `into`
+    brings what they have come to (`Paths`, by name) into the data instead of the fields they have changed. Raises BadRequest.
     """
+    if into is not None and data == "shared":
+        raise BadRequest("parallel(into=) on shared data", remedy='data="own"')
     if not branches:
         raise BadRequest("parallel() of nothing", remedy="parallel(stock=reserve, invoice=[draft, send])")
     named = [_branch(branch, key) for key, branch in branches.items()]
@@ -110,7 +114,8 @@ def parallel(
     if empty is not None:
         raise BadRequest(f"the branch {empty} of a parallel is empty", remedy="give it a node, or leave it out")
     _bound("parallel", max_concurrency)
-    options = {"branches": tuple(named), "join": join_of(join), "max_concurrency": max_concurrency, "own": own_of(data)}
+    own = own_of(data) if into is None else Own("nothing")
+    options = {"branches": tuple(named), "join": join_of(join), "max_concurrency": max_concurrency, "own": own, "into": into}
     return BodyNode("parallel", name or "parallel", options)
 
 

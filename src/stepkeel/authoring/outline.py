@@ -104,7 +104,7 @@ def _node(node: Node) -> dict[str, Any]:
         branches = [_slim(key=b.key, when=_name(b.when), body=[_node(n) for n in b.body]) for b in node.branches]
         return _slim(
             key=node.key, kind="parallel", branches=branches, max_concurrency=node.max_concurrency, join=_join(node.join),
-            data=_own(node.own),
+            data=_own(node.own), into=_into(node.into),
         )  # fmt: skip
     if isinstance(node, ForEachNode):
         return _slim(

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from stepkeel.authoring.machine import Workflow
+from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.clock import Clock
 from stepkeel.errors import BadRequest, NotFound, UnknownWorkflow
 from stepkeel.ids import IdMaker
@@ -111,7 +112,9 @@ class Core:
         else:
             self.store.tell(owner)
 
-    def definition_of(self, workflow: type[Workflow[Any]] | Definition | str, version: int | None = None) -> Definition:
+    def definition_of(
+        self, workflow: type[Workflow[Any]] | Pipeline[Any] | Definition | str, version: int | None = None
+    ) -> Definition:
         """The registered definition that is meant: the highest version unless said. Raises UnknownWorkflow."""
         if isinstance(workflow, str):
             name = workflow

@@ -19,6 +19,7 @@ import msgspec
 
 from stepkeel.authoring.check import misfits
 from stepkeel.authoring.machine import Workflow
+from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest, DefinitionChanged
 from stepkeel.model.definition import Definition
@@ -32,7 +33,7 @@ _log = logging.getLogger("stepkeel.definition")
 OnChange = Literal["refuse", "replace"]
 
 
-def registry(workflows: Iterable[type[Workflow[Any]] | Definition]) -> dict[tuple[str, int], Definition]:
+def registry(workflows: Iterable[type[Workflow[Any]] | Pipeline[Any] | Definition]) -> dict[tuple[str, int], Definition]:
     """Definitions by name and version, with those of the children that they begin.
 
     Raises BadRequest for two that are the same, and for a child that does not fit.

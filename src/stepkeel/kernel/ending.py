@@ -72,9 +72,17 @@ def _next_handler(draft: Draft, ending: EndingStage) -> None:
         body = handler_body(draft.definition, stage)
         if body:
             draft.ending = replace(ending, stage=stage)
-            draft.put(f"!{stage}/{body[0].key}", READY)
+            draft.put(f"{_firing(draft, stage)}/{body[0].key}", READY)
             return
     close(draft)
+
+
+def _firing(draft: Draft, stage: str) -> str:
+    """Where such a body runs: another place, and so with other keys, when it runs again after a redrive."""
+    base = f"!{stage}"
+    n = draft.fired.get(base, 0) + 1
+    draft.fired = {**draft.fired, base: n}
+    return base if n == 1 else f"{base}#{n}"
 
 
 def handler_body(definition: Definition, stage: str) -> tuple[Node, ...]:

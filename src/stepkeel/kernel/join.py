@@ -40,7 +40,7 @@ from stepkeel.kernel.path import address, around, below
 from stepkeel.kernel.ranges import with_number
 from stepkeel.kernel.record import UNCHANGED
 from stepkeel.model.codec import split_fields
-from stepkeel.model.node import Arrivals, ForEachNode, ParallelNode
+from stepkeel.model.node import Arrivals, ForEachNode, ParallelNode, Paths
 from stepkeel.model.snapshot import NOTHING, Failure, Frame, Round
 
 __all__ = ["absorb", "begin", "complete", "ended", "grow", "judge", "keep_result", "loose_above", "reopen", "resumed"]
@@ -132,6 +132,8 @@ def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) ->
     if copy is not None:
         round = replace(round, own={k: v for k, v in round.own.items() if k != part})
     put_round(draft, path, round)
+    if isinstance(node, ParallelNode) and node.into is not None and outcome == "done" and draft.open[path].run == "open":
+        draft.put_result(body_of(node, path, part), round.entry if copy is None or copy == UNCHANGED else copy)
     if (
         copy is not None
         and copy != UNCHANGED
@@ -269,6 +271,9 @@ def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
         if isinstance(node, ForEachNode) and node.into is not None:
             given = [None if raw is None else msgspec.json.decode(raw) for _, raw in results_of(draft, path, node, round)]
             apply_into(draft, path, node.into, given)
+        elif isinstance(node, ParallelNode) and node.into is not None:
+            ends = {name: raw for name, raw in results_of(draft, path, node, round) if raw is not None}
+            apply_into(draft, path, node.into, Paths({n: draft.definition.data.decode(raw) for n, raw in ends.items()}))
     except (PureFailed, MergeFailed) as error:
         draft.fail(path, pure_failure(path, error))
         return

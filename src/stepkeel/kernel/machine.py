@@ -110,7 +110,7 @@ def enter(draft: Draft, name: str, machine: str = "") -> None:
         draft.visits = {**draft.visits, name: visit}
         draft.state = name
         if draft.fired:
-            draft.fired = {}
+            draft.fired = {p: n for p, n in draft.fired.items() if p.startswith("!")}
         if state.label:
             draft.label = state.label
     path = root_path(draft, machine)

@@ -2,6 +2,7 @@
 
     State~visit/key        a node of a state's body          State!name#firing/key   a node of a reaction's `do`
     State!name             a reaction (and its timer)        undo/n                  a compensation
+    !on_failure#firing/key   a node of a body that an ending runs
     .../loop@n/key         a node in an iteration            .../choice:arm/key      a node in an arm or a branch
     .../for_each[k]/key    a node in the body of an item
     .../machine:State~visit/key, .../machine:State!name#firing/key      the same in a machine within a body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.codec import Codec
@@ -13,6 +13,8 @@ from stepkeel.model.policy import CompensateWhen, Retry
 
 if TYPE_CHECKING:
     from stepkeel.model.definition import Definition, State
+
+P = TypeVar("P")
 
 __all__ = [
     "Activity",
@@ -33,6 +35,7 @@ __all__ = [
     "Node",
     "Own",
     "ParallelNode",
+    "Paths",
     "Pool",
     "PureNode",
     "Reference",
@@ -181,6 +184,22 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Paths(Mapping[str, P]):
+    """What the branches of a parallel have come to, by their names: each its own copy of the data, as it left it."""
+
+    ends: Mapping[str, P]
+
+    def __getitem__(self, name: str) -> P:
+        return self.ends[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ends)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Join:
     """When concurrent branches are one again, and what becomes of the others. A function of Arrivals gives a number or a bool.
 
@@ -218,13 +237,17 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParallelNode:
-    """Bodies at the same time, at most `max_concurrency` of them open. Done when its join resolves."""
+    """Bodies at the same time, at most `max_concurrency` of them open. Done when its join resolves.
+
+    `into` takes the Paths of branches with data of their own; their changes do not flow back by themselves then.
+    """
 
     key: str
     branches: tuple[Branch, ...]
     join: Join
     max_concurrency: int | None = None
     own: Own | None = None
+    into: Mapper | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,9 +39,10 @@ class Wait:
 
 @dataclass(frozen=True)
 class Break:
-    """End the innermost loop; outside one a permanent failure."""
+    """End the innermost loop; outside one a permanent failure. `data`, if given, replaces the data."""
 
     reason: str = ""
+    data: Any = None
 
 
 @dataclass(frozen=True)

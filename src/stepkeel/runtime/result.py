@@ -49,6 +49,7 @@ def of_result(
             until = None if result.until is None else to_micros(result.until)
             return AttemptEnded(path, attempt, "wait", raw, result.reason, delay, until), fresh
         if isinstance(result, Complete | Cancel | Terminate | Break):
+            data = result.data if isinstance(result, Break) and result.data is not None else data
             raw, fresh = _changed(codec, data, before)
             return AttemptEnded(path, attempt, _ENDINGS[type(result)], raw, result.reason), fresh
         if gives:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from stepkeel.authoring.machine import Workflow
+from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.state import State
 from stepkeel.engine.doctor import Report
 from stepkeel.engine.instance import Instance
@@ -93,7 +94,9 @@ class Harness:
             ).open()  # fmt: skip
         return self._engine
 
-    async def start(self, workflow: type[Workflow[D]], data: D | Mapping[str, Any], **options: Any) -> HarnessInstance[D]:
+    async def start(
+        self, workflow: type[Workflow[D]] | Pipeline[D], data: D | Mapping[str, Any], **options: Any
+    ) -> HarnessInstance[D]:
         """Start an instance and let it run until it rests."""
         engine = await self.engine()
         await engine.register(workflow)
@@ -101,7 +104,7 @@ class Harness:
         await self.settle()
         return self.instance(instance.id, workflow, created=instance.created)
 
-    def instance(self, instance_id: str, workflow: type[Workflow[D]], *, created: bool = False) -> HarnessInstance[D]:
+    def instance(self, instance_id: str, workflow: type[Workflow[D]] | Pipeline[D], *, created: bool = False) -> HarnessInstance[D]:
         assert self._engine is not None
         handle: HarnessInstance[D] = HarnessInstance(self._engine.core, instance_id, workflow.definition, created=created)
         handle.harness = self

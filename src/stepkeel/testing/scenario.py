@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from stepkeel.authoring.machine import Workflow
+from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import signal_name_of
 from stepkeel.kernel.decide import decide, start
 from stepkeel.kernel.history import history_row
@@ -26,7 +27,7 @@ START = 1_000_000_000
 class Scenario:
     """One instance and its decisions. Each call returns the decision; `expect` compares its effects, all of them."""
 
-    def __init__(self, workflow: type[Workflow[Any]], data: Any, *, claimed: bool = True, seed: int = 1) -> None:
+    def __init__(self, workflow: type[Workflow[Any]] | Pipeline[Any], data: Any, *, claimed: bool = True, seed: int = 1) -> None:
         self.definition = workflow.definition
         self.now = START
         self.seed = seed

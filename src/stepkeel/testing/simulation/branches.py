@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -13,8 +13,11 @@ from stepkeel.authoring.during import at, during, visits
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import machine, pick, scope
 from stepkeel.authoring.node import delay, loop, wait, when
+from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State
+from stepkeel.authoring.step import Confident
+from stepkeel.model.node import Paths
 from stepkeel.model.outcome import Break, Fail
 from stepkeel.model.policy import Retry
 from stepkeel.model.reducer import Append, Sum
@@ -138,6 +141,54 @@ class Fulfilment(Workflow[Parcels]):
     packing.after(60.0, to=refused, interrupt=True)
 
 
+async def _weigh(parcels: Parcels) -> Confident[Parcels]:
+    return Confident(replace(parcels, total=parcels.total + 10), parcels.lines / 4)
+
+
+async def _weigh_again(parcels: Parcels) -> Parcels:
+    return replace(parcels, total=parcels.total + 1)
+
+
+async def _count(parcels: Parcels) -> Parcels:
+    return replace(parcels, picked=[*parcels.picked, len(parcels.picked)])
+
+
+async def _uncount(parcels: Parcels) -> Parcels:
+    return replace(parcels, picked=[])
+
+
+async def _label(parcels: Parcels) -> Parcels | Fail:
+    return Fail("NO_LABEL") if parcels.breaks == 1 else replace(parcels, carrier=f"{parcels.total}")
+
+
+def _together(parcels: Parcels, paths: Paths[Parcels]) -> Parcels:
+    return replace(parcels, notes=[f"{name} {end.total} {len(end.picked)}" for name, end in paths.items()])
+
+
+PACKAGING = (
+    Pipeline("packaging", Parcels)
+    .start_with(_weigh, retry=OFTEN, min_confidence=0.5, on_low_confidence=[_weigh_again])
+    .fork(counted=[_count, _count], weighed=_weigh_again, both=[_weigh_again, _count])
+    .join(_together)
+    .branch(lambda p: p.lines > 2, {True: _count, False: [_count, _count]}, name="many")
+    .repeat_until(lambda p: len(p.picked) >= 4, _count, max_iterations=5)
+    .then(_label, retry=OFTEN, compensate=_uncount, validate=lambda p: p.breaks != 0)
+    .on_failure(_uncount)
+)
+
+
+def _packaged(parcels: Ended) -> str | None:
+    """All that a completed one should have come to, whatever came in between."""
+    if parcels.status != "completed":
+        return None
+    data = parcels.data
+    total = 11 if data.lines < 2 else 10
+    wanted = [f"counted {total} 2", f"weighed {total + 1} 0", f"both {total + 1} 1"]
+    if (data.total, data.notes, data.picked, data.carrier) != (total, wanted, [0, 1, 2, 3], str(total)):
+        return f"completed with {data}"
+    return None
+
+
 def _parcels(chance: Chance) -> Parcels:
     lines = chance.below("lines", 5)
     return Parcels(lines, chance.below("breaks", 5) if chance.draw("breaks at all") < 0.2 else -1)
@@ -145,6 +196,8 @@ def _parcels(chance: Chance) -> Parcels:
 
 def _packed_in_order(parcels: Ended) -> str | None:
     """Each line once, in the order of the lines, whatever the order they were packed in."""
+    if parcels.definition == "packaging":
+        return _packaged(parcels)
     data = parcels.data
     packed = [n for n in data.notes if n.startswith("line")]
     if packed != sorted(set(packed)):
@@ -162,4 +215,4 @@ def _packed_in_order(parcels: Ended) -> str | None:
 
 
 MACHINES = Simulation((Crossing,), _parcels, instances=2, signals_at_most=10, node_verbs=True, name="machines")
-BRANCHES = Simulation((Fulfilment,), _parcels, instances=2, check=_packed_in_order, name="branches")
+BRANCHES = Simulation((Fulfilment, PACKAGING), _parcels, instances=2, check=_packed_in_order, name="branches")

@@ -93,7 +93,7 @@ class Street(Workflow[House]):
 
     paving = State[House](
         _build,
-        choice(when(lambda house: house.depth < 3, child(lambda: Street, _next, into=_came))),
+        choice(when(lambda house: house.depth < 2, child(lambda: Street, _next, into=_came))),
         parallel(
             waited=child(Cottage, _next, into=_came),
             noted=child(Cottage, _next, failures="record", into=_ended),
