@@ -27,7 +27,7 @@ from stepkeel.model.calendar import Calendar
 from stepkeel.model.child import ChildResult
 from stepkeel.model.node import Arrivals, Paths
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
-from stepkeel.model.policy import Limit, Retry
+from stepkeel.model.policy import Breaker, Limit, Retry
 from stepkeel.model.reducer import Append, Merge, Sum
 from stepkeel.model.task import Verdict, Vote
 from stepkeel.runtime.behaviour import Chaos, Invocation
@@ -38,6 +38,7 @@ __all__ = [
     "Append",
     "Arrivals",
     "Break",
+    "Breaker",
     "Calendar",
     "Cancel",
     "Chaos",

@@ -214,3 +214,18 @@ def test_a_postgresql_without_our_tables_is_told_from_one_with_them(run: Run) ->
     assert code == 5
     assert "secret" not in err
     assert "postgresql://ann:***@127.0.0.1:1/x" in err
+
+
+def test_dead_letters_and_breakers(run: Run, url: str) -> None:
+    ids = fill(url)
+    code, out, _ = run("dead-letters", "--json")
+    (group,) = json.loads(out)
+    assert (code, group["code"], group["count"], group["latest"]) == (0, "ValueError", 1, ids["failed"])
+    assert "ValueError" in run("dead-letters")[1]
+    assert run("redrive-all", "--code", "ValueError", "--dry-run")[:2] == (0, "1 would be redriven\n")
+    code, out, _ = run("redrive-all", "--definition", "ChainFlow", "--actor", "ann")
+    assert (code, "1 refused" in out, "say from which state" in out) == (1, True, True)
+    code, out, _ = run("redrive-all", "--from-state", "work", "--json")
+    assert (code, "is not known here" in out) == (1, True), "what a state is, only who has the code knows"
+    assert run("breakers", "--json")[:2] == (0, "[]\n")
+    assert run("breakers", "--close", "cards")[:2] == (1, "cards is not open\n")

@@ -32,7 +32,7 @@ def of_several_letters_only_those_before_a_park_are_taken(patch: pytest.MonkeyPa
     patch.setattr(Resident, "_control", control)
 
 
-@mutant("families", "child_unreported", "stranded")
+@mutant("families", "child_unreported", "child_forgotten", "stranded")
 def a_letter_to_a_row_of_the_same_batch_is_lost(patch: pytest.MonkeyPatch) -> None:
     """What one statement does that updates each row once."""
     original = MemoryStore.commit
@@ -47,7 +47,7 @@ def a_letter_to_a_row_of_the_same_batch_is_lost(patch: pytest.MonkeyPatch) -> No
     patch.setattr(MemoryStore, "commit", commit)
 
 
-@mutant("families", "child_unreported", "stranded", "child_exists")
+@mutant("families", "child_unreported", "child_forgotten", "stranded", "child_exists")
 def a_report_is_sent_after_the_commit_and_not_in_it(patch: pytest.MonkeyPatch) -> None:
     """Lost with the worker that was to send it."""
     original = MemoryStore.commit

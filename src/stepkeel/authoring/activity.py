@@ -15,7 +15,7 @@ from stepkeel.authoring.source import code_of
 from stepkeel.errors import BadRequest, DefinitionError
 from stepkeel.model.instant import to_span
 from stepkeel.model.node import Activity, Function, Pool
-from stepkeel.model.policy import CompensateWhen, Limit, Retry
+from stepkeel.model.policy import Breaker, CompensateWhen, Limit, Retry
 
 __all__ = ["Call", "activity", "activity_of", "pools_of", "read_call", "snake"]
 
@@ -39,6 +39,7 @@ def activity(
     compensate_when: CompensateWhen = "done",
     limits: Limit | Sequence[Limit] = (),
     transactional: bool = False,
+    breaker: Breaker | None = None,
 ) -> Callable[[F], F]: ...
 def activity(
     target: Any = None,
@@ -54,6 +55,7 @@ def activity(
     compensate_when: CompensateWhen = "done",
     limits: Limit | Sequence[Limit] = (),
     transactional: bool = False,
+    breaker: Breaker | None = None,
 ) -> Any:
     """Mark a function, or a class with `__call__`, as an activity and give it policies. It stays what it was.
 
@@ -68,14 +70,10 @@ def activity(
     compensate_when  "done", or "started": also when it failed after its first attempt began (ambiguous effects)
     transactional    what it writes through `ctx.connection` is committed together with its step, exactly once: an asyncpg
                      connection within a transaction on PostgreSQL, an apsw one on SQLite. Keep it short; it has no `ctx.step`
+    breaker          stops calling what keeps failing, for the whole fleet
     Raises BadRequest on values that make no sense.
     """
-    for label, span in (("timeout", timeout), ("deadline", deadline)):
-        if span is not None and to_span(span) <= 0:
-            raise BadRequest(f"activity({label}={span!r})", remedy="a positive timedelta or number of seconds")
-    if compensate_when not in ("done", "started"):
-        raise BadRequest(f"activity(compensate_when={compensate_when!r})", remedy="done or started")
-
+    _sensible(timeout, deadline, compensate_when, breaker)
     names = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
 
     def mark(found: Any) -> Any:
@@ -93,11 +91,24 @@ def activity(
             compensate_when=compensate_when,
             pools=pools_of(limits, f"activity/{name or _name_of(found)}"),
             transactional=transactional,
+            breaker=breaker,
         )
         setattr(found, _MARK, record)
         return found
 
     return mark if target is None else mark(target)
+
+
+def _sensible(timeout: Any, deadline: Any, compensate_when: Any, breaker: Any) -> None:
+    """Raises BadRequest."""
+    for label, span in (("timeout", timeout), ("deadline", deadline)):
+        if span is not None and to_span(span) <= 0:
+            raise BadRequest(f"activity({label}={span!r})", remedy="a positive timedelta or number of seconds")
+    if compensate_when not in ("done", "started"):
+        raise BadRequest(f"activity(compensate_when={compensate_when!r})", remedy="done or started")
+
+    if breaker is not None and not isinstance(breaker, Breaker):
+        raise BadRequest(f"activity(breaker={breaker!r})", remedy="Breaker(threshold=5, sample=10, open=60)")
 
 
 def pools_of(limits: Limit | Sequence[Limit], owner: str) -> tuple[Pool, ...]:

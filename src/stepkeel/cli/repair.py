@@ -1,4 +1,4 @@
-"""Commands on many instances: list, purge, doctor."""
+"""Commands on many instances: list, purge, retire, doctor, dead-letters, redrive-all; and on circuit breakers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from stepkeel.cli.output import plain, print_json, print_table, say
-from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, attributes_of, on_engine, time_of
+from stepkeel.cli.session import Actor, DatabaseOption, JsonOption, ReasonOption, TenantOption, attributes_of, on_engine, time_of
 from stepkeel.engine.doctor import OVERDUE, Report
 from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
+from stepkeel.model.instant import from_micros
 
 __all__ = ["add_to"]
 
@@ -23,6 +24,9 @@ def add_to(app: App) -> None:
     app.command(purge)
     app.command(retire)
     app.command(doctor)
+    app.command(dead_letters)
+    app.command(redrive_all)
+    app.command(breakers)
 
 
 def _filters(
@@ -168,3 +172,83 @@ def doctor(
             print_table(columns, [(f.kind, f.instance_id, f.text, f.repaired)[: len(columns)] for f in report.findings])
         say(str(report))
     return 0 if report.clean else 1
+
+
+def dead_letters(
+    *,
+    definition: str | None = None,
+    state: str | None = None,
+    code: Annotated[str | None, Parameter(help="of their failure")] = None,
+    database: DatabaseOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Failed instances, in groups of one definition, state and failure code."""
+    filters = _filters(definition, None, None, state, None, None, None, {})
+    groups = on_engine(database, lambda e: e.dead_letters(code=code, **filters), tenant)
+    if json:
+        print_json(groups)
+        return
+    rows = [(g.count, g.definition, g.state, g.code, g.example, g.latest) for g in groups]
+    print_table(("count", "definition", "state", "code", "message of the latest", "latest"), rows)
+
+
+def redrive_all(
+    *,
+    definition: str | None = None,
+    state: str | None = None,
+    code: Annotated[str | None, Parameter(help="of their failure")] = None,
+    from_state: Annotated[str, Parameter(help="begin this state anew")] = "",
+    failed_parts: Annotated[bool, Parameter(negative=(), help="branches and items that had failed beside, too")] = False,
+    limit: int | None = None,
+    dry_run: Annotated[bool, Parameter(negative=(), help="only say which")] = False,
+    actor: Actor = "",
+    reason: ReasonOption = "",
+    database: DatabaseOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> int:
+    """Redrive failed instances, oldest first. Exit code 1 if some could not be."""
+    filters = _filters(definition, None, None, state, None, None, None, {})
+    done = on_engine(
+        database,
+        lambda e: e.redrive_all(
+            code=code, from_state=from_state, failed_parts=failed_parts, dry_run=dry_run, limit=limit, actor=actor, reason=reason,
+            **filters,
+        ),
+        tenant,
+    )  # fmt: skip
+    if json:
+        print_json(done)
+    else:
+        refused = f", {len(done.refused)} refused" if done.refused else ""
+        say(f"{len(done.done)} {'would be redriven' if dry_run else 'redriven'}{refused}")
+        if done.refused:
+            print_table(("refused", "why"), list(done.refused.items()))
+    return 1 if done.refused else 0
+
+
+def breakers(
+    *,
+    close: Annotated[str | None, Parameter(help="the name of one to be closed now")] = None,
+    database: DatabaseOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Circuit breakers: which services failed lately, and are not called for now."""
+    if close is not None:
+        closed = on_engine(database, lambda e: e.close_breaker(close))
+        say(f"{close} is closed" if closed else f"{close} is not open")
+        return 0 if closed else 1
+    rows = on_engine(database, lambda e: e.breakers())
+    if json:
+        print_json([plain(r) for r in rows])
+        return 0
+    table = [
+        (r.name, r.state, r.recent, None if r.state == "closed" else _moment(r.until), _moment(r.opened_at), r.reason) for r in rows
+    ]
+    print_table(("breaker", "state", "recent", "until", "opened", "why"), table)
+    return 0
+
+
+def _moment(at: int) -> Any:
+    return from_micros(at) if at else None

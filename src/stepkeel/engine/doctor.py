@@ -171,7 +171,7 @@ async def _check(
     if not codes:
         return []
     again = (await core.store.load([row.id])).get(row.id)
-    if again is None or again.revision != row.revision or again.epoch != row.epoch:
+    if again is None or (again.revision, again.epoch, again.inbox) != (row.revision, row.epoch, row.inbox):
         return []  # it moved while we looked
     return [Finding(code, row.id, f"{row.definition} in {row.status}/{row.state}") for code in codes]
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stepkeel.engine import bulk
+from stepkeel.engine.bulk import Bulk, DeadLetters
+from stepkeel.engine.core import Core
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Receipt
+from stepkeel.kernel.breaker import closed
+from stepkeel.model.breaker import BreakerRow
+from stepkeel.model.input import Redrive
 
 __all__ = ["Verbs"]
 
 
 class Verbs:
     def instance(self, instance_id: str, workflow: Any = None) -> Instance[Any]:
+        raise NotImplementedError
+
+    def core(self) -> Core:
         raise NotImplementedError
 
     async def pause(self, instance_id: str, **options: Any) -> Receipt:
@@ -47,3 +56,40 @@ class Verbs:
 
     async def archive(self, instance_id: str, **options: Any) -> Receipt:
         return await self.instance(instance_id).archive(**options)
+
+    # -- many
+
+    async def dead_letters(self, *, code: str | None = None, **filters: Any) -> list[DeadLetters]:
+        """Those that failed, in groups of one definition, state and failure code. Filters as for `list`. Raises BadRequest."""
+        return await bulk.dead_letters(self.core(), filters, code)
+
+    async def redrive_all(
+        self,
+        *,
+        code: str | None = None,
+        from_state: Any = "",
+        failed_parts: bool = False,
+        dry_run: bool = False,
+        limit: int | None = None,
+        actor: str = "",
+        reason: str = "",
+        **filters: Any,
+    ) -> Bulk:
+        """Redrive those that failed and match (filters as for `list`, `code` of their failure), oldest first; at most `limit`.
+
+        `dry_run` only says which. Those that cannot be are told, with the reason. Raises BadRequest.
+        """
+        request = Redrive(actor, reason, str(from_state), failed_parts)
+        return await bulk.redrive_all(self.core(), filters, code, request, dry_run=dry_run, limit=limit)
+
+    # -- circuit breakers
+
+    async def breakers(self) -> Sequence[BreakerRow]:
+        """Those of which something failed lately, or ever opened."""
+        return await self.core().store.breakers()
+
+    async def close_breaker(self, name: str) -> bool:
+        """Let attempts through again, before its time is over. False where it is closed, or somebody else was faster."""
+        store = self.core().store
+        rows = await store.breakers([name])
+        return bool(rows) and rows[0].state != "closed" and await store.put_breaker(closed(rows[0], store.now()))

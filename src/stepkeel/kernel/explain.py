@@ -120,7 +120,7 @@ def _of_frames(snapshot: Snapshot, why: list[Reason]) -> None:
             why.append(Reason("attempt", f"attempt {frame.attempt} of {path} is {frame.run}"))
         elif frame.tasks:
             why.extend(_of_task(path, task, a) for task, a in frame.tasks.items() if not bytes(a.said))
-        elif frame.run == "waiting" and frame.reason and not frame.seq:
+        elif frame.run in ("waiting", "deferred") and frame.reason and not frame.seq:
             why.append(Reason("wait", f"{path} waits: {frame.reason}"))
     for path, purposes in snapshot.timers.items():
         for purpose, at in purposes.items():

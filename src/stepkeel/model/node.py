@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.codec import Codec
 from stepkeel.model.fact import Fact
-from stepkeel.model.policy import CompensateWhen, Retry
+from stepkeel.model.policy import Breaker, CompensateWhen, Retry
 
 if TYPE_CHECKING:
     from stepkeel.model.definition import Definition, State
@@ -98,6 +98,7 @@ class Activity:
     compensate_when: CompensateWhen = "done"
     pools: tuple[Pool, ...] = ()
     transactional: bool = False
+    breaker: Breaker | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

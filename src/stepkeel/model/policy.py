@@ -12,6 +12,7 @@ from stepkeel.model.instant import to_span
 
 __all__ = [
     "DEFAULT_RETRY",
+    "Breaker",
     "CompensateWhen",
     "CompensationPolicy",
     "Limit",
@@ -134,6 +135,39 @@ class Limit:
             raise BadRequest(f"Limit(per={self.per!r})", remedy="a positive timedelta or number of seconds")
         if len(self.name) > 100 or ":" in self.name:
             raise BadRequest(f"Limit(name={self.name!r})", remedy="at most 100 characters, without a colon")
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """Stops calling what keeps failing, for the whole fleet: a circuit breaker.
+
+    threshold  it opens when so many of the last `sample` attempts failed; default 5 of 10
+    open       how long no attempt is let through then; a timedelta or seconds, default 60. After it one is, to try: if that goes
+               well it closes, else it opens again
+    service    what it is about: activities that name the same service share it. Default: the activity alone
+    when_open  "park" (default): attempts wait, and burn none; "fail": they fail at once with the code circuit_open, for which
+               a `fallback` or `optional` says what then
+    Exceptions and timeouts count as failures; `Fail`, PermanentError and data that do not fit do not: the service has answered.
+    Raises BadRequest on values out of range.
+    """
+
+    threshold: int = 5
+    sample: int = 10
+    open: timedelta | float = 60.0
+    service: str = ""
+    when_open: Literal["park", "fail"] = "park"
+    open_micros: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threshold <= self.sample <= 1_000:
+            raise BadRequest(f"Breaker({self.threshold} of {self.sample})", remedy="1 <= threshold <= sample <= 1000")
+        object.__setattr__(self, "open_micros", to_span(self.open))
+        if self.open_micros <= 0:
+            raise BadRequest(f"Breaker(open={self.open!r})", remedy="longer than nothing")
+        if self.when_open not in ("park", "fail") or len(self.service) > 200:
+            raise BadRequest(
+                f"Breaker(when_open={self.when_open!r}, service={self.service!r})", remedy="park or fail; at most 200 characters"
+            )
 
 
 # What TryAgain and TransientError use where an activity declares no policy of its own.

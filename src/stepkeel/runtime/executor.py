@@ -27,13 +27,14 @@ from stepkeel.kernel.path import address, reaction_of
 from stepkeel.model.input import AttemptDeferred, AttemptEnded, HandedBack, Heartbeat, StepRecorded
 from stepkeel.model.node import Activity
 from stepkeel.model.outcome import TryAgain
-from stepkeel.model.snapshot import NOTHING, Frame, Undo
+from stepkeel.model.snapshot import NOTHING, Failure, Frame, Undo
 from stepkeel.runtime.behaviour import Behaviour, Invocation, chain
 from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.result import AttemptTimeout, of_error, of_result
 from stepkeel.store.port import Transaction
 
 if TYPE_CHECKING:
+    from stepkeel.runtime.breakers import Breakers, Passage
     from stepkeel.runtime.resident import Resident
 
 __all__ = ["Attempt", "Executor", "write_log"]
@@ -72,6 +73,7 @@ class Executor:
         self.behaviours = behaviours
         self.grace = grace
         self.threads = ThreadPoolExecutor(threads, "stepkeel-activity")
+        self.breakers: Breakers | None = None  # the worker's, once there is one
 
     def binding(self, resident: Resident, activity: Activity) -> Binding:
         return self._bindings[resident.definition.name, resident.definition.version, activity.name]
@@ -139,9 +141,13 @@ class Attempt:
             resident.set_aside(f"its data does not fit the type: {error}")
             return
         transaction: Transaction | None = None
+        passage: Passage | None = None
         try:
             activity, kind = self._activity()
             binding = self._executor.binding(resident, activity)
+            if activity.breaker is not None and (passage := await self._enter(activity)).wait:
+                resident.attempt_over(self, self._parked(activity, passage), None)
+                return
             if activity.transactional:
                 transaction = await self._begin()
                 await self._until_trusted()
@@ -163,9 +169,36 @@ class Attempt:
             if not isinstance(error, Exception):
                 resident.attempt_over(self, report, None)
                 raise
+        if passage is not None:
+            self._left(passage, report)
         if transaction is not None and not (isinstance(report, AttemptEnded) and report.outcome not in ("failed", "stopped")):
             transaction = await self._undone(transaction)
         resident.attempt_over(self, report, fresh, transaction)
+
+    # -- circuit breakers
+
+    async def _enter(self, activity: Activity) -> Passage:
+        breakers = self._executor.breakers
+        assert breakers is not None
+        passage = await breakers.enter(activity, f"{self.resident.id}/{self.path}")
+        await self._until_trusted()
+        return passage
+
+    def _parked(self, activity: Activity, passage: Passage) -> Report:
+        text = f"{passage.name} is not called now: its breaker is open"
+        if passage.policy.when_open == "park":
+            return AttemptDeferred(self.path, self.attempt, text, passage.wait)
+        return AttemptEnded(self.path, self.attempt, "failed", failure=Failure("circuit_open", text, kind="permanent"))
+
+    def _left(self, passage: Passage, report: Report) -> None:
+        """Failed: it did not answer, or not in time. One that was stopped tells nothing."""
+        breakers = self._executor.breakers
+        if breakers is None or isinstance(report, HandedBack) or (isinstance(report, AttemptEnded) and report.outcome == "stopped"):
+            return
+        failure = report.failure if isinstance(report, AttemptEnded) and report.outcome == "failed" else None
+        failed = isinstance(report, AttemptDeferred) or (failure is not None and failure.kind in ("technical", "transient"))
+        reason = f"{failure.code}: {failure.message}" if failure is not None else ""
+        breakers.left(passage, failed=failed, reason=reason)
 
     # -- transactional
 

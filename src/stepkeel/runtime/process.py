@@ -13,6 +13,7 @@ from stepkeel.ids import IdMaker
 from stepkeel.model.definition import Definition
 from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.binding import Binding, bind
+from stepkeel.runtime.breakers import Breakers
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
 from stepkeel.runtime.services.auditor import Auditor
@@ -62,6 +63,7 @@ class Process:
         self.committer = Committer(store, settings.patience, self._trusted, self._reached)
         self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name)
         self.granter = Granter(self.worker)
+        self.executor.breakers = self.breakers = Breakers(self.worker)
         self.retention = Retention(self.worker)
         self.auditor = Auditor(self.worker, core) if core is not None else None
         self._heartbeat: Heartbeat | None = None
@@ -94,12 +96,14 @@ class Process:
         self._takeover = Takeover(self.worker)
         self._takeover.start()
         self.granter.start()
+        self.breakers.start()
         self.retention.start()
         if self.auditor is not None:
             self.auditor.start()
 
     async def stop(self) -> None:
         await self.granter.stop()
+        await self.breakers.stop()
         await self.retention.stop()
         if self.auditor is not None:
             await self.auditor.stop()

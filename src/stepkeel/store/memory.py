@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
+from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.commit import (
     HistoryRow,
     InboxRow,
@@ -49,6 +50,7 @@ class MemoryStore(Written):
         super().__init__()
         self.url = url
         self._clock = clock or SystemClock()
+        self._breakers: dict[str, BreakerRow] = {}
         self._workers: dict[str, WorkerRow] = {}
         self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
 
@@ -238,6 +240,18 @@ class MemoryStore(Written):
     async def tasks(self, query: TaskQuery) -> Sequence[TaskRow]:
         with self._lock:
             return tasks_matching(self._tasks.values(), query)
+
+    async def breakers(self, names: Sequence[str] = ()) -> Sequence[BreakerRow]:
+        with self._lock:
+            return [row for name, row in sorted(self._breakers.items()) if not names or name in names]
+
+    async def put_breaker(self, row: BreakerRow) -> bool:
+        with self._lock:
+            known = self._breakers.get(row.name)
+            if (0 if known is None else known.version) + 1 != row.version:
+                return False
+            self._breakers[row.name] = row
+            return True
 
     # -- definitions, retention
 

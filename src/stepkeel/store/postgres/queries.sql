@@ -478,3 +478,16 @@ where t.instance_id = c.instance_id and t.id = c.id;
 -- name: task_columns
 select id, instance_id, tenant, definition, version, path, title, status, role, assignee, candidates::text, excluded::text, claimed_by, form, priority,
     due_at, opened_at, updated_at, closed_at, closed_by, result, reminded, escalated;
+
+-- name: breakers
+select name, version, state, recent, until, opened_at, changed_at, reason from stepkeel.breakers
+where cardinality($1::text[]) = 0 or name = any($1::text[]) order by name;
+
+-- name: put_breaker
+insert into stepkeel.breakers as b (name, version, state, recent, until, opened_at, changed_at, reason)
+select $1::text, $2::bigint, $3::text, $4::text, $5::bigint, $6::bigint, $7::bigint, $8::text
+where $2::bigint = 1 or exists (select 1 from stepkeel.breakers where name = $1::text)
+on conflict (name) do update set version = excluded.version, state = excluded.state, recent = excluded.recent,
+    until = excluded.until, opened_at = excluded.opened_at, changed_at = excluded.changed_at, reason = excluded.reason
+where b.version = excluded.version - 1
+returning b.name;

@@ -1,4 +1,4 @@
--- The schema of a Stepkeel database on PostgreSQL, as of version 3 (table meta). Migrations build exactly this; a test
+-- The schema of a Stepkeel database on PostgreSQL, as of version 4 (table meta). Migrations build exactly this; a test
 -- holds them to it. The name of the schema is `stepkeel` unless the URL says ?schema=other; it is put in by the program.
 --
 -- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
@@ -153,6 +153,18 @@ create table stepkeel.tasks (
 create unique index tasks_id on stepkeel.tasks (id);
 create index tasks_open on stepkeel.tasks (tenant, role, assignee) where status = 'open';
 create index tasks_due on stepkeel.tasks (due_at) where status = 'open' and due_at is not null;
+
+-- Circuit breakers: what the fleet knows of services that failed lately.
+create table stepkeel.breakers (
+    name text collate "C" primary key,
+    version bigint not null,             -- grows with each change; who writes says which they have read
+    state text not null check (state in ('closed', 'open', 'half_open')),
+    recent text not null,                  -- the last attempts: 1 failed
+    until bigint not null,
+    opened_at bigint not null,
+    changed_at bigint not null,
+    reason text not null
+) with (fillfactor = 50);
 
 -- Start keys: inserted with their instance, kept as long as it is, archive included.
 create table stepkeel.start_keys (

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
+from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.model.task import TaskRow
@@ -281,6 +284,12 @@ class PostgresStore:
     async def tasks(self, query: TaskQuery) -> list[TaskRow]:
         sql, values = tasks_statement(query, self.server.schema)
         return [task_of(r) for r in await (self._work if query.ids else self._people).fetch(sql, *values)]
+
+    async def breakers(self, names: Sequence[str] = ()) -> list[BreakerRow]:
+        return [BreakerRow(*r) for r in await self._work.fetch(self._sql["breakers"], list(names))]
+
+    async def put_breaker(self, row: BreakerRow) -> bool:
+        return bool(await self._work.fetch(self._sql["put_breaker"], *msgspec.structs.astuple(row), again=False))
 
     # -- definitions, retention
 

@@ -268,3 +268,14 @@ from tasks where id = ?;
 
 -- name: delete_instance_tasks
 delete from tasks where instance_id = ?;
+
+-- name: breakers
+select name, version, state, recent, until, opened_at, changed_at, reason from breakers order by name;
+
+-- name: put_breaker
+insert into breakers (name, version, state, recent, until, opened_at, changed_at, reason)
+select :name, :version, :state, :recent, :until, :opened_at, :changed_at, :reason
+where :version = 1 or exists (select 1 from breakers where name = :name)
+on conflict (name) do update set version = excluded.version, state = excluded.state, recent = excluded.recent,
+    until = excluded.until, opened_at = excluded.opened_at, changed_at = excluded.changed_at, reason = excluded.reason
+where breakers.version = excluded.version - 1;

@@ -1,4 +1,4 @@
--- The schema of a Stepkeel database on SQLite, as of version 4 (PRAGMA user_version; application_id 'STPK').
+-- The schema of a Stepkeel database on SQLite, as of version 5 (PRAGMA user_version; application_id 'STPK').
 -- Migrations build exactly this; a test holds them to it.
 --
 -- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
@@ -136,6 +136,18 @@ create table tasks (
 create unique index tasks_id on tasks (id);
 create index tasks_open on tasks (tenant, role, assignee) where status = 'open';
 create index tasks_due on tasks (due_at) where status = 'open' and due_at is not null;
+
+-- Circuit breakers: what the fleet knows of services that failed lately.
+create table breakers (
+    name text not null primary key,
+    version integer not null,             -- grows with each change; who writes says which they have read
+    state text not null check (state in ('closed', 'open', 'half_open')),
+    recent text not null,                  -- the last attempts: 1 failed
+    until integer not null,
+    opened_at integer not null,
+    changed_at integer not null,
+    reason text not null
+) without rowid;
 
 -- Start keys: inserted with their instance, kept as long as it is, archive included.
 create table start_keys (

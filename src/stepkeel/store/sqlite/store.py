@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import msgspec
 
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
+from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
@@ -322,6 +324,17 @@ class SqliteStore:
         sql, values = tasks_statement(query)
         rows = self._read_from.all(sql, values) if query.ids else await self._scan(sql, values)
         return [task_of(r) for r in rows]
+
+    async def breakers(self, names: Sequence[str] = ()) -> list[BreakerRow]:
+        rows = [BreakerRow(*r) for r in self._read_from.all(self._sql["breakers"])]
+        return [row for row in rows if not names or row.name in names]
+
+    async def put_breaker(self, row: BreakerRow) -> bool:
+        def put() -> bool:
+            self._write_to.db.execute(self._sql["put_breaker"], msgspec.structs.asdict(row))
+            return bool(self._write_to.db.changes())
+
+        return await self._write(put)
 
     # -- definitions, retention
 

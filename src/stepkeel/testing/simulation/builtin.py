@@ -13,7 +13,7 @@ from stepkeel.authoring.node import choice, delay, log, loop, wait, when
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State
 from stepkeel.model.outcome import Break, Fail, TryAgain, Wait
-from stepkeel.model.policy import Limit, Retry
+from stepkeel.model.policy import Breaker, Limit, Retry
 from stepkeel.testing.simulation.branches import BRANCHES, MACHINES
 from stepkeel.testing.simulation.chance import Chance
 from stepkeel.testing.simulation.desks import DESKS
@@ -259,7 +259,7 @@ class NewTelephone(Workflow[Call], name="Telephone", version=2, unhandled_signal
     talking.on(Thrown, to=broken)
 
 
-# -- limits: for a key, for an activity at once and by rate
+# -- limits: for a key, for an activity at once and by rate; and circuit breakers
 
 
 @dataclass
@@ -268,12 +268,12 @@ class Parcel:
     stops: int = 0
 
 
-@activity(retry=OFTEN, limits=Limit(1, name="ramp"))
+@activity(retry=OFTEN, limits=Limit(1, name="ramp"), breaker=Breaker(2, 5, open=1.5, service="yard"))
 async def _load(ctx: Context[Parcel]) -> None:
     ctx.data.stops += 1
 
 
-@activity(retry=OFTEN, limits=[Limit(2, per=0.5, name="gate"), Limit(2, name="road")])
+@activity(retry=OFTEN, limits=[Limit(2, per=0.5, name="gate"), Limit(2, name="road")], breaker=Breaker(2, 4, open=1.0))
 async def _drive(ctx: Context[Parcel]) -> None:
     ctx.data.stops += 1
 

@@ -187,6 +187,8 @@ class Wire:
     list = _remote("list")
     history = _remote("history")
     tasks = _remote("tasks")
+    breakers = _remote("breakers")
+    put_breaker = _remote("put_breaker")
     find_key = _remote("find_key")
     metrics = _remote("metrics")
     definitions = _remote("definitions")
