@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, cast, overload
 
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.pipeline import Pipeline
@@ -328,6 +328,10 @@ class Engine(Verbs, Tasks):
 
     async def explain(self, instance_id: str) -> Explanation:
         return await query.explanation(self.core(), instance_id)
+
+    async def diagram(self, instance_id: str, format: Literal["svg", "mermaid"] = "svg") -> str:
+        """A picture of its definition that shows where it stands, the way it took, and what failed. Raises NotFound, BadRequest."""
+        return await query.diagram(self.core(), instance_id, format)
 
     # -- many
 

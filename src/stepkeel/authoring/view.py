@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepkeel.document.diagram import mermaid
+from stepkeel.document.svg import svg
 from stepkeel.model.definition import Definition
 
 __all__ = ["AuthoredDefinition"]
@@ -20,6 +21,10 @@ class AuthoredDefinition(Definition):
     def mermaid(self) -> str:
         """The state diagram as Mermaid text."""
         return mermaid(self.outline)
+
+    def svg(self) -> str:
+        """The same as a picture that needs nothing else: states with all that is in them."""
+        return svg(self.outline)
 
     def __str__(self) -> str:
         lines = [f"{self.name} version {self.version} (fingerprint {self.fingerprint})"]

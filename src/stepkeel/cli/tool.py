@@ -1,14 +1,14 @@
-"""Commands without an instance: graph, bench."""
+"""Diagrams of definitions and instances; and bench."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.cli.output import print_json, print_table, say
-from stepkeel.cli.session import DatabaseOption, JsonOption, load_object
+from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, load_object, on_engine
 from stepkeel.config import database_url
 from stepkeel.errors import BadRequest
 
@@ -17,6 +17,7 @@ __all__ = ["add_to"]
 
 def add_to(app: App) -> None:
     app.command(graph)
+    app.command(diagram)
     app.command(bench)
 
 
@@ -29,10 +30,25 @@ def _load(target: str) -> AuthoredDefinition:
     return definition
 
 
-def graph(target: str, /, *, json: JsonOption = False) -> None:
-    """Print the state diagram of module:Class as Mermaid; --json prints the definition's outline."""
+def graph(target: str, /, *, format: Literal["mermaid", "svg"] = "mermaid", json: JsonOption = False) -> None:
+    """Print the diagram of module:Class, as Mermaid or SVG; --json prints the definition's outline."""
     definition = _load(target)
-    print_json(definition.outline) if json else say(definition.mermaid())
+    if json:
+        print_json(definition.outline)
+    else:
+        say(definition.svg() if format == "svg" else definition.mermaid())
+
+
+def diagram(
+    id: str,
+    /,
+    *,
+    format: Literal["mermaid", "svg"] = "svg",
+    database: DatabaseOption = None,
+    tenant: TenantOption = "default",
+) -> None:
+    """Print the diagram of an instance: where it stands, the way it took, what failed."""
+    say(on_engine(database, lambda engine: engine.diagram(id, format), tenant))
 
 
 def bench(

@@ -6,13 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stepkeel.document.marks import Marks
+from stepkeel.document.words import span
+
 __all__ = ["mermaid"]
 
-_UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"))
 
+def mermaid(outline: Mapping[str, Any], marks: Marks | None = None) -> str:
+    """Mermaid text (stateDiagram-v2): states with their bodies, ways labelled with signal, timeout, failure or guard.
 
-def mermaid(outline: Mapping[str, Any]) -> str:
-    """Mermaid text (stateDiagram-v2): states with their bodies, ways labelled with signal, timeout, failure or guard."""
+    With `marks` the states an instance has been in are marked, and the one in which it stands or has failed.
+    """
     lines = ["stateDiagram-v2", f"    [*] --> {_id(outline['initial'])}"]
     for state in outline["states"]:
         name = _id(state["name"])
@@ -22,7 +26,21 @@ def mermaid(outline: Mapping[str, Any]) -> str:
         lines.append(f"    {name}: {_text(text)}")
     for state in outline["states"]:
         lines += _ways(state)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_marked(outline, marks)])
+
+
+def _marked(outline: Mapping[str, Any], marks: Marks | None) -> list[str]:
+    if marks is None:
+        return []
+    now = "broken" if marks.status == "failed" else "now"
+    been = [s["name"] for s in outline["states"] if marks.visits.get(s["name"]) and s["name"] != marks.state]
+    lines = [
+        "    classDef visited fill:#e8f5e9,stroke:#57a55a",
+        "    classDef now fill:#fff3cd,stroke:#d98e04,stroke-width:3px",
+        "    classDef broken fill:#fdecea,stroke:#c62828,stroke-width:3px",
+    ]
+    lines += [f"    class {_id(name)} visited" for name in been]
+    return [*lines, f"    class {_id(marks.state)} {now}"] if marks.state else lines
 
 
 def _ways(state: Mapping[str, Any]) -> list[str]:
@@ -73,20 +91,13 @@ def _label(reaction: Mapping[str, Any]) -> str:
     if reaction["trigger"] == "signal":
         label = str(reaction["signal"])
     elif reaction["trigger"] == "timeout":
-        label = f"after {_span(reaction['delay'])}" if "delay" in reaction else f"after {reaction['delay_of']}"
+        label = f"after {span(reaction['delay'])}" if "delay" in reaction else f"after {reaction['delay_of']}"
     else:
         label = "on " + (", ".join(reaction.get("errors", ())) or "any failure")
     if "when" in reaction:
         label += f" [{reaction['when']}]"
     do = [_node(node) for node in reaction.get("do", ())]
     return f"{label} / {', '.join(do)}" if do else label
-
-
-def _span(micros: int) -> str:
-    for size, unit in _UNITS:
-        if micros >= size:
-            return f"{micros / size:g} {unit}"
-    return f"{micros} us"
 
 
 def _id(name: str) -> str:

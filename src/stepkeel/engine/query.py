@@ -12,6 +12,9 @@ from typing import Any, get_args
 
 import msgspec
 
+from stepkeel.document.diagram import mermaid
+from stepkeel.document.marks import marks_of
+from stepkeel.document.svg import svg
 from stepkeel.engine.core import Core
 from stepkeel.engine.result import (
     Entry,
@@ -26,9 +29,10 @@ from stepkeel.engine.result import (
     reading_history,
     snapshot_of,
 )
-from stepkeel.errors import BadRequest
+from stepkeel.errors import BadRequest, NotFound
 from stepkeel.kernel.explain import Explanation, explain
-from stepkeel.kernel.replay import data_at
+from stepkeel.kernel.path import address
+from stepkeel.kernel.replay import data_at, read_events
 from stepkeel.model.commit import TicketRow
 from stepkeel.model.instant import from_micros, to_micros
 from stepkeel.model.snapshot import Status
@@ -37,6 +41,7 @@ from stepkeel.store.port import MetricRow, Query, WorkerRow
 __all__ = [
     "Page",
     "data",
+    "diagram",
     "explanation",
     "get",
     "history",
@@ -181,6 +186,22 @@ async def explanation(core: Core, instance_id: str) -> Explanation:
     family = await core.store.load([*ids, *([row.parent] if row.parent else [])])
     serves = f"{row.definition}@{row.version}" in served
     return explain(row, snapshot, definition, inbox, served=serves, queues=queues, family=family)
+
+
+async def diagram(core: Core, instance_id: str, form: str) -> str:
+    """A definition's picture with what is known of this instance. Raises NotFound, BadRequest."""
+    if form not in ("svg", "mermaid"):
+        raise BadRequest(f"format={form!r}", remedy="svg or mermaid")
+    row = await core.row(instance_id)
+    outline = await core.outline(row.definition, row.version)
+    if outline is None:
+        raise NotFound(f"nothing is known of {row.definition} version {row.version}", remedy="is it this database?")
+    snapshot = snapshot_of(row)
+    with reading_history(instance_id):
+        events = [e for entry in await core.store.history(instance_id) for e in read_events(entry.events)]
+    paths = [*(e.path for e in events), *snapshot.open, snapshot.failure.path if snapshot.failure else ""]
+    marks = marks_of(snapshot, events, {path: address(path) for path in paths})
+    return svg(outline, marks) if form == "svg" else mermaid(outline, marks)
 
 
 async def served_by_live_workers(core: Core) -> set[str]:

@@ -1,0 +1,141 @@
+"""Bodies as boxes within boxes: what a state shows of its nodes, measured before anything is placed.
+
+| node | is drawn as |
+|---|---|
+| activity, wait, task, child, log, transform, stop | a line |
+| loop, for_each, during | a frame around its body |
+| parallel, choice | a frame around columns, one for each branch or arm |
+| machine, scope, pick | a frame around its states, each with its body and its ways out |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stepkeel.document.words import label_of, span
+
+__all__ = ["Box", "body_box", "text_width"]
+
+LINE, PAD, GAP, TITLE, WAY = 22.0, 8.0, 8.0, 16.0, 15.0
+_NARROW, _WIDE = frozenset("iljtfr.,:;'|!()[]/ "), frozenset("mwMW@%&")
+
+
+def text_width(text: str, size: float = 12.0) -> float:
+    """About how wide a text is in the widest of the fonts that stand in for each other."""
+    units = sum(0.36 if c in _NARROW else 0.98 if c in _WIDE else 0.74 if c.isupper() else 0.63 for c in text)
+    return units * size
+
+
+@dataclass
+class Box:
+    """`kind` is leaf, frame or group; `at` is its place within the box around it. `address` is what paths call it."""
+
+    kind: str
+    width: float
+    height: float
+    text: str = ""
+    address: str = ""
+    style: str = ""
+    at: tuple[float, float] = (0.0, 0.0)
+    inner: list[Box] = field(default_factory=list["Box"])
+
+
+def body_box(body: Sequence[Mapping[str, Any]], container: str) -> Box:
+    """The nodes of a body, one below the other."""
+    return _column([_node(node, f"{container}/{node['key']}") for node in body])
+
+
+def _leaf(text: str, address: str = "", style: str = "") -> Box:
+    shown = text if len(text) <= 48 else text[:47] + "…"
+    return Box("leaf", max(40.0, text_width(shown) + 2 * PAD), LINE, shown, address, style)
+
+
+def _way(text: str) -> Box:
+    shown = text if len(text) <= 56 else text[:55] + "…"
+    return Box("leaf", text_width(shown, 11) + 4, WAY, shown, style="way")
+
+
+def _column(boxes: list[Box]) -> Box:
+    width, y = max((b.width for b in boxes), default=0.0), 0.0
+    for box in boxes:
+        y += GAP if y and box.style != "way" else 2 if y else 0
+        box.at = ((width - box.width) / 2, y)
+        y += box.height
+    return Box("group", width, y, style="column", inner=boxes)
+
+
+def _row(boxes: list[Box]) -> Box:
+    x = 0.0
+    for box in boxes:
+        box.at = (x, 0.0)
+        x += box.width + GAP * 1.5
+    return Box("group", max(0.0, x - GAP * 1.5), max((b.height for b in boxes), default=0.0), style="row", inner=boxes)
+
+
+def _frame(title: str, inner: Box, address: str, style: str = "frame") -> Box:
+    width = max(inner.width + 2 * PAD, text_width(title, 11) + 2 * PAD)
+    inner.at = ((width - inner.width) / 2, TITLE + PAD)
+    height = TITLE + PAD + inner.height + (PAD if inner.height else 0)
+    return Box("frame", width, height, title, address, style, inner=[inner])
+
+
+def _node(node: Mapping[str, Any], address: str) -> Box:
+    kind, key = node["kind"], str(node["key"])
+    if kind in ("loop", "for_each", "during"):
+        return _frame(_title(node), body_box(node["body"], address), address)
+    if kind in ("parallel", "choice"):
+        parts = node["branches" if kind == "parallel" else "arms"]
+        places = [(part, f"{address}:{part['key']}") for part in parts]
+        columns = [_frame(_part(part), body_box(part["body"], place), place, "part") for part, place in places]
+        return _frame(_title(node), _row(columns), address)
+    if kind == "machine":
+        return _frame(key, _column([_state(state, address) for state in node["states"]]), address)
+    return _leaf(_line(node), address, kind)
+
+
+def _state(state: Mapping[str, Any], address: str) -> Box:
+    """A state of a machine within a body: what it does, and where it leads to."""
+    place = f"{address}:{state['name']}"
+    ways = [f"→ {t['to']}" + (f" [{t['when']}]" if "/" not in t.get("when", "/") else "") for t in state.get("transitions", ())]
+    ways += [f"{label_of(r)} → {r['to']}" if r.get("to") else label_of(r) for r in state.get("reactions", ())]
+    body = [_node(node, f"{place}/{node['key']}") for node in state.get("body", ())]
+    title = str(state.get("label") or state["name"]) + (f" ({state['ending']['status']})" if "ending" in state else "")
+    return _frame(title, _column([*body, *(_way(way) for way in ways)]), place, "state")
+
+
+def _title(node: Mapping[str, Any]) -> str:
+    kind, key = node["kind"], str(node["key"])
+    if kind == "loop":
+        ends = [f"{word} {node[word]}" for word in ("while", "until") if "/" not in node.get(word, "/")]
+        return f"{key} ↻ {' '.join(ends)}".rstrip()
+    if kind == "for_each":
+        return f"{key} × {node['items']}" if "/" not in node["items"] else f"{key} ×"
+    if kind == "during":
+        return f"{key} while {node['guard']}"
+    if kind == "choice":
+        return f"{key} ?"
+    need = node.get("join", {}).get("need", "all")
+    return f"{key} ∥" + (f" {need}" if need != "all" and "/" not in str(need) else "")
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    when = part.get("when", "")
+    return f"{part['key']} [{when}]" if when and "/" not in when and ":" not in when else str(part["key"])
+
+
+def _line(node: Mapping[str, Any]) -> str:
+    kind, key = node["kind"], str(node["key"])
+    if kind == "wait":
+        what = [str(node["signal"])] if node.get("signal") else []
+        what += [span(node["delay"])] if "delay" in node else []
+        what += [f"until {node['condition']}"] if "/" not in node.get("condition", "/") else []
+        return f"{key}: {' or '.join(what)}" if what else key
+    if kind == "task":
+        people = node.get("people", ())
+        who = node.get("role") or node.get("assignee") or ("" if isinstance(people, str) else ", ".join(people))
+        return f"{key} ☑ {who}" if who and "/" not in who else f"{key} ☑"
+    if kind == "child":
+        return f"{key} ▸ {node['of']}" if node.get("of") else f"{key} ▸"
+    return key
