@@ -17,8 +17,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from stepkeel.kernel import compensation, ending, hold, machine, reaction, signal, timer
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import READY, Draft
@@ -29,59 +27,51 @@ from stepkeel.model.definition import State
 from stepkeel.model.effect import Park
 from stepkeel.model.snapshot import TERMINAL, Failure
 
-__all__ = ["RULES", "rest_as_it_is", "settle"]
+__all__ = ["rest_as_it_is", "settle"]
 
 MAX_RULES = 10_000
 
 
-def close(draft: Draft) -> bool:
-    if not draft.closing:
-        return False
+def close(draft: Draft) -> None:
     path = draft.closing.pop(0)
     frame = draft.open.get(path)
     if frame is None or frame.run not in ("loose", "stopping"):
         draft.drop(path)
     if path.startswith("undo/"):
         compensation.finish(draft, path)
-        return True
+        return
     place = draft.definition.places.get(address(path))
     outer = container(path)
     if place is not None and place.next:
         draft.put(f"{outer}/{place.next}", READY)
-        return True
+        return
     holder = inside(path) if "/" in outer else ""
     if is_reaction(outer):
         if draft.ending is None:
             reaction.finish(draft, outer)
     elif holder:
         container_of(draft, holder).behind(draft, holder, outer)
-    return True
 
 
-def paused(draft: Draft) -> bool:
+def paused(draft: Draft) -> None:
     """Nothing opens; what flies ends and is recorded. Parked once nothing flies."""
-    if draft.pause is None:
-        return False
     draft.status = "paused"
     if not draft.in_flight():
         draft.effects.append(Park(None))
-    return True
 
 
-def end(draft: Draft) -> bool:
+def end(draft: Draft) -> None:
     if draft.ending is None:
-        return draft.status in TERMINAL
+        return
     if draft.ending.stage != "settling" and (fail_in_ending(draft) or _open_ready(draft) or timer.fire_due(draft)):
-        return True
-    if ending.advance(draft):
-        return True
-    rest_as_it_is(draft)
-    return True
+        return
+    if not ending.advance(draft):
+        rest_as_it_is(draft)
 
 
 def admit(draft: Draft) -> bool:
     """A definition's own limits hold for the instance as a whole, from its first state to its end."""
-    if not draft.definition.pools or draft.in_flight():
+    if draft.in_flight():
         return False
     try:
         waits_for = hold.obtain(draft, hold.ROOT, draft.definition.pools)
@@ -107,14 +97,6 @@ def open_(draft: Draft) -> bool:
     if definition.conditional and (wait.judge(draft) or during.judge(draft)):
         return True
     return definition.concurrent and compensation.undo_branches(draft)
-
-
-def signals(draft: Draft) -> bool:
-    return bool(draft.signals) and signal.judge(draft)
-
-
-def timers(draft: Draft) -> bool:
-    return bool(draft.timers) and timer.fire_due(draft)
 
 
 def leave(draft: Draft) -> bool:
@@ -170,9 +152,6 @@ def rest(draft: Draft) -> bool:
     return True
 
 
-RULES: tuple[Callable[[Draft], bool], ...] = (close, paused, end, admit, fail, open_, signals, timers, leave, final)
-
-
 def settle(draft: Draft) -> None:
     """Apply the rules until the instance rests, is paused or has ended; too many of them fail it."""
     if _settled(draft):
@@ -184,17 +163,35 @@ def settle(draft: Draft) -> None:
 
 
 def _settled(draft: Draft) -> bool:
+    """The table above. What is plainly out of the question is not even asked: every step of every instance passes here."""
+    pools = draft.definition.pools
     for _ in range(MAX_RULES):
-        for rule in RULES:
-            if rule(draft):
-                break
-        else:
-            if rest(draft):
+        if draft.closing:
+            close(draft)
+        elif draft.pause is not None:
+            paused(draft)
+            return True
+        elif draft.ending is not None or draft.status in TERMINAL:
+            end(draft)
+            if _at_rest(draft):
                 return True
-            continue
-        if rule is paused or (rule is end and _at_rest(draft)) or (rule is admit and draft.ending is None):
+        elif pools and admit(draft):
+            if draft.ending is None:
+                return True
+        elif not _forward(draft) and rest(draft):
             return True
     return False
+
+
+def _forward(draft: Draft) -> bool:
+    return (
+        fail(draft)
+        or open_(draft)
+        or (bool(draft.signals) and signal.judge(draft))
+        or (bool(draft.timers) and timer.fire_due(draft))
+        or leave(draft)
+        or final(draft)
+    )
 
 
 def _free(draft: Draft, m: str) -> bool:
