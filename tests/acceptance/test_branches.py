@@ -7,7 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from stepkeel import Append, Context, Engine, Join, Retry, Signal, State, Sum, Workflow, activity, for_each, parallel, wait
+from stepkeel import (
+    Append,
+    Context,
+    Engine,
+    Fail,
+    Join,
+    Retry,
+    Signal,
+    State,
+    Sum,
+    Workflow,
+    activity,
+    choice,
+    for_each,
+    parallel,
+    scope,
+    transform,
+    wait,
+    when,
+)
 from stepkeel.clock import SystemClock
 from stepkeel.facade import open_store
 from stepkeel.store.port import Store
@@ -216,3 +235,75 @@ async def test_an_item_whose_reading_outlasts_the_lease_is_not_begun_before_that
         await asyncio.wait_for(again.wait(), 10)
         assert worker.trusted()
         assert (await second.wait(job.id, 10)).status == "completed"
+
+
+class Sent(Signal):
+    to: str
+
+
+@activity
+async def unpack(ctx: Context[Parcel, Line], world: World) -> None:
+    assert isinstance(ctx.input, Line)
+    await world.do(f"undo {ctx.input.sku}", ctx.idempotency_key)
+
+
+@activity(compensate=unpack)
+async def wrap(ctx: Context[Parcel, Line]) -> str:
+    return ctx.input.sku
+
+
+@activity
+async def call_back(ctx: Context[Parcel, Sent], world: World) -> None:
+    await world.do(f"undo {ctx.input.to}", ctx.idempotency_key)
+
+
+@activity(compensate=call_back)
+async def send(ctx: Context[Parcel, Sent], world: World) -> None:
+    await world.do(f"send {ctx.input.to}", ctx.idempotency_key)
+
+
+class Undone(Workflow[Parcel]):
+    packing = State[Parcel](for_each(lambda p: p.lines, wrap, into="packed"))
+    sending = State[Parcel]()
+    back = State.cancelled()
+    packing.to(sending)
+    sending.on(Sent, do=send)
+    sending.on(Ready, to=back)
+
+
+async def test_an_undo_is_given_what_its_activity_was_given(url: str) -> None:
+    world = World()
+    async with Engine(url, [Undone], {World: world}, settings=FAST) as engine:
+        parcel = await engine.start(Undone, Parcel(lines=LINES[:3]))
+        await parcel.wait(state="sending", timeout=10)
+        await parcel.signal(Sent("Rome"), wait=10)
+    async with Engine(url, [Undone], {World: world}, settings=FAST) as engine:  # another process: the items are read again
+        parcel = engine.instance(parcel.id, Undone)
+        await parcel.signal(Ready(), wait=10)
+        assert (await parcel.wait(timeout=10)).status == "cancelled"
+    undone = [e for e in world.order if e.startswith("undo")]
+    assert undone[0] == "undo Rome"
+    assert sorted(undone[1:]) == ["undo sku-0", "undo sku-1", "undo sku-2"]
+
+
+@activity
+async def weigh(ctx: Context[Parcel, Line]) -> str | Fail:
+    return Fail("LOST") if ctx.input.count == 2 else f"{ctx.input.count} kg"
+
+
+class Nested(Workflow[Parcel]):
+    weighing = State[Parcel](
+        for_each(
+            lambda p: p.lines,
+            choice(when(lambda p: True, scope(weigh, on_failure={"LOST": transform(lambda p: None, name="lost")}))),
+            into=lambda p, found: {"packed": [f or "lost" for f in found]},
+        )
+    )
+    done = State.completed()
+    weighing.to(done)
+
+
+async def test_what_an_activity_returns_is_the_result_of_its_item_however_deep_it_stands(url: str) -> None:
+    async with Engine(url, [Nested], settings=FAST) as engine:
+        parcel = await engine.start(Nested, {"lines": LINES[:4]})
+        assert (await parcel.wait(timeout=10)).data.packed == ["0 kg", "1 kg", "lost", "3 kg"]

@@ -138,6 +138,30 @@ def test_outside_of_branches_any_change_of_a_reduced_field_is_fine() -> None:
     assert (s.snapshot.status, s.data.total) == ("completed", 3)
 
 
+def test_nor_is_one_behind_or_beside_the_branches_that_have_added_to_it() -> None:
+    s = Scenario(build(parallel(one=act, two=[act, act]), act), Ledger(notes=["old"]))
+    s.done(at("one"), notes=lambda was: [*was, "a"])
+    s.done(at("two"))
+    s.done(at("two", 2))
+    s.done("work/act", notes=["new"])
+    assert (s.snapshot.status, s.data.notes) == ("completed", ["new"])
+
+
+def test_an_undo_takes_back_what_its_activity_had_added() -> None:
+    @activity
+    async def take(ctx: Context[Ledger]) -> None: ...
+
+    @activity(compensate=take)
+    async def give(ctx: Context[Ledger]) -> None: ...
+
+    s = Scenario(build(parallel(one=give, two=act)), Ledger(notes=["old"], facts={"a": 1}))
+    s.done("work/parallel:one/give", notes=["old", "mine"], facts={"a": 1, "b": 2})
+    s.feed(inputs.Cancel(compensate=True))
+    s.feed(inputs.AttemptEnded(at("two"), 1, "stopped"))
+    s.done(next(p for p in s.snapshot.open if p.startswith("undo/")), notes=["old"], facts={"a": 1})
+    assert (s.snapshot.status, s.data.notes, s.data.facts) == ("cancelled", ["old"], {"a": 1})
+
+
 def test_nested_parallels_keep_the_order_of_the_outer_and_of_the_inner() -> None:
     inner = parallel(a=act, b=act, name="inner")
     for order in permutations(("one:a", "one:b", "two")):

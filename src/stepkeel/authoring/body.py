@@ -68,6 +68,7 @@ class Bodies:
         self.problems = problems
         self.signals: dict[str, SignalType] = {}
         self.codes: list[tuple[str, str]] = []
+        self.gives = False  # what activities return is the result of an item: within the body of a for_each that asks for it
         self.data = self._data_codec(data)
 
     def _data_codec(self, kind: Any) -> Codec:
@@ -147,7 +148,7 @@ class Bodies:
                     check_activity(self.problems, self.data, each, place, given)
             if found.compensate is not None:
                 check_activity(self.problems, self.data, found.compensate, place, None)
-            return ActivityNode(key, found)
+            return ActivityNode(key, found, gives=self.gives)
         o = item.options
         if item.kind == "log":
             text: Any = o["text"]
@@ -213,10 +214,9 @@ class Bodies:
 
     def for_each(self, o: Any, key: str, place: str) -> ForEachNode:
         join = self.join(o["join"], place)
-        gives = o["into"] is not None or isinstance(join.need, Function)
+        outer, self.gives = self.gives, o["into"] is not None or isinstance(join.need, Function)
         body = self.body(o["body"], place)
-        if gives:
-            body = tuple(ActivityNode(n.key, n.activity, gives=True) if isinstance(n, ActivityNode) else n for n in body)
+        self.gives = outer
         items = self.function(o["items"], place)
         into = self.mapper(o["into"], place, list)
         return ForEachNode(key, items, body, join, o["max_concurrency"], into, self.own(o["own"], place))

@@ -40,7 +40,8 @@ class Context(Generic[D_co, I_co]):
     """First parameter of every activity: `Context[Data]`, or `Context[Data, Input]` where the node is given something.
 
     data             the attempt's own copy; change it, or return new data
-    input            what the node is given: the signal of a handler, the failure of a failure reaction; else None
+    input            what the node is given: the item of a for_each, the signal of a handler, the failure of a
+                     failure reaction; else None. A compensation is given what the activity was that it undoes
     idempotency_key  the same for every attempt and takeover of this node; give it to services that can use one
     attempt          1 for the first
     instance_id, node, definition, version, correlation_id, attributes   where this runs

@@ -49,7 +49,8 @@ def task(
                order of the people, and the others are withdrawn. `need` without people: so many different persons
     not_by     who may not (four eyes): the requester, say
     due        a span, of working time if there is a `calendar`; or a function that gives a span or a moment
-    remind     again and again after so long; escalate_to: a role, or several one after another, that it passes on to when due
+    remind     again and again after so long, of working time as well
+    escalate_to   a role, or several one after another, that it passes on to when due
     What says who, what and when may be a function of the data, or of the data and the item of the for_each around it.
     Raises BadRequest.
     """

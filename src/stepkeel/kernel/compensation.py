@@ -15,10 +15,11 @@ from msgspec.structs import replace
 from stepkeel.kernel import region
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.parts import body_of, concurrent_at
-from stepkeel.kernel.path import below
+from stepkeel.kernel.path import below, reaction_of
+from stepkeel.kernel.record import item_at
 from stepkeel.model.codec import split_fields
 from stepkeel.model.node import Activity, ActivityNode
-from stepkeel.model.snapshot import Failure, Undo
+from stepkeel.model.snapshot import Failure, Frame, Undo
 
 __all__ = ["abandon", "entry_at", "fail", "fail_alone", "finish", "open_next", "register", "undo_activity", "undo_branches"]
 
@@ -33,7 +34,10 @@ def register(draft: Draft, path: str, node: ActivityNode, before: Raw, after: Ra
     old, new = split_fields(before), split_fields(after)
     changed = {k: v for k, v in new.items() if old.get(k) != v}
     same = sum(u.n == draft.revision for u in draft.undo)
-    draft.undo = (*draft.undo, Undo(draft.revision, path, changed, same + 1))
+    item = item_at(draft.open, path) if "[" in path else None
+    frame = draft.open.get(reaction_of(path)) if item is None and "!" in path else None
+    given = None if frame is None else Frame(reason=frame.reason, input=frame.input, error=frame.error)
+    draft.undo = (*draft.undo, Undo(draft.revision, path, changed, same + 1, item, given))
 
 
 def entry_at(draft: Draft, path: str) -> Undo | None:

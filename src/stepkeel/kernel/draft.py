@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel.path import address, around, below
-from stepkeel.kernel.record import home_of, seen_at
+from stepkeel.kernel.path import address, below
+from stepkeel.kernel.record import home_of, item_at, seen_at
 from stepkeel.model.codec import split_fields
 from stepkeel.model.decision import Changes, Decision
 from stepkeel.model.definition import Definition
@@ -143,13 +143,8 @@ class Draft:
 
     def item(self, path: str) -> Any:
         """The item that the innermost for_each around a node has for it, as JSON tells it; None outside of one."""
-        for holder, part in around(path):
-            frame = self.open.get(holder)
-            if frame is not None and frame.round is not None and frame.round.listed:
-                lists = ((0, frame.round.listed), *frame.round.added)
-                first, revision = max(each for each in lists if each[0] <= int(part))
-                return self._listed(holder, revision)[int(part) - first]
-        return None
+        found = item_at(self.open, path)
+        return None if found is None else self._listed(*found[:2])[found[2]]
 
     def _listed(self, path: str, revision: int) -> list[Any]:
         if revision != self.revision:

@@ -5,7 +5,8 @@
 | plain | set; noted who has set it, from the second on the last value of each | those that arrived agree, or `data_conflict` |
 | reduced | what came before all, and every contribution, in the order of the branches | - |
 
-Where nothing is concurrent, the data that a node was given are replaced by those it has made of them.
+Outside of branches a reduced field is set like a plain one, unless branches that are still open have contributed to it. Where
+nothing is concurrent, the data that a node was given are replaced by those it has made of them.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ def write(draft: Draft, path: str, data: bytes | Raw, base: Raw | None = None) -
             if reducer is None:
                 _note_writer(levels, field, merged.get(field, _NULL), changed[field])
                 value = changed[field]
+            elif not levels and old.get(field) == merged.get(field) and not _awaited(draft, field):
+                value = changed[field]  # nobody else is at it: whatever was made of it stands
             else:
                 value = _reduced(draft, path, levels, field, reducer, old.get(field), changed[field], merged.get(field))
         except Conflict as error:
@@ -148,6 +151,11 @@ def _folded(reducer: Reducer, parts: dict[str, Raw], order: Callable[[str], int]
         value = reducer.add(value, parts[part])
     assert value is not None
     return value
+
+
+def _awaited(draft: Draft, field: str) -> bool:
+    """Branches that are open, or run on loose, have contributed to it."""
+    return any(frame.round is not None and field in frame.round.parts for frame in draft.open.values())
 
 
 def _note_outsider(draft: Draft, path: str, field: str, reducer: Reducer, delta: Raw) -> None:

@@ -14,7 +14,7 @@ from stepkeel.kernel.path import around
 from stepkeel.model.codec import split_fields
 from stepkeel.model.snapshot import Frame
 
-__all__ = ["UNCHANGED", "Home", "copy_at", "home_of", "kept_at", "seen_at"]
+__all__ = ["UNCHANGED", "Home", "copy_at", "home_of", "item_at", "kept_at", "seen_at"]
 
 UNCHANGED = Raw(b"null")
 Home = tuple[str, str]  # the path of a parallel or for_each, and the branch or item
@@ -41,6 +41,16 @@ def kept_at(open: Mapping[str, Frame], data: Raw, path: str) -> Raw:
     home = home_of(open, path)
     copy = copy_at(open, home) if home is not None else None
     return data if copy is None else copy
+
+
+def item_at(open: Mapping[str, Frame], path: str) -> tuple[str, int, int] | None:
+    """Where the item stands that a node is given: the innermost for_each around it, the revision that lists it, its place there."""
+    for holder, part in around(path):
+        frame = open.get(holder)
+        if frame is not None and frame.round is not None and frame.round.listed:
+            first, revision = max(each for each in ((0, frame.round.listed), *frame.round.added) if each[0] <= int(part))
+            return holder, revision, int(part) - first
+    return None
 
 
 def seen_at(open: Mapping[str, Frame], data: Raw, path: str) -> Raw:

@@ -179,12 +179,16 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A registered compensation: the node it undoes, the fields as that left them.
 
     It is told from others by the revision that registered it, and where that registered several, by its place among them.
+    What the node was given is given to its undo too: `item` says where it is listed (for_each, revision, place), `given` is the
+    signal or failure of the reaction.
     """
 
     n: int
     path: str
     changed: dict[str, msgspec.Raw] = {}
     k: int = 1
+    item: tuple[str, int, int] | None = None
+    given: Frame | None = None
 
     @property
     def key(self) -> str:

@@ -24,6 +24,7 @@ import msgspec
 from stepkeel.authoring.context import Context
 from stepkeel.errors import DataInvalid, TransientError, Unavailable
 from stepkeel.kernel.path import address, reaction_of
+from stepkeel.kernel.record import item_at
 from stepkeel.model.input import AttemptDeferred, AttemptEnded, HandedBack, Heartbeat, StepRecorded
 from stepkeel.model.node import Activity
 from stepkeel.model.outcome import TryAgain
@@ -151,7 +152,7 @@ class Attempt:
             if activity.transactional:
                 transaction = await self._begin()
                 await self._until_trusted()
-            input = await self._item(binding) if "[" in self.path else self._input()
+            input = await self._given(binding)
             context = self._context(data, kind, input, transaction)
             limit = self._limit(activity)
             work = self._work(binding, context, kind)
@@ -262,20 +263,23 @@ class Attempt:
             connection=None if transaction is None else transaction.connection,
         )
 
-    async def _item(self, binding: Binding) -> Any:
-        """The item that the for_each around this node has for it."""
+    async def _given(self, binding: Binding) -> Any:
+        """The item that the for_each around this node has for it, or what its reaction was given; an undo: what it undoes was."""
         resident = self.resident
-        item = await resident.given.item(resident.worker.store, resident.snapshot, self.path)
-        await self._until_trusted()
-        return self._input() if item is None else binding.decode_input(item)
-
-    def _input(self) -> Any:
-        """The signal or failure that the reaction around this node was given."""
-        ending = self.resident.snapshot.ending
-        if ending is not None and self.path.startswith("!"):
-            return ending.failure
-        outer = reaction_of(self.path)
-        frame = self.resident.snapshot.open.get(outer) if outer else None
+        snapshot = resident.snapshot
+        if self.path.startswith("undo/"):
+            entry = self._undo()
+            at, frame = entry.item, entry.given
+        else:
+            outer = reaction_of(self.path)
+            at = item_at(snapshot.open, self.path) if "[" in self.path else None
+            frame = snapshot.open.get(outer) if outer else None
+        if at is not None:
+            item = await resident.given.item(resident.worker.store, resident.id, at)
+            await self._until_trusted()
+            return binding.decode_input(item)
+        if snapshot.ending is not None and self.path.startswith("!"):
+            return snapshot.ending.failure
         if frame is None:
             return None
         if frame.input is not NOTHING:

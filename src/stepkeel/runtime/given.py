@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from stepkeel.errors import ResourceExhausted, Unavailable
-from stepkeel.kernel.path import around
 from stepkeel.kernel.record import seen_at
 from stepkeel.kernel.replay import read_events
 from stepkeel.model.definition import Definition
@@ -46,16 +45,10 @@ class Given:
             if event.type in ("items_listed", "items_added"):
                 self._items[event.path, revision] = event.detail["items"]
 
-    async def item(self, store: Store, snapshot: Snapshot, path: str) -> msgspec.Raw | None:
-        """The item that the innermost for_each around the node has for it; None outside of one. Raises ResourceExhausted."""
-        for holder, part in around(path):
-            frame = snapshot.open.get(holder)
-            if frame is not None and frame.round is not None and frame.round.listed:
-                lists = ((0, frame.round.listed), *frame.round.added)
-                first, revision = max(each for each in lists if each[0] <= int(part))
-                items = await self._from_history(store, snapshot.id, holder, revision)
-                return msgspec.Raw(msgspec.json.encode(items[int(part) - first]))
-        return None
+    async def item(self, store: Store, instance_id: str, at: tuple[str, int, int]) -> msgspec.Raw:
+        """What stands at a place of a list (`item_at`). Raises ResourceExhausted."""
+        holder, revision, n = at
+        return msgspec.Raw(msgspec.json.encode((await self._from_history(store, instance_id, holder, revision))[n]))
 
     def items(self, path: str, revision: int) -> list[Any]:
         """Those that a decision asks for; loaded before, or listed here."""
