@@ -6,8 +6,10 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check bench peers filled soak mutants lock clean
 
-demo: $(READY)  ## run the order approval workflow over 500 orders; run it again after a kill -9 and it continues
+demo: $(READY)  ## 500 orders to approve (run it again after a kill -9 and it continues), then two stories of the other examples
 	@$(BIN)/python -m examples.order_approval.demo $(DEMO_ARGS)
+	@$(BIN)/python -m examples.order_processing.demo
+	@$(BIN)/python -m examples.onboarding.demo
 
 test: $(READY)  ## the whole test suite, under five minutes on two cores
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q $(TEST_ARGS)

@@ -20,6 +20,8 @@ from stepkeel import (
     TransientError,
     Verdict,
     activity,
+    delay,
+    for_each,
 )
 from stepkeel.errors import BadRequest, DefinitionChanged, DefinitionError, ServiceMissing
 from stepkeel.testing import Harness
@@ -86,6 +88,11 @@ class HoldStock:
 @activity
 async def as_activity(ctx: Context[Order]) -> Order:
     return replace(ctx.data, trace=(*ctx.data.trace, "activity"))
+
+
+@activity
+async def shout(ctx: Context[Order, str]) -> str:
+    return ctx.input.upper()
 
 
 async def play(harness: Harness, pipeline: Pipeline[Order], state: Order | None = None, **services: Any) -> Any:
@@ -258,6 +265,38 @@ async def test_an_approval_that_nobody_gives_or_somebody_refuses(harness: Harnes
     await engine.task(task.id).reject(actor="ann", wait=0)
     await harness.settle()
     assert (await hard.get()).failure.code == "rejected"
+
+
+async def test_nobody_is_asked_where_the_guard_does_not_hold(harness: Harness) -> None:
+    pipeline = (
+        Pipeline("order", Order)
+        .await_approval("x", when=lambda s: s.total >= 100, timeout=60, on_timeout=step("late"))
+        .end_with(step("shipped"))
+    )
+    small = await play(harness, pipeline, Order(total=99))
+    assert small.assert_status("completed").value.trace == ("shipped",)
+    small.assert_no_event("task_opened")
+    large = await play(harness, pipeline, Order(total=100))
+    large.assert_status("waiting").assert_history("task_opened")
+    await harness.advance(61)
+    assert large.value.trace == ("late", "shipped")
+
+
+async def test_nodes_of_bodies_are_steps_too(harness: Harness) -> None:
+    pipeline = (
+        Pipeline("order", Order)
+        .then(for_each(lambda s: s.trace, shout, into=lambda s, r: replace(s, trace=tuple(r))), validate=lambda s: bool(s.trace))
+        .branch(lambda s: s.kind, {"a": delay(5), "b": [step("b")]})
+        .end_with(step("end"))
+    )
+    assert [*pipeline.Phase][1:4] == ["for_each", "branch", "end"]
+    order = await play(harness, pipeline, Order(trace=("x", "y")))
+    order.assert_status("waiting").assert_state("branch")
+    await harness.advance(5)
+    assert order.value.trace == ("X", "Y", "end")
+    assert pipeline.phase(await (await play(harness, pipeline)).get()) is pipeline.Phase["VALIDATION_FAILED"]
+    with pytest.raises(BadRequest, match="retry= of for_each"):
+        Pipeline("order", Order).then(for_each(lambda s: s.trace, shout), retry=Retry(attempts=2))
 
 
 async def test_one_of_several_options_is_chosen(harness: Harness) -> None:

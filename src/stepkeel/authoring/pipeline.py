@@ -16,15 +16,16 @@ from stepkeel.authoring.build import Policies, build
 from stepkeel.authoring.concurrent import parallel
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.nested import scope
-from stepkeel.authoring.node import BodyNode, choice, loop, when
+from stepkeel.authoring.node import BodyNode, choice, loop
+from stepkeel.authoring.node import when as _when
 from stepkeel.authoring.people import Names, approval, task
 from stepkeel.authoring.state import State
-from stepkeel.authoring.step import adapted, name_of_step
+from stepkeel.authoring.step import Equals, Recorded, adapted, name_of_step, named
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import BadRequest
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.instant import to_span
-from stepkeel.model.node import Activity, Paths
+from stepkeel.model.node import Paths
 from stepkeel.model.outcome import Fail
 from stepkeel.model.policy import CompensationPolicy, Limit, Retry
 
@@ -33,7 +34,7 @@ __all__ = ["Forked", "Pipeline"]
 D = TypeVar("D")
 RESERVED = ("NOT_STARTED", "VALIDATION_FAILED", "COMPLETED", "FAILED")
 Step = Callable[..., Any]
-Steps = Step | Sequence[Step]
+Steps = Step | BodyNode[Any] | Sequence[Step | BodyNode[Any]]
 
 
 class StepOptions(TypedDict, Generic[D], total=False):
@@ -89,7 +90,7 @@ class Pipeline(Generic[D]):
 
     # -- steps
 
-    def start_with(self, step: Step, **options: Unpack[StepOptions[D]]) -> Pipeline[D]:
+    def start_with(self, step: Step | BodyNode[D], **options: Unpack[StepOptions[D]]) -> Pipeline[D]:
         """The first step; options as of `then`."""
         if self._stages:
             raise BadRequest(f"{self.name} has begun with {self._stages[0].phase}", remedy="then(...)")
@@ -97,7 +98,7 @@ class Pipeline(Generic[D]):
 
     def then(
         self,
-        step: Step,
+        step: Step | BodyNode[D],
         *,
         retry: Retry | None = None,
         timeout: timedelta | float | None = None,
@@ -110,7 +111,7 @@ class Pipeline(Generic[D]):
         on_low_confidence: Steps = (),
         name: str | None = None,
     ) -> Pipeline[D]:
-        """One step more.
+        """One step more; or a node of a Workflow's bodies (`for_each`, `child`, `task`), with `validate` and `name` only.
 
         retry, timeout, deadline, optional, fallback, compensate   as of an activity; the last two are steps too
         validate        where it does not hold the step does not run and the phase is VALIDATION_FAILED
@@ -121,18 +122,24 @@ class Pipeline(Generic[D]):
             raise BadRequest(f"min_confidence={min_confidence!r}", remedy="from 0 to 1")
         if bool(_several(on_low_confidence)) != (min_confidence is not None):
             raise BadRequest("min_confidence= and on_low_confidence= belong together", remedy="give both, or neither")
+        policies = {
+            "retry": retry, "timeout": timeout, "deadline": deadline, "optional": optional, "fallback": fallback,
+            "compensate": compensate,
+        }  # fmt: skip
+        if isinstance(step, BodyNode):
+            for option, said in {**policies, "min_confidence": min_confidence}.items():
+                if said is not None and said is not False:
+                    raise BadRequest(f"{option}= of {step.name}", remedy="the activities in it have policies of their own")
+            return self._with(_Stage(self._phase(name or step.name or step.kind), (cast("Any", step),), validate))
         phase = self._phase(name or name_of_step(step))
-        record = self._activity(
-            step, phase, min_confidence, retry=retry, timeout=timeout, deadline=deadline, optional=optional, fallback=fallback,
-            compensate=compensate,
-        )  # fmt: skip
+        record = self._activity(step, phase, min_confidence, **policies)
         body: tuple[Any, ...] = (record,)
         if min_confidence is not None:
             again = self._all(on_low_confidence)
             body = (loop(record, *again, max_iterations=1, at_max="go_on", name="confidence"),)
         return self._with(_Stage(phase, body, validate))
 
-    def end_with(self, step: Step, **options: Unpack[StepOptions[D]]) -> Pipeline[D]:
+    def end_with(self, step: Step | BodyNode[D], **options: Unpack[StepOptions[D]]) -> Pipeline[D]:
         """The last step, run where all have gone well; options as of `then`."""
         ended = self.then(step, **options)
         ended._ended = True
@@ -155,9 +162,9 @@ class Pipeline(Generic[D]):
         """Take the way of the value that `on` gives; `otherwise`, or nothing, where there is none."""
         if not ways:
             raise BadRequest("branch() of nothing", remedy="branch(lambda s: s.kind, {'a': [step], 'b': [step]})")
-        phase = self._phase(name or _named(on, "branch"))
+        phase = self._phase(name or named(on, "branch"))
         arms = [
-            when(cast("Any", _Equals(on, value)), *self._all(steps), name=_plain(str(value)).lower())
+            _when(cast("Any", Equals(on, value)), *self._all(steps), name=_plain(str(value)).lower())
             for value, steps in ways.items()
         ]
         return self._with(_Stage(phase, (choice(*arms, otherwise=self._all(otherwise) or None, name=phase),)))
@@ -193,10 +200,12 @@ class Pipeline(Generic[D]):
         escalation: str | Sequence[str] = (),
         remind: timedelta | float | None = None,
         calendar: Calendar | None = None,
+        when: Callable[[D], bool] | None = None,
         name: str | None = None,
     ) -> Pipeline[D]:
         """Wait for somebody's yes.
 
+        when        a guard: where it does not hold nobody is asked, and the pipeline goes on
         options     what may be chosen instead of a yes or a no; `into` is given the one that is
         into        a field, or a function of the state and the Verdict (with `options`: and the text that was chosen)
         timeout     after which it fails with `approval_timeout`, or the steps of `on_timeout` run and the pipeline goes on
@@ -218,9 +227,11 @@ class Pipeline(Generic[D]):
             steps = [_timed_out] if on_timeout == "fail" else self._all(on_timeout)
             after = {timedelta(microseconds=to_span(timeout)): steps}
         failing: Any = {} if on_reject == "fail" else {"rejected": self._all(on_reject)}
-        if not after and not failing:
-            return self._with(_Stage(phase, (node,)))
-        return self._with(_Stage(phase, (scope(node, after=after, on_failure=failing, name=f"{phase}_or"),)))
+        if after or failing:
+            node = scope(node, after=after, on_failure=failing, name=f"{phase}_or")
+        if when is not None:
+            node = choice(_when(when, node, name="asked"), name=f"{phase}_if")
+        return self._with(_Stage(phase, (node,)))
 
     # -- what it is
 
@@ -303,7 +314,7 @@ class Pipeline(Generic[D]):
             optional=own.optional or bool(options.get("optional")),
             **{n: v for n, v in said.items() if v is not None},
         )
-        return _Recorded(record)
+        return Recorded(record)
 
     def _all(self, steps: Any) -> list[Any]:
         return [s if isinstance(s, BodyNode) else self._activity(s, name_of_step(s) or "step") for s in _several(steps)]
@@ -332,30 +343,6 @@ class Forked(Generic[D]):
         return before._with(_Stage(phase, (node,)))  # pyright: ignore[reportPrivateUsage]
 
 
-class _Recorded:
-    """What `activity_of` finds a record on."""
-
-    def __init__(self, record: Activity) -> None:
-        self.record = record
-        self.__stepkeel_activity__ = record
-
-    def __call__(self, *_: Any) -> Any:
-        raise TypeError(f"{self.record.name} is run by the engine")
-
-
-class _Equals:
-    """A guard: what the author's function gives is this value. Its code is theirs."""
-
-    def __init__(self, function: Callable[[Any], Any], value: Any) -> None:
-        self._function = function
-        self._value = value
-        self.__name__ = f"{_named(function, 'it')} is {value}"
-        self.__code__ = getattr(function, "__code__", None)
-
-    def __call__(self, data: Any) -> bool:
-        return bool(self._function(data) == self._value)
-
-
 async def _timed_out(ctx: Context[Any]) -> Fail:
     return Fail("approval_timeout", "nobody has decided in time")
 
@@ -379,11 +366,6 @@ def _chosen(into: Any) -> Any:
         return into(state, form.option)
 
     return field if isinstance(into, str) else mapped
-
-
-def _named(function: Any, otherwise: str) -> str:
-    name = getattr(function, "__name__", "<lambda>")
-    return otherwise if name == "<lambda>" else name
 
 
 def _plain(name: str) -> str:

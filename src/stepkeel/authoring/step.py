@@ -12,9 +12,10 @@ from typing import Any, Generic, TypeVar, cast, get_origin, get_type_hints
 from stepkeel.authoring.activity import activity_of, snake
 from stepkeel.authoring.context import Context
 from stepkeel.errors import BadRequest, DefinitionError
+from stepkeel.model.node import Activity
 from stepkeel.model.outcome import Break
 
-__all__ = ["Confident", "adapted", "name_of_step"]
+__all__ = ["Confident", "Equals", "Recorded", "adapted", "name_of_step", "named"]
 
 D = TypeVar("D")
 
@@ -25,6 +26,35 @@ class Confident(Generic[D]):
 
     state: D
     confidence: float
+
+
+class Recorded:
+    """What `activity_of` finds a record on."""
+
+    def __init__(self, record: Activity) -> None:
+        self.record = record
+        self.__stepkeel_activity__ = record
+
+    def __call__(self, *_: Any) -> Any:
+        raise TypeError(f"{self.record.name} is run by the engine")
+
+
+class Equals:
+    """A guard: what the author's function gives is this value. Its code is theirs."""
+
+    def __init__(self, function: Callable[[Any], Any], value: Any) -> None:
+        self._function = function
+        self._value = value
+        self.__name__ = f"{named(function, 'it')} is {value}"
+        self.__code__ = getattr(function, "__code__", None)
+
+    def __call__(self, data: Any) -> bool:
+        return bool(self._function(data) == self._value)
+
+
+def named(function: Any, otherwise: str) -> str:
+    name = getattr(function, "__name__", "<lambda>")
+    return otherwise if name == "<lambda>" else name
 
 
 def name_of_step(step: Any) -> str:
