@@ -23,8 +23,18 @@ REGRESSIONS = [
 ]
 
 
-# How many of twenty seeds each has: the quick ones more than those that play many instances out. All have the same in a soak.
-SHARES = {"telephone": 4, "saga": 4, "approval": 3, "rounds": 2, "limits": 2}
+# How many of forty seeds each has: the quick ones more than those that play many instances out. All have the same in a soak.
+SHARES = {
+    "telephone": 8,
+    "saga": 7,
+    "approval": 6,
+    "rounds": 4,
+    "limits": 4,
+    "branches": 3,
+    "machines": 3,
+    "flood": 2,
+    "families": 2,
+}
 TURNS = [simulation for simulation in BUILTIN for _ in range(SHARES.get(simulation.name, 1))]
 
 

@@ -104,6 +104,7 @@ class Core:
     hub: Hub = field(default_factory=Hub)
     host: Host | None = None
     outlines: dict[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict[tuple[str, int], Mapping[str, Any]])
+    traits: dict[tuple[str, int], Any] = field(default_factory=dict[tuple[str, int], Any])  # what was made out of them (doctor.py)
 
     def hint(self, instance_id: str, owner: str | None) -> None:
         """Something was put into this instance's inbox, or it is due: tell whoever holds it, or may take it."""

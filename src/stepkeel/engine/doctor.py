@@ -19,7 +19,7 @@ A repair is a commit like any other: fenced, with an entry of history (`repaired
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from stepkeel.engine.core import Core
@@ -152,13 +152,29 @@ def _asks(outline: Any) -> bool:
     return isinstance(outline, Sequence) and not isinstance(outline, str) and any(_asks(v) for v in cast("Sequence[Any]", outline))
 
 
+@dataclass(frozen=True, slots=True)
+class _Traits:
+    """What has to be known of a definition: of each state whether it takes signals, and whether anybody is asked."""
+
+    hears: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    asks: bool = False
+
+
+async def _traits(core: Core, row: Row) -> _Traits:
+    key = row.definition, row.version
+    if key not in core.traits:
+        outline = await core.outline(*key)
+        if outline is None:
+            return _Traits()
+        core.traits[key] = _Traits({s["name"]: _hears(s) for s in outline.get("states", ())}, _asks(outline))
+    return core.traits[key]
+
+
 async def _check(
     core: Core, row: Row, snapshot: Snapshot | None, letters: Sequence[InboxRow], now: int, histories: bool
 ) -> list[Finding]:
-    outline = await core.outline(row.definition, row.version) or {}
-    state = next((s for s in outline.get("states", ()) if s["name"] == row.state), None)
-    handles = _hears(state) if state else None
-    codes = violations_of_row(row, snapshot, now, handles) + violations_of_letters(row, letters)
+    traits = await _traits(core, row)
+    codes = violations_of_row(row, snapshot, now, traits.hears.get(row.state)) + violations_of_letters(row, letters)
     if histories and snapshot is not None and row.fault is None and row.owner is None:
         codes += violations_of_history(snapshot, await core.store.history(row.id))
     if snapshot is not None and snapshot.tickets and row.owner is None:
@@ -166,7 +182,7 @@ async def _check(
     if snapshot is not None and row.owner is None and row.status not in TERMINAL and (children := children_of(snapshot)):
         rows = await core.store.load(children)
         codes += violations_of_children(snapshot, rows, (await core.store.inbox({row.id: 0}))[row.id][1])
-    if snapshot is not None and row.owner is None and row.fault is None and _asks(outline):
+    if snapshot is not None and row.owner is None and row.fault is None and traits.asks:
         codes += violations_of_tasks(snapshot, await core.store.tasks(TaskQuery(instance_id=row.id, status=("open",), limit=MOST)))
     if not codes:
         return []

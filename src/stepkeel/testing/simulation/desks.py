@@ -97,4 +97,4 @@ def _four_eyes(sheet: Ended) -> str | None:
     return None
 
 
-DESKS = Simulation((Report,), _sheet, instances=2, check=_four_eyes, name="desks")
+DESKS = Simulation((Report,), _sheet, instances=1, check=_four_eyes, name="desks")

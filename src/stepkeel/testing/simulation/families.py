@@ -143,4 +143,4 @@ def _built_once(house: Ended) -> str | None:
     return None
 
 
-FAMILIES = Simulation((Town,), _house, instances=2, check=_built_once, name="families")
+FAMILIES = Simulation((Town,), _house, instances=1, check=_built_once, name="families")
