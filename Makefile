@@ -11,8 +11,8 @@ demo: $(READY)  ## 500 orders to approve (run it again after a kill -9 and it co
 	@$(BIN)/python -m examples.order_processing.demo
 	@$(BIN)/python -m examples.onboarding.demo
 
-test: $(READY)  ## the whole test suite, under five minutes on two cores
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q $(TEST_ARGS)
+test: $(READY)  ## the whole test suite, under five minutes on two cores; three workers, for many tests wait for processes
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -q $(TEST_ARGS)
 
 check: $(READY)  ## format, lint, types, import directions, house rules
 	@$(BIN)/ruff format --check .
