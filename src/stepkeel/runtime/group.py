@@ -29,13 +29,14 @@ class Group:
 
     def __init__(self) -> None:
         self.history: list[HistoryRow] = []
-        self.settled: list[Settled] = []
-        self.asked: list[Ask] = []
-        self.returned: list[Return] = []
-        self.children: list[Start] = []
-        self.sent: list[Delivery] = []
-        self.opened: list[TaskRow] = []
-        self.changed: list[TaskChange] = []
+        # Most commits have none of these: a list of each for every instance in flight is what the garbage collector looks at.
+        self.settled: tuple[Settled, ...] = ()
+        self.asked: tuple[Ask, ...] = ()
+        self.returned: tuple[Return, ...] = ()
+        self.children: tuple[Start, ...] = ()
+        self.sent: tuple[Delivery, ...] = ()
+        self.opened: tuple[TaskRow, ...] = ()
+        self.changed: tuple[TaskChange, ...] = ()
         self.effects: list[PERFORMED] = []
         self.futures: list[asyncio.Future[None]] = []
         self.moved = False
@@ -61,6 +62,6 @@ class Group:
         for each in returned:
             same = next((a for a in self.asked if (a.path, a.pool, a.n) == (each.path, each.pool, each.n)), None)
             if same is None:
-                self.returned.append(each)
+                self.returned += (each,)
             else:
-                self.asked.remove(same)
+                self.asked = tuple(a for a in self.asked if a is not same)

@@ -125,13 +125,13 @@ class Resident:
                 self.given.listed(snapshot.revision, decision.events)
         if request:
             status: Any = "rejected" if decision.refused else "processed"
-            group.settled.append(Settled(request, status, decision.message, snapshot.at))
+            group.settled += (Settled(request, status, decision.message, snapshot.at),)
         if snapshot is not was or decision.effects:
             self._parked = None  # else nothing was decided: what is about to be sent still holds
         rare = False
         for effect in decision.effects:
             if isinstance(effect, SettleSignal):
-                group.settled.append(Settled(effect.seq, effect.status, effect.reason, snapshot.at))
+                group.settled += (Settled(effect.seq, effect.status, effect.reason, snapshot.at),)
                 self.signals = tuple(s for s in self.signals if s.seq != effect.seq)
             elif isinstance(effect, Park | End):
                 self._parked = effect
@@ -184,7 +184,7 @@ class Resident:
             request = inputs.read_letter(row.kind, row.name, row.payload)
         except (KeyError, *UNREADABLE) as error:
             text = f"not understood: {error}"
-            self._next.settled.append(Settled(row.seq, "rejected", text, self.snapshot.at))
+            self._next.settled += (Settled(row.seq, "rejected", text, self.snapshot.at),)
             return
         self.feed(request, row.actor, row.seq)
 
@@ -253,9 +253,9 @@ class Resident:
             return
         step = Step(
             snapshot.status, snapshot.state, snapshot.label, snapshot.revision, raw, snapshot.at, self.seen,
-            tuple(group.history), tuple(group.settled), parked is not None, parked.wake_at if isinstance(parked, Park) else None,
-            snapshot.status in TERMINAL, None, group.moved or raw is None, False, tuple(group.asked), tuple(group.returned),
-            tuple(group.children), tuple(group.sent), tuple(group.opened), tuple(group.changed),
+            tuple(group.history), group.settled, parked is not None, parked.wake_at if isinstance(parked, Park) else None,
+            snapshot.status in TERMINAL, None, group.moved or raw is None, False, group.asked, group.returned,
+            group.children, group.sent, group.opened, group.changed,
         )  # fmt: skip
         group.revision = snapshot.revision
         self._sent, self._next, self._parked = group, Group(), None
