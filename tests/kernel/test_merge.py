@@ -162,6 +162,16 @@ def test_an_undo_takes_back_what_its_activity_had_added() -> None:
     assert (s.snapshot.status, s.data.notes, s.data.facts) == ("cancelled", ["old"], {"a": 1})
 
 
+def test_no_branch_of_an_item_gives_its_result_however_late_it_is() -> None:
+    flow = build(for_each(lambda d: d.notes, act, parallel(one=act, two=act), into=lambda d, found: {"other": str(found)}))
+    inner = {p.rpartition("/for_each")[2]: place.node for p, place in flow.definition.places.items() if p.endswith("/act")}
+    assert {p: getattr(node, "gives", None) for p, node in inner.items()} == {
+        "/act": True,
+        "/parallel:one/act": False,
+        "/parallel:two/act": False,
+    }
+
+
 def test_nested_parallels_keep_the_order_of_the_outer_and_of_the_inner() -> None:
     inner = parallel(a=act, b=act, name="inner")
     for order in permutations(("one:a", "one:b", "two")):

@@ -206,9 +206,11 @@ class Bodies:
 
     def parallel(self, o: Any, key: str, place: str, given: Any) -> ParallelNode:
         branches: list[Branch] = []
+        outer, self.gives = self.gives, False  # else an item's result would be that of the slowest branch
         for written in o["branches"]:
             arm = self.arm(written, written.name, place, given)
             branches.append(Branch(arm.key, arm.body, arm.when, arm.key == "otherwise"))
+        self.gives = outer
         join, into = self.join(o["join"], place), self.mapper(o["into"], place, None)
         return ParallelNode(key, tuple(branches), join, o["max_concurrency"], self.own(o["own"], place), into)
 
