@@ -136,20 +136,13 @@ async def examine(core: Core, rows: Sequence[Row], fleet: Fleet, *, histories: b
     return findings
 
 
-def _hears(outline: Any) -> bool:
-    """A state, or a machine somewhere in its body, takes signals."""
+def _has(outline: Any, name: str, value: str) -> bool:
+    """Something in it, however deep, says so of itself."""
     if isinstance(outline, Mapping):
         found = cast("Mapping[str, Any]", outline)
-        return found.get("trigger") == "signal" or any(_hears(v) for v in found.values())
-    return isinstance(outline, Sequence) and not isinstance(outline, str) and any(_hears(v) for v in cast("Sequence[Any]", outline))
-
-
-def _asks(outline: Any) -> bool:
-    """Some node of it asks people."""
-    if isinstance(outline, Mapping):
-        found = cast("Mapping[str, Any]", outline)
-        return found.get("kind") == "task" or any(_asks(v) for v in found.values())
-    return isinstance(outline, Sequence) and not isinstance(outline, str) and any(_asks(v) for v in cast("Sequence[Any]", outline))
+        return found.get(name) == value or any(_has(v, name, value) for v in found.values())
+    several = isinstance(outline, Sequence) and not isinstance(outline, str)
+    return several and any(_has(v, name, value) for v in cast("Sequence[Any]", outline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +159,8 @@ async def _traits(core: Core, row: Row) -> _Traits:
         outline = await core.outline(*key)
         if outline is None:
             return _Traits()
-        core.traits[key] = _Traits({s["name"]: _hears(s) for s in outline.get("states", ())}, _asks(outline))
+        hears = {s["name"]: _has(s, "trigger", "signal") for s in outline.get("states", ())}
+        core.traits[key] = _Traits(hears, asks=_has(outline, "kind", "task"))
     return core.traits[key]
 
 

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any
 import msgspec
 
 from stepkeel.engine.core import Core
+from stepkeel.engine.cursor import read_cursor, write_cursor
 from stepkeel.engine.result import Receipt, receipt_of
 from stepkeel.engine.signal import check_schema, raise_refused, wait_for_receipt
 from stepkeel.errors import BadRequest, InvalidTransition, NotAllowed, NotFound, TaskClosed
@@ -114,7 +114,7 @@ async def list_tasks(core: Core, query: TaskQuery, cursor: str | None) -> TaskPa
         raise BadRequest(f"sort={query.sort!r}", remedy="opened or due")
     if not 1 <= query.limit <= 1_000:
         raise BadRequest(f"limit={query.limit}", remedy="1 to 1000")
-    after = _after(cursor, query.sort)
+    after = read_cursor(cursor, query.sort)
     rows = await core.store.tasks(replace(query, tenant=core.tenant, after=after, limit=query.limit + 1))
     now = core.store.now()
     more, rows = len(rows) > query.limit, rows[: query.limit]
@@ -123,19 +123,7 @@ async def list_tasks(core: Core, query: TaskQuery, cursor: str | None) -> TaskPa
         return TaskPage(items, None)
     last = rows[-1]
     at = 0 if query.sort == "opened" else FAR if last.due_at is None else last.due_at
-    return TaskPage(items, base64.urlsafe_b64encode(msgspec.json.encode([query.sort, at, last.id])).decode())
-
-
-def _after(cursor: str | None, sort: str) -> tuple[int, str] | None:
-    if not cursor:
-        return None
-    try:
-        kind, at, last = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[str, int, str])
-    except ValueError:
-        raise BadRequest("the cursor is none of ours", remedy="give back the one of the page before") from None
-    if kind != sort:
-        raise BadRequest(f"the cursor belongs to sort={kind}", remedy="keep the sort while paging")
-    return at, last
+    return TaskPage(items, write_cursor(query.sort, at, last.id))
 
 
 async def _row(core: Core, task_id: str) -> TaskRow:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, get_args
 
-import msgspec
-
 from stepkeel.document.diagram import mermaid
 from stepkeel.document.marks import marks_of
 from stepkeel.document.svg import svg
 from stepkeel.engine.core import Core
+from stepkeel.engine.cursor import read_cursor, write_cursor
 from stepkeel.engine.result import (
     Entry,
     InboxEntry,
@@ -110,7 +108,7 @@ async def list_instances(
     if not 1 <= limit <= 1_000:
         raise BadRequest(f"limit={limit}", remedy="1 to 1000")
     query = make_query(core, filters)
-    after = _read_cursor(cursor, sort) if cursor else None
+    after = read_cursor(cursor, sort)
     query = replace(
         query,
         sort="created" if sort == "created" else "updated",
@@ -126,17 +124,7 @@ async def list_instances(
     if last is None:
         return Page(items, None)
     at = last.created_at if sort == "created" else last.updated_at
-    return Page(items, base64.urlsafe_b64encode(msgspec.json.encode([sort, at, last.id])).decode())
-
-
-def _read_cursor(cursor: str, sort: str) -> tuple[int, str]:
-    try:
-        kind, at, last = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[str, int, str])
-    except ValueError:
-        raise BadRequest("the cursor is none of ours", remedy="give back the one of the page before") from None
-    if kind != sort:
-        raise BadRequest(f"the cursor belongs to sort={kind}", remedy="keep the sort while paging")
-    return at, last
+    return Page(items, write_cursor(sort, at, last.id))
 
 
 async def history(core: Core, instance_id: str) -> list[Entry]:

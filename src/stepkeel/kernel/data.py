@@ -16,7 +16,7 @@ from stepkeel.kernel.merge import MergeFailed, write
 from stepkeel.model.node import Function, Mapper
 from stepkeel.model.snapshot import Failure
 
-__all__ = ["PureFailed", "apply_into", "ask", "change", "fill", "holds", "pure_failure"]
+__all__ = ["PureFailed", "apply_into", "ask", "ask_at", "change", "fill", "holds", "pure_failure"]
 
 
 class PureFailed(Exception):
@@ -33,6 +33,11 @@ def ask(function: Function, *args: Any) -> Any:
         return function.call(*args)
     except Exception as error:
         raise PureFailed(f"{function.name} raised {type(error).__name__}: {error}") from error
+
+
+def ask_at(draft: Draft, path: str, function: Function) -> Any:
+    """What a node's own function says: of the data, and of the item around it where it wants that. Raises PureFailed."""
+    return ask(function, draft.view(path), *((draft.item(path),) if function.item else ()))
 
 
 def holds(draft: Draft, guard: Function | None, *args: Any, at: str = "") -> bool:

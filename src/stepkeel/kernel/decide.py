@@ -194,7 +194,7 @@ def _detail(input: inputs.Control) -> dict[str, str]:
 def _pause(draft: Draft, input: inputs.Pause) -> None:
     draft.pause = Pause(input.actor, input.reason, draft.now, input.by_parent)
     draft.say("paused", **_detail(input))
-    family.pause(draft, input)
+    family.pass_on(draft, "pause", input)
 
 
 def _resume(draft: Draft, input: inputs.Resume) -> str | None:
@@ -203,7 +203,7 @@ def _resume(draft: Draft, input: inputs.Resume) -> str | None:
     draft.pause = None
     draft.status = "running" if draft.state else "created"
     draft.say("resumed", **_detail(input))
-    family.resume(draft, input)
+    family.pass_on(draft, "resume", input)
     return None
 
 

@@ -13,6 +13,8 @@ A child that is detached knows no parent, and no frame knows of it.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -22,7 +24,7 @@ from stepkeel.model.effect import ControlChild, ReportToParent
 from stepkeel.model.input import ChildReported, Pause, Resume
 from stepkeel.model.snapshot import TERMINAL, Child, Frame, Parent
 
-__all__ = ["GRACE", "OUTCOMES", "has_any", "leaves", "leaving", "pause", "report", "resume"]
+__all__ = ["GRACE", "OUTCOMES", "has_any", "leaves", "leaving", "pass_on", "report"]
 
 GRACE = 30_000_000
 OUTCOMES = {
@@ -43,16 +45,10 @@ def has_any(draft: Draft) -> bool:
     return bool(_children(draft))
 
 
-def pause(draft: Draft, input: Pause) -> None:
+def pass_on(draft: Draft, name: Literal["pause", "resume"], request: Pause | Resume) -> None:
+    """What is asked of an instance, to its children too: with the same actor and reason, because of it."""
     for path, child in _children(draft):
-        request = Pause(input.actor, input.reason, by_parent=True)
-        draft.effects.append(ControlChild(path, child.id, "pause", request))
-
-
-def resume(draft: Draft, input: Resume) -> None:
-    for path, child in _children(draft):
-        request = Resume(input.actor, input.reason, by_parent=True)
-        draft.effects.append(ControlChild(path, child.id, "resume", request))
+        draft.effects.append(ControlChild(path, child.id, name, replace(request, by_parent=True)))
 
 
 def leaves(draft: Draft, path: str, frame: Frame) -> bool:

@@ -125,10 +125,12 @@ class Breakers(Service):
         return True
 
     async def _read(self, name: str) -> BreakerRow:
-        rows = await self._worker.store.breakers([name])
-        row = rows[0] if rows else BreakerRow(name)
-        self._rows[name] = row
+        row = self._rows[name] = await self._stored(name)
         return row
+
+    async def _stored(self, name: str) -> BreakerRow:
+        rows = await self._worker.store.breakers([name])
+        return rows[0] if rows else BreakerRow(name)
 
     async def _tell(self, name: str) -> None:
         """Bring what was seen here into what all know. Left for the next round where the store does not answer."""
@@ -137,8 +139,7 @@ class Breakers(Service):
             return
         try:
             for _ in range(TRIES):
-                rows = await self._worker.store.breakers([name])
-                base = row = rows[0] if rows else BreakerRow(name)
+                base = row = await self._stored(name)
                 for t in told:
                     row = after(row, t.passage.policy, self._worker.now(), failed=t.failed, trial=t.passage.trial, reason=t.reason)
                 row = base if row is base else replace(row, version=base.version + 1)

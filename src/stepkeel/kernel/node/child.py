@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from stepkeel.errors import StepkeelError
 from stepkeel.ids import id_of
-from stepkeel.kernel.data import PureFailed, apply_into, ask, pure_failure
+from stepkeel.kernel.data import PureFailed, apply_into, ask_at, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.model.child import ChildResult
 from stepkeel.model.effect import StartChild
@@ -66,7 +66,7 @@ def _data_for(draft: Draft, path: str, node: ChildNode) -> bytes:
     """What the child begins with. Raises PureFailed."""
     if node.data is None:
         return bytes(draft.record(path))
-    value = ask(node.data, draft.view(path), *((draft.item(path),) if node.data.item else ()))
+    value = ask_at(draft, path, node.data)
     codec = node.of.definition.data
     try:
         return codec.from_input(value)

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from stepkeel.errors import BadRequest, StepkeelError
 from stepkeel.ids import id_of
-from stepkeel.kernel.data import PureFailed, apply_into, ask, fill, pure_failure
+from stepkeel.kernel.data import PureFailed, apply_into, ask_at, fill, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.people import refusal
 from stepkeel.model.effect import OpenTask
@@ -71,9 +71,7 @@ def _row(draft: Draft, path: str, node: TaskNode, task: str, a: Assignment, titl
 
 def _value(draft: Draft, path: str, given: Any) -> Any:
     """What a node says of a task: as it was written, or as a function of the data says. Raises PureFailed."""
-    if not isinstance(given, Function):
-        return given
-    return ask(given, draft.view(path), *((draft.item(path),) if given.item else ()))
+    return ask_at(draft, path, given) if isinstance(given, Function) else given
 
 
 def _names(draft: Draft, path: str, given: Any, what: str) -> tuple[str, ...]:
