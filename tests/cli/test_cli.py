@@ -96,6 +96,10 @@ def test_acting_on_instances_without_their_code(run: Run, url: str) -> None:
     assert (code, "a mapping of fields" in err) == (2, True)
     code, _, err = run("add-items", ids["waiting"], "ready/lines", '"ab"')
     assert (code, "a list of items" in err) == (2, True)
+    code, _, err = run("set-state", ids["waiting"], "nowhere")
+    assert (code, "no state nowhere that may be set; there are: ready, done" in err) == (4, True)
+    assert run("release", ids["waiting"])[0] == 4, "no worker holds it"
+    assert run("set-state", ids["waiting"], "ready", "--no-body", "--actor", "ann")[:2] == (0, "set_state: processed\n")
     for verb in ("cancel-node", "complete-node"):
         assert run(verb, ids["done"], "ready/wait")[0] == 4, "it has ended"
     assert run("cancel", ids["waiting"], "--reason", "no more")[0] == 0
@@ -225,7 +229,9 @@ def test_dead_letters_and_breakers(run: Run, url: str) -> None:
     assert run("redrive-all", "--code", "ValueError", "--dry-run")[:2] == (0, "1 would be redriven\n")
     code, out, _ = run("redrive-all", "--definition", "ChainFlow", "--actor", "ann")
     assert (code, "1 refused" in out, "say from which state" in out) == (1, True, True)
-    code, out, _ = run("redrive-all", "--from-state", "work", "--json")
-    assert (code, "is not known here" in out) == (1, True), "what a state is, only who has the code knows"
+    code, out, _ = run("redrive-all", "--from-state", "nowhere", "--json")
+    assert (code, "no state nowhere that may be set; there are: work, done" in out) == (1, True), "its outline is known"
+    assert run("redrive", ids["failed"], "--from", "work/ship")[0] == 4, "behind what was undone"
+    assert run("redrive", ids["failed"], "--from", "work/reserve", "--actor", "ann")[:2] == (0, "redrive: processed\n")
     assert run("breakers", "--json")[:2] == (0, "[]\n")
     assert run("breakers", "--close", "cards")[:2] == (1, "cards is not open\n")

@@ -105,6 +105,12 @@ class Talk:
             return kind(*pick("grant", (*asked, ("nowhere", "pool", 1))))
         if kind in (inputs.ChildReported, inputs.TaskActed):
             return self.reported() if kind is inputs.ChildReported else self.acted()
+        if kind is inputs.SignalArrived and self.names:
+            self.send()
+        return self.request(kind, path) if kind in ASKED else kind()
+
+    def request(self, kind: Any, path: str) -> inputs.Input:
+        s, pick = self.scenario.snapshot, self.pick
         if kind in (inputs.CancelNode, inputs.CompleteNode, inputs.AddItems):
             target = pick("target", (path, path.rpartition("/")[0], "nowhere"))
             more: Any = {inputs.CancelNode: (pick("then", ("end", "skip")),), inputs.AddItems: ([7, 8],)}.get(kind, ())
@@ -114,17 +120,22 @@ class Talk:
         if kind is inputs.FireTimer:
             return kind(pick("timer", (*s.timers, "nowhere")), pick("purpose", ("", "", "retry")), "ann", "in a hurry")
         if kind is inputs.Redrive:
-            return kind("ann", "", pick("from", ("", "", s.state)), pick("parts", (False, False, True)))
-        if kind in (inputs.Cancel, inputs.Terminate):
-            return kind("ann", "because", pick("compensate", (True, False)))
-        if kind is inputs.SignalArrived and self.names:
-            definition = self.scenario.definition
-            codec = definition.signals[name := pick("signal", self.names)].codec
-            self.scenario._seq += 1
-            payload = msgspec.Raw(codec.encode(sample(codec, self.chance)))
-            signal = inputs.Signal(self.scenario._seq, name, payload, s.revision, self.scenario.now)
-            self.scenario.signals += (signal,)
-        return kind()
+            return kind("ann", "", pick("from", ("", "", s.state, self.place())), pick("parts", (False, False, True)))
+        if kind is inputs.SetState:
+            return kind(self.place(), pick("body", (True, True, False)), pick("stop", (True, False)), "ann")
+        return kind("ann", "because", pick("compensate", (True, False)))  # Cancel, Terminate
+
+    def send(self) -> None:
+        scenario = self.scenario
+        codec = scenario.definition.signals[name := self.pick("signal", self.names)].codec
+        scenario._seq += 1
+        payload = msgspec.Raw(codec.encode(sample(codec, self.chance)))
+        scenario.signals += (inputs.Signal(scenario._seq, name, payload, scenario.snapshot.revision, scenario.now),)
+
+    def place(self) -> str:
+        """A state, or a node of its body."""
+        state = self.pick("state", list(self.scenario.definition.states.values()))
+        return self.pick("place", (state.name, *(f"{state.name}/{n.key}" for n in state.body), "nowhere"))
 
     def reported(self) -> inputs.ChildReported:
         pick = self.pick
@@ -152,6 +163,10 @@ class Talk:
         return inputs.AttemptEnded(path, attempt, outcome, changed, "said so", delay, None, failure)
 
 
+ASKED = (
+    inputs.CancelNode, inputs.CompleteNode, inputs.AddItems, inputs.SetData, inputs.SetState, inputs.FireTimer, inputs.Redrive,
+    inputs.Cancel, inputs.Terminate,
+)  # fmt: skip
 KINDS: tuple[Any, ...] = (
     *([inputs.AttemptEnded] * 24),
     *([inputs.SignalArrived] * 6),
@@ -169,6 +184,8 @@ KINDS: tuple[Any, ...] = (
     inputs.CompleteNode,
     inputs.AddItems,
     inputs.SetData,
+    inputs.SetState,
+    inputs.Release,
     inputs.Pause,
     inputs.Cancel,
     inputs.Terminate,

@@ -38,6 +38,8 @@ INPUTS: dict[type, inputs.Input] = {
     inputs.CompleteNode: inputs.CompleteNode("work/ship"),
     inputs.AddItems: inputs.AddItems("work/lines", [1]),
     inputs.SetData: inputs.SetData({"amount": 3}),
+    inputs.SetState: inputs.SetState("work"),
+    inputs.Release: inputs.Release("ann"),
     inputs.Archive: inputs.Archive("ann"),
 }
 
@@ -113,9 +115,9 @@ def test_terminal_states_have_no_exits(status: str, kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", list(INPUTS), ids=lambda k: k.__name__)
-def test_failed_is_left_by_redrive_alone(kind: type) -> None:
+def test_failed_is_left_by_redrive_and_by_setting_a_state_alone(kind: type) -> None:
     after = decide(DEFINITION, snapshot("failed"), INPUTS[kind], 2_000, 1).snapshot.status
-    assert (after == "failed") is (kind is not inputs.Redrive)
+    assert (after == "failed") is (kind not in (inputs.Redrive, inputs.SetState))
 
 
 def test_stale_results_are_dropped() -> None:

@@ -176,3 +176,11 @@ def test_what_makes_no_sense_is_refused() -> None:
     for wrong in (lambda: stop(""), lambda: stop("a", how="kill"), lambda: stop("a", then="maybe")):  # type: ignore[arg-type]
         with pytest.raises(BadRequest):
             wrong()
+
+
+def test_what_was_told_to_stop_is_not_open_any_more_though_it_has_not_ended() -> None:
+    s = scenario(parallel(one=act, two=wait(Ping), join="any"))
+    s.signal(Ping())
+    assert s.snapshot.open["work/parallel:one/act"].run == "stopping"
+    for request in (inputs.CancelNode("work/parallel:one/act", "skip"), inputs.CompleteNode("work/parallel:one/act")):
+        assert "is not open" in s.feed(request).message

@@ -77,6 +77,7 @@ class _Builder(Bodies):
             transitions=tuple(transitions),
             ending=written.written.ending,
             line=written.written.line,
+            settable=written.written.settable,
         )
 
     def _target(self, way: Way, place: str) -> str:

@@ -225,6 +225,8 @@ def outline_of(
         "data": data.schema(),
         "signals": {n: s.codec.schema() for n, s in signals.items()},
     }
+    if fixed := [s.name for s in states.values() if not s.settable]:
+        schemas["not_settable"] = fixed
     if forms := _forms(states, handlers):
         schemas["forms"] = forms
     return Outline({**document, **schemas}, shape)

@@ -42,6 +42,7 @@ class Written:
     initial: bool
     line: str
     ending: Ending | None = None
+    settable: bool = True
     ways: list[Way] = field(default_factory=list[Way])
 
 
@@ -116,12 +117,15 @@ class State(_Ways[D]):
     name      default: the attribute it is assigned to
     label     the business name, for people; several states may share one
     initial   the first state is initial unless one says so
+    settable  operators may put an instance there (`set_state`, `redrive(from_state=)`)
     `written` and `home` are the builder's: what was declared, and the definition (with its states) it became part of.
     """
 
-    def __init__(self, *body: Item[D], name: str | None = None, label: str | None = None, initial: bool = False) -> None:
+    def __init__(
+        self, *body: Item[D], name: str | None = None, label: str | None = None, initial: bool = False, settable: bool = True
+    ) -> None:
         self._name = name
-        self.written = Written(body, label or "", initial, _caller())
+        self.written = Written(body, label or "", initial, _caller(), settable=settable)
         self.home: tuple[AuthoredDefinition | None, Mapping[str, State[Any]]] = (None, {})
 
     @staticmethod

@@ -1,6 +1,6 @@
 """Commands on one instance: show, history, explain, signal, pause, resume, cancel, terminate, redrive, fire-timer,
 
-cancel-node, complete-node, add-items, set-data, archive.
+cancel-node, complete-node, add-items, set-data, set-state, release, archive.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def add_to(app: App) -> None:
         complete_node,
     ):
         app.command(command)
-    for command in (add_items, set_data, archive):
+    for command in (add_items, set_data, set_state, release, archive):
         app.command(command)
 
 
@@ -150,11 +150,15 @@ def terminate(
 
 
 def redrive(
-    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    id: str, /, *,
+    from_state: Annotated[str, Parameter(name="--from", help="a state, or a node of its body: Pay/charge")] = "",
+    failed_parts: Annotated[bool, Parameter(negative=(), help="what had failed in branches and items, too")] = False,
+    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Continue a failed instance from its failed node. From a state, or with what had failed beside: in Python."""
-    _tell(on_engine(database, lambda e: e.redrive(id, actor=actor, reason=reason), tenant), json)
+    """Continue a failed instance from its failed node, or from a state or node."""
+    options: dict[str, Any] = {"from_state": from_state, "failed_parts": failed_parts, "actor": actor, "reason": reason}
+    _tell(on_engine(database, lambda e: e.redrive(id, **options), tenant), json)
 
 
 def fire_timer(
@@ -200,6 +204,24 @@ def set_data(
     """Set fields of the data: a JSON object or @file. Of a failed instance only where its workflow is at hand, in Python."""
     given = read_json(changes, "CHANGES")
     _tell(on_engine(database, lambda e: e.set_data(id, given, actor=actor, reason=reason), tenant), json)
+
+
+def set_state(
+    id: str, state: str, /, *, body: Annotated[bool, Parameter(help="run the body of the state")] = True,
+    stop: Annotated[bool, Parameter(negative=(), help="stop attempts in flight, do not wait for them")] = False,
+    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Put it in a state, or at a node of a state's body (Pay/charge); a failed one is open again."""
+    _tell(on_engine(database, lambda e: e.set_state(id, state, body=body, stop=stop, actor=actor, reason=reason), tenant), json)
+
+
+def release(
+    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Take it from a worker that does not react; another one goes on with it, and begins again what was in flight."""
+    _tell(on_engine(database, lambda e: e.release(id, actor=actor, reason=reason), tenant), json)
 
 
 def archive(

@@ -4,6 +4,7 @@
 |---|---|
 | unowned, ended too | the caller decides; one commit, fenced by `owner is null`, epoch and revision |
 | owned | the request goes into its inbox; the owner takes it before all signals; the call waits for the receipt |
+| owned, and it is to be released | the caller commits in the owner's place, fenced by owner, epoch and revision |
 | unowned, and the request is about a node | the same: a worker claims it, takes the request, decides what follows |
 | set aside | only resume: the fault is cleared, the next claim tries again; cancel and terminate if the snapshot can be read |
 
@@ -25,6 +26,7 @@ from stepkeel.errors import InstanceEnded, InvalidTransition, Unavailable
 from stepkeel.kernel.decide import apply_only
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.kernel.hold import tickets_of
+from stepkeel.kernel.reposition import place_refused
 from stepkeel.kernel.timer import earliest
 from stepkeel.model import input as inputs
 from stepkeel.model.commit import Batch, Commit, Delivery, HistoryRow, Row, Step
@@ -45,7 +47,11 @@ async def control(core: Core, instance_id: str, request: inputs.Control, wait: f
         row = await core.row(instance_id)
         if row.archived:
             raise InstanceEnded(f"{instance_id} is archived, {name} does not reach it", remedy="archived instances only read")
-        if row.owner is None and not _for_a_worker(core, row, request):
+        if isinstance(request, inputs.SetState | inputs.Redrive) and _definition(core, row) is None:
+            await _check_place(core, row, request)
+        if isinstance(request, inputs.Release):
+            answer = await _released(core, row, request)
+        elif row.owner is None and not _for_a_worker(core, row, request):
             answer = await _directly(core, row, request, name)
         else:
             answer = await _through_inbox(core, row, request, name, wait)
@@ -60,6 +66,30 @@ def _for_a_worker(core: Core, row: Row, request: inputs.Control) -> bool:
     if row.status in TERMINAL:
         return False
     return type(request) in inputs.SETTLED or (isinstance(request, inputs.SetData) and _definition(core, row) is None)
+
+
+async def _check_place(core: Core, row: Row, request: inputs.SetState | inputs.Redrive) -> None:
+    """What the definition would say, its outline says. Raises InvalidTransition."""
+    outline = await core.outline(row.definition, row.version) or {}
+    fixed = outline.get("not_settable", ())
+    places = {s["name"]: [n["key"] for n in s.get("body", ())] for s in outline.get("states", ()) if s["name"] not in fixed}
+    if refused := place_refused(places, snapshot_of(row), request):
+        raise InvalidTransition(refused, remedy="explain says what would move it")
+
+
+async def _released(core: Core, row: Row, request: inputs.Release) -> Receipt | None:
+    """Free the row from its owner, whose commits are refused from then on: what takeover does, before the lease is over."""
+    if row.owner is None:
+        raise InvalidTransition(f"no worker holds {row.id}, it is {row.status}", remedy="explain says what would move it")
+    now = max(core.store.now(), row.updated_at + 1)
+    decision = apply_only(snapshot_of(row), request, now, core.ids.seed(), None)
+    _raise(decision)
+    s = decision.snapshot
+    step = Step(
+        s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, row.owner),),
+        release=True, wake_at=min(now, earliest(s.timers) or now), moved=False,
+    )  # fmt: skip
+    return await _apply(core, row, step, "release")
 
 
 def _raise(decision: Decision) -> None:
@@ -82,8 +112,13 @@ async def _directly(core: Core, row: Row, request: inputs.Control, name: str) ->
     """Decide on the row as it was read; the commit holds only if nobody has moved it since. None: somebody has."""
     handlers = row.status not in TERMINAL and await _runs_handlers(core, row)
     step = _resume_fault(core, row, request) or _step(core, row, request, handlers=handlers)
+    return await _apply(core, row, step, name)
+
+
+async def _apply(core: Core, row: Row, step: Step, name: str) -> Receipt | None:
+    """Commit it, if nobody has moved the row since it was read."""
     try:
-        answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
+        answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, row.owner, row.epoch, row.revision, step),)))
         applied, reached = answer.commits[0], answer.reached
     except Unavailable:
         # The answer is lost: history tells whether it was applied. Asking raises Unavailable after its own deadline.
@@ -126,7 +161,7 @@ def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> S
     _, returned = tickets_of(decision.effects, s.at, row.priority)
     # What is wanted next is the next claim's business: it settles, runs, undoes. A pause rests.
     # Not behind a timer that is overdue: our time may be ahead of the database's.
-    rests = archive or s.status == "paused" or s.status in TERMINAL
+    rests = archive or (s.status == "paused" and s.moving is None) or s.status in TERMINAL
     wake = None if rests else min(now, earliest(s.timers) or now)
     return Step(
         s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),

@@ -114,11 +114,14 @@ class Instance(Generic[D]):
         reason: str = "",
         wait: float = CONTROL_WAIT,
     ) -> Receipt:
-        """Continue a failed instance from its failed node, attempts counted anew; or by entering a state again.
+        """Continue a failed instance from its failed node, attempts counted anew; or from a state, or a node of its body
+
+        (`from_state="Pay"`, `"Pay/charge"`): that is a new visit, with idempotency keys of its own.
 
         `failed_parts`: branches and items that had failed earlier, which their join did without, are tried again too.
 
-        Raises InvalidTransition if it has not failed, or if something was undone since and no state is named.
+        Raises InvalidTransition if it has not failed, or if something was undone since and no state or node is named, or one
+        behind that in the same body.
         """
         return await self._control(inputs.Redrive(actor, reason, str(from_state) if from_state else "", bool(failed_parts)), wait)
 
@@ -173,6 +176,32 @@ class Instance(Generic[D]):
         if not isinstance(changes, Mapping) or not changes:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise BadRequest(f"set_data({changes!r})", remedy="a mapping of fields")
         return await self._control(inputs.SetData(json.loads(to_json(dict(changes))), actor, reason), wait)
+
+    async def set_state(
+        self,
+        state: State[Any] | str,
+        *,
+        body: bool = True,
+        stop: bool = False,
+        actor: str = "",
+        reason: str = "",
+        wait: float = CONTROL_WAIT,
+    ) -> Receipt:
+        """Put it in a state, or at a node of a state's body (`"Pay/charge"`): what is open where it stands is closed. A failed
+
+        one is open again.
+        `body=False` leaves the state's body out. Attempts in flight are waited for, and nothing else begins until then;
+        `stop=True` stops them. Raises InvalidTransition where there is no such state, or it is not `settable`, InstanceEnded.
+        """
+        return await self._control(inputs.SetState(_path(str(state), "set_state"), bool(body), bool(stop), actor, reason), wait)
+
+    async def release(self, *, actor: str = "", reason: str = "") -> Receipt:
+        """Take it from the worker that holds it, one that does not react, say; any worker goes on with it at once.
+
+        Attempts in flight there count as lost and are begun again: they may run twice, with the same idempotency key. Raises
+        InvalidTransition if no worker holds it.
+        """
+        return await self._control(inputs.Release(actor, reason), CONTROL_WAIT)
 
     async def archive(self, *, actor: str = "", reason: str = "") -> Receipt:
         """Take an ended instance out of the lists. Raises InvalidTransition if it has not ended."""

@@ -54,6 +54,12 @@ class Verbs:
     async def set_data(self, instance_id: str, changes: Mapping[str, Any], **options: Any) -> Receipt:
         return await self.instance(instance_id).set_data(changes, **options)
 
+    async def set_state(self, instance_id: str, state: Any, **options: Any) -> Receipt:
+        return await self.instance(instance_id).set_state(state, **options)
+
+    async def release(self, instance_id: str, **options: Any) -> Receipt:
+        return await self.instance(instance_id).release(**options)
+
     async def archive(self, instance_id: str, **options: Any) -> Receipt:
         return await self.instance(instance_id).archive(**options)
 

@@ -8,18 +8,17 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, family, hold, join, machine, operate
+from stepkeel.kernel import compensation, ending, family, hold, operate, reposition
 from stepkeel.kernel.draft import Draft, Items, no_items
 from stepkeel.kernel.gate import verdict
 from stepkeel.kernel.node import activity, child, task
-from stepkeel.kernel.path import container, is_reaction
 from stepkeel.kernel.settle import rest_as_it_is, settle
 from stepkeel.model import input as inputs
 from stepkeel.model.codec import Codec
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition, Fingerprint
 from stepkeel.model.effect import Effect, RunAttempt
-from stepkeel.model.snapshot import Child, Failure, Frame, Pause, Snapshot
+from stepkeel.model.snapshot import Frame, Pause, Snapshot
 
 __all__ = ["apply_only", "decide", "outstanding", "start"]
 
@@ -86,7 +85,7 @@ def apply_only(
 ) -> Decision:
     """Gate and apply of a control request, from the snapshot alone; the next claim settles what follows from it.
 
-    A redrive `from_state`, and setting data of a failed instance, need the definition; without it the request is refused.
+    Setting data of a failed instance needs the definition; without it the request is refused.
     `handlers`: an ending runs bodies of the definition (where it is not at hand, its outline tells), so it cannot be closed here.
     """
     kind = type(input)
@@ -95,9 +94,8 @@ def apply_only(
         return _refusal(snapshot, kind, _REFUSAL[verdict_])
     if definition is None and (kind in inputs.SETTLED or (kind is inputs.SetData and snapshot.status != "failed")):
         return Decision(snapshot)  # whoever has it judges
-    if definition is None and (kind is inputs.SetData or (isinstance(input, inputs.Redrive) and _needs_code(input))):
-        what = "to set data" if kind is inputs.SetData else "to redrive from a state, or failed branches and items,"
-        text = f"{snapshot.definition} version {snapshot.version} is not known here, and {what} needs it"
+    if definition is None and kind is inputs.SetData:
+        text = f"{snapshot.definition} version {snapshot.version} is not known here, and to set data needs it"
         return Decision(snapshot, refused="invalid_transition", message=text)
     draft = Draft(definition or _UNKNOWN, snapshot, now, seed, ())
     refused = _APPLY[kind](draft, input)
@@ -109,10 +107,6 @@ def apply_only(
         ending.close(draft)
     family.report(draft)
     return draft.decision()
-
-
-def _needs_code(input: inputs.Redrive) -> bool:
-    return bool(input.from_state) or input.failed_parts
 
 
 def _refusal(snapshot: Snapshot, kind: type[Any], code: str) -> Decision:
@@ -220,48 +214,8 @@ def _terminate(draft: Draft, input: inputs.Terminate) -> None:
         compensation.abandon(draft, "terminated by an operator")
 
 
-def _redrive(draft: Draft, input: inputs.Redrive) -> str | None:
-    failure = draft.failure or Failure("unknown")
-    if input.from_state and input.from_state not in draft.definition.states:
-        return f"{draft.definition.name} has no state {input.from_state}"
-    if input.failed_parts and input.from_state:
-        return "from a state, or with what had failed beside: one of the two"
-    if failure.undone and not input.from_state:
-        return f"undone since the failure: {', '.join(failure.undone)}; say from which state (from_state=)"
-    draft.failure = None
-    draft.reason = ""
-    draft.status = "running"
-    detail = _detail(input) | ({"from": input.from_state} if input.from_state else {})
-    draft.say("redriven", **detail)
-    if input.from_state:
-        if draft.state:
-            machine.take_transition(draft, input.from_state, "redrive", input.actor)
-        else:
-            machine.enter(draft, input.from_state)
-        return None
-    for path, frame in failure.open.items():
-        _stand_again(draft, path, frame)
-    if input.failed_parts:
-        for path in [p for p, f in draft.open.items() if f.round is not None and f.run == "open"]:
-            join.reopen(draft, path)
-    for m in machine.machines(draft) if draft.state in draft.definition.states else ():
-        for reaction in machine.current(draft, m).timeouts:
-            machine.arm(draft, machine.root_path(draft, m), reaction)
-    return None
-
-
-def _stand_again(draft: Draft, path: str, frame: Frame) -> None:
-    """Put a frame back as it stood at the failure. What had been told to stop is not begun again."""
-    if frame.run == "stopping" or (path.startswith("undo/") and compensation.entry_at(draft, path) is None):
-        return
-    if is_reaction(path):
-        draft.put(path, frame)
-    elif frame.child is not None and frame.run == "loose":
-        draft.put(path, Frame(run="ready", child=Child()))  # begun once more; the flow is behind it already
-    elif frame.round is not None or frame.machine is not None:
-        draft.put(path, replace(frame, run="ready" if frame.run == "failed" else frame.run, error=None))
-    elif container(path):  # else a state that failed as a whole: its rules are simply tried again
-        draft.put(path, Frame(run="ready", steps=frame.steps))
+def _release(draft: Draft, input: inputs.Release) -> None:
+    draft.say("released", **_detail(input))
 
 
 def _fire_timer(draft: Draft, input: inputs.FireTimer) -> str | None:
@@ -311,7 +265,9 @@ _APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
     inputs.Resume: _resume,
     inputs.Cancel: _cancel,
     inputs.Terminate: _terminate,
-    inputs.Redrive: _redrive,
+    inputs.Redrive: reposition.redrive,
+    inputs.SetState: reposition.set_state,
+    inputs.Release: _release,
     inputs.FireTimer: _fire_timer,
     inputs.CancelNode: _cancel_node,
     inputs.CompleteNode: _complete_node,

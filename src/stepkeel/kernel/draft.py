@@ -27,6 +27,7 @@ from stepkeel.model.snapshot import (
     EndingStage,
     Failure,
     Frame,
+    Moving,
     Pause,
     Snapshot,
     Status,
@@ -65,6 +66,7 @@ class Draft:
         "items",
         "label",
         "moves",
+        "moving",
         "now",
         "open",
         "parent",
@@ -108,6 +110,7 @@ class Draft:
         self.tickets = before.tickets
         self.results = before.results
         self.parent = before.parent
+        self.moving: Moving | None = before.moving
         self.given: set[str] | None = None  # paths whose results have come or gone
         self.ending: EndingStage | None = before.ending
         self.pause: Pause | None = before.pause
@@ -348,7 +351,7 @@ class Draft:
             put["label"] = self.label
         if self.fingerprint != b.fingerprint:
             put["fingerprint"] = self.fingerprint
-        for name in ("ending", "pause", "failure", "reason", "parent"):
+        for name in ("ending", "pause", "failure", "reason", "parent", "moving"):
             value = getattr(self, name)
             if value is not getattr(b, name) and value != getattr(b, name):
                 if value:
@@ -362,6 +365,7 @@ class Draft:
             b.id, b.tenant, b.definition, b.version, self.fingerprint, self.status, self.data,
             self.revision, self.now, self.label, b.schema, self.state, self.visits, self.fired, self.open, self.timers,
             self.closed, self.undo, self.ending, self.pause, self.reason, self.failure, self.tickets, self.results, self.parent,
+            self.moving,
         )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def begin(
     if failure is not None:
         failure = replace(failure, open=dict(draft.open))
     draft.ending = EndingStage(status, "settling", reason, failure, compensate and status != "completed", handlers)
-    draft.pause = None
+    draft.pause = draft.moving = None
     draft.status = "running"
     draft.say("ending_began", status=status, **({"reason": reason} if reason else {}))
 

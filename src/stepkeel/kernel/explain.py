@@ -106,6 +106,9 @@ def _of_row(row: Row, snapshot: Snapshot, inbox: Sequence[InboxRow], why: list[R
         because = f" ({snapshot.pause.reason})" if snapshot.pause.reason else ""
         why.append(Reason("pause", f"it was paused{by} at {_time(snapshot.pause.at)}{because}"))
         moves.append("resume")
+    if (moving := snapshot.moving) is not None:
+        by = f", asked by {moving.actor}" if moving.actor else ""
+        why.append(Reason("request", f"it is to stand in {moving.state or snapshot.state}{by}, once no attempt is in flight"))
     if row.owner is not None:
         why.append(Reason("owner", f"worker {row.owner} holds it"))
     elif row.wake_at is not None and row.status == "created":

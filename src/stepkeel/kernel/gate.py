@@ -43,6 +43,8 @@ GATE: dict[type[Any], tuple[Verdict, ...]] = {
     inputs.CompleteNode:    ("I",     "ok",   "I",    "ok",   "E",    "E"),
     inputs.AddItems:        ("I",     "ok",   "I",    "ok",   "E",    "E"),
     inputs.SetData:         ("ok",    "ok",   "I",    "ok",   "ok",   "E"),
+    inputs.SetState:        ("ok",    "ok",   "I",    "ok",   "ok",   "E"),
+    inputs.Release:         ("drop",  "ok",   "ok",   "ok",   "drop", "drop"),
     inputs.Archive:         ("I",     "I",    "I",    "I",    "ok",   "ok"),
 }
 # fmt: on

@@ -97,8 +97,8 @@ def open_body(draft: Draft, container: str, body: tuple[Node, ...]) -> None:
         draft.put(f"{container}/{body[0].key}", READY)
 
 
-def enter(draft: Draft, name: str, machine: str = "") -> None:
-    """Enter a state of a machine."""
+def enter(draft: Draft, name: str, machine: str = "", begin: str | None = "") -> None:
+    """Enter a state of a machine; its body begins at the node `begin`, at its first one, or (None) not at all."""
     state = states_of(draft, machine)[name]
     if machine:
         at = _standing(draft, machine)
@@ -115,7 +115,10 @@ def enter(draft: Draft, name: str, machine: str = "") -> None:
             draft.label = state.label
     path = root_path(draft, machine)
     draft.say("state_entered", path)
-    open_body(draft, path, state.body)
+    if begin:
+        draft.put(f"{path}/{begin}", READY)
+    elif begin is not None:
+        open_body(draft, path, state.body)
     try:
         for reaction in state.timeouts:
             arm(draft, path, reaction)
@@ -256,7 +259,7 @@ def _heard_elsewhere(draft: Draft, path: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def take_transition(draft: Draft, to: str, trigger: str, by: str = "", machine: str = "") -> None:
+def take_transition(draft: Draft, to: str, trigger: str, by: str = "", machine: str = "", begin: str | None = "") -> None:
     """Leave the current state for another (or for a new visit of itself)."""
     was = current(draft, machine).name
     leave_state(draft, to, machine)
@@ -267,4 +270,4 @@ def take_transition(draft: Draft, to: str, trigger: str, by: str = "", machine: 
         text = f"{MOVES_WITHOUT_REST} transitions in one decision, the last from {was} to {to}"
         fail_machine(draft, machine, Failure("no_progress", text, machine or was, kind="permanent"))
         return
-    enter(draft, to, machine)
+    enter(draft, to, machine, begin)

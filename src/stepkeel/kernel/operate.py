@@ -31,10 +31,13 @@ Then = Literal["end", "skip"]
 
 
 def open_nodes(draft: Draft) -> list[str]:
-    """The paths of everything open: nodes with a frame, and those around them that need none."""
+    """The paths of everything open: nodes with a frame, and those around them that need none.
+
+    Not what was told to stop: that is closed already, and what it stood in may be gone.
+    """
     found: dict[str, None] = {}
-    for path in draft.open:
-        if path.startswith("undo/") or is_reaction(path):
+    for path, frame in draft.open.items():
+        if frame.run == "stopping" or path.startswith("undo/") or is_reaction(path):
             continue
         for outer in reversed([holder for holder, _ in around(path)]):
             found.setdefault(outer)

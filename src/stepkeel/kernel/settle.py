@@ -3,21 +3,22 @@
 | # | rule | applies when |
 |---|---|---|
 | 1 | close | a node is done: its place goes to its successor, or its container is told |
-| 2 | paused | the instance is paused: stop here |
-| 3 | ending | an ending is set: nothing below applies |
-| 4 | admit | its definition has limits and it holds no slot of them yet: it queues, nothing below applies |
-| 5 | fail | a node has finally failed: fallback, optional, reactions of the state, ending |
-| 6 | open | a ready node may start, the condition of a wait holds; an instance without a state enters its first |
-| 7 | signals | a signal can be judged |
-| 8 | timers | a timer is due |
-| 9 | leave | the body is done, the machine rests, a guard holds |
-| 10 | final | a final state's body is done |
-| 11 | rest | nothing else: running, waiting, or no way on |
+| 2 | move | an operator has put it elsewhere: done once nothing flies, nothing below applies until then |
+| 3 | paused | the instance is paused: stop here |
+| 4 | ending | an ending is set: nothing below applies |
+| 5 | admit | its definition has limits and it holds no slot of them yet: it queues, nothing below applies |
+| 6 | fail | a node has finally failed: fallback, optional, reactions of the state, ending |
+| 7 | open | a ready node may start, the condition of a wait holds; an instance without a state enters its first |
+| 8 | signals | a signal can be judged |
+| 9 | timers | a timer is due |
+| 10 | leave | the body is done, the machine rests, a guard holds |
+| 11 | final | a final state's body is done |
+| 12 | rest | nothing else: running, waiting, or no way on |
 """
 
 from __future__ import annotations
 
-from stepkeel.kernel import compensation, ending, hold, machine, reaction, signal, timer
+from stepkeel.kernel import compensation, ending, hold, machine, reaction, reposition, signal, timer
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.fail import fail, fail_in_ending
@@ -168,6 +169,10 @@ def _settled(draft: Draft) -> bool:
     for _ in range(MAX_RULES):
         if draft.closing:
             close(draft)
+        elif draft.moving is not None:
+            if not reposition.proceed(draft):
+                draft.status = "running" if draft.pause is None else "paused"
+                return True
         elif draft.pause is not None:
             paused(draft)
             return True

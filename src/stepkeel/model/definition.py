@@ -40,7 +40,10 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """A named phase: a body, the reactions while it is current, the automatic ways out, an ending for final ones."""
+    """A named phase: a body, the reactions while it is current, the automatic ways out, an ending for final ones.
+
+    `settable`: operators may put an instance there.
+    """
 
     name: str
     label: str = ""
@@ -51,6 +54,7 @@ class State:
     transitions: tuple[Transition, ...] = ()
     ending: Ending | None = None
     line: str = ""
+    settable: bool = True
 
     @property
     def reactions(self) -> tuple[Reaction, ...]:

@@ -23,6 +23,8 @@ EVENTS: dict[str, str] = {
     "redriven": "reason, from",
     "set_aside": "fault",
     "data_set": "fields, reason, by",
+    "state_set": "to, body, reason, by",
+    "released": "reason, by",
     "code_changed": "was, is",
     "archived": "reason",
     "repaired": "finding, done",

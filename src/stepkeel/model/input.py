@@ -27,8 +27,10 @@ __all__ = [
     "Input",
     "Pause",
     "Redrive",
+    "Release",
     "Resume",
     "SetData",
+    "SetState",
     "Signal",
     "SignalArrived",
     "Started",
@@ -192,7 +194,7 @@ class Terminate(msgspec.Struct, frozen=True, gc=False):
 
 
 class Redrive(msgspec.Struct, frozen=True, gc=False):
-    """From the failed node; or from a state (`from_state`), which is entered anew.
+    """From the failed node; or from a state (`from_state`), which is entered anew, or a node of its body: `Pay/charge`.
 
     `failed_parts`: branches and items that had failed before, and that their join did without, are tried again too.
     """
@@ -249,7 +251,30 @@ class SetData(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-Control = CancelNode | CompleteNode | AddItems | SetData | Pause | Resume | Cancel | Terminate | Redrive | FireTimer | Archive
+class SetState(msgspec.Struct, frozen=True, gc=False):
+    """Leave the state it stands in for another one, or for a node of its body (`Pay/charge`).
+
+    `body` False: the state's body is left out. `stop`: attempts in flight are stopped, not waited for.
+    """
+
+    state: str
+    body: bool = True
+    stop: bool = False
+    actor: str = ""
+    reason: str = ""
+
+
+class Release(msgspec.Struct, frozen=True, gc=False):
+    """Take it from the worker that holds it."""
+
+    actor: str = ""
+    reason: str = ""
+
+
+Control = (
+    CancelNode | CompleteNode | AddItems | SetData | SetState | Pause | Resume | Cancel | Terminate | Redrive | FireTimer | Release
+    | Archive
+)  # fmt: skip
 Input = (
     Started | Claimed | AttemptEnded | AttemptDeferred | HandedBack | StepRecorded | Heartbeat | SignalArrived | HoldGranted
     | ChildReported | TaskActed | Tick | Control
@@ -265,6 +290,8 @@ CONTROLS: dict[str, type[Any]] = {
     "complete_node": CompleteNode,
     "add_items": AddItems,
     "set_data": SetData,
+    "set_state": SetState,
+    "release": Release,
     "archive": Archive,
 }
 SETTLED = frozenset({CancelNode, CompleteNode, AddItems})  # what follows from them is decided with them, by who has the definition

@@ -15,6 +15,7 @@ __all__ = [
     "EndingStage",
     "Failure",
     "Frame",
+    "Moving",
     "Parent",
     "Pause",
     "Round",
@@ -175,6 +176,21 @@ class Pause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     by_parent: bool = False
 
 
+class Moving(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where an operator has put it. Done once no attempt is in flight; nothing else begins until then.
+
+    state   is entered anew, and its body begun at the node `begin`, or at its first one; not at all without `body`
+    parts   no state: it goes on where it stands, and what had failed in branches and items is tried again
+    """
+
+    state: str = ""
+    begin: str = ""
+    body: bool = True
+    trigger: Literal["set_state", "redrive"] = "set_state"
+    actor: str = ""
+    parts: bool = False
+
+
 class Undo(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A registered compensation: the node it undoes, the fields as that left them.
 
@@ -237,6 +253,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     tickets: dict[str, dict[str, Ticket]] = {}
     results: dict[str, msgspec.Raw] = {}
     parent: Parent | None = None
+    moving: Moving | None = None
 
     @property
     def ended(self) -> bool:
@@ -249,7 +266,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 MAPS = ("visits", "fired", "open", "timers", "closed", "tickets", "results")
-SCALARS = ("fingerprint", "status", "label", "schema", "state", "ending", "pause", "reason", "failure", "parent")
+SCALARS = ("fingerprint", "status", "label", "schema", "state", "ending", "pause", "reason", "failure", "parent", "moving")
 _DEFAULTS: dict[str, Any] = {
     "label": "",
     "schema": 1,
@@ -259,6 +276,7 @@ _DEFAULTS: dict[str, Any] = {
     "reason": "",
     "failure": None,
     "parent": None,
+    "moving": None,
 }
 
 

@@ -299,9 +299,9 @@ ONE_TRIP = Simulation((TripSaga,), _trip, check=_trip_is_whole, instances=1, nam
 
 BUILTIN: tuple[Simulation, ...] = (
     Simulation((TripSaga,), _trip, check=_trip_is_whole, name="saga"),
-    Simulation((Approval,), signals_at_most=16, workers=2, name="approval"),
+    Simulation((Approval,), signals_at_most=16, workers=2, node_verbs=True, name="approval"),
     Simulation((Asking,), _rounds, instances=2, signals_at_most=12, check=_rounds_are_whole, name="rounds"),
-    Simulation((Telephone, NewTelephone), instances=4, signals_at_most=16, workers=2, name="telephone"),
+    Simulation((Telephone, NewTelephone), instances=4, signals_at_most=16, workers=2, node_verbs=True, name="telephone"),
     Simulation((Telephone,), signals=(Dialed(), HungUp()), instances=1, signals_at_most=300, workers=2, name="flood"),
     BRANCHES,
     FAMILIES,

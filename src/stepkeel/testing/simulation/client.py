@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
-VERBS = ("pause", "resume", "cancel", "terminate", "redrive", "fire_timer")
-NODE_VERBS = ("cancel_node", "complete_node", "add_items")
+VERBS = ("pause", "resume", "cancel", "terminate", "redrive", "fire_timer", "release")
+NODE_VERBS = ("cancel_node", "complete_node", "add_items", "set_state")
 PAUSE = 0.3
 
 
@@ -173,7 +173,7 @@ class Client:
             if verb == "fire_timer":
                 timers = await engine.timers(instance_id)
                 options["path"] = self.run.chance.pick("timer", [t.path for t in timers] or ["nowhere"])
-            if verb in NODE_VERBS:
+            elif verb != "set_state" and verb in NODE_VERBS:
                 row = self.run.server.store.row(instance_id)
                 paths = [*self.run.watch.snapshot(row).open] if row is not None else []
                 options["path"] = path = self.run.chance.pick("node", paths or ["nowhere"])
@@ -183,12 +183,24 @@ class Client:
                     options["path"] = path.rpartition("/")[0]
                 if verb == "add_items":
                     options["items"] = [7, 8]
+            if verb == "set_state":
+                options["state"] = self._place(instance_id)
+                options["stop"] = self.run.chance.draw("stop") < 0.5
+            if verb == "release":
+                del options["wait"]
             receipt = await call(instance_id, **options)
         except (Unavailable, InstanceEnded, InvalidTransition, NotFound, BadRequest):
             return
         self.run.note("client", f"asked for {verb} of {self.run.short(instance_id)}: {receipt.status}")
         if receipt.status == "processed":
             self.requests.append((instance_id, actor))
+
+    def _place(self, instance_id: str) -> str:
+        """A state, or a node of its body."""
+        chance, states = self.run.chance, self.known()[instance_id].states
+        state = states[chance.pick("state", list(states))]
+        keys = [node.key for node in state.body] if chance.draw("node") < 0.5 else []
+        return f"{state.name}/{chance.pick('key', keys)}" if keys else state.name
 
     async def mend(self) -> None:
         """After the storm: what is paused is resumed, and some of what failed is redriven."""

@@ -46,7 +46,7 @@ class Simulation:
     check       asked of each instance at the end: raises AssertionError, or returns False or a text, where it is broken
     workers     processes; default 3
     instances   at most so many in a run, `signals_at_most` signals are sent
-    node_verbs  operators also cancel and complete nodes and add items: what `check` then finds is not what was written
+    node_verbs  operators also cancel and complete nodes, add items and set states: what `check` then finds is not what was written
     faults      kinds that may come; default all (see docs/how-to/simulate.md)
     settings    of the workers
     """

@@ -5,7 +5,7 @@
 | (those of kernel/invariants.py) | for every row, whenever it was touched |
 | fold_matches | the changes of the history, folded as they come, are the snapshot |
 | times_increase, future | times strictly increase, revisions have no gap, no entry is from the future |
-| left_terminal | what has ended stays ended, unless a failed one is redriven |
+| left_terminal | what has ended stays ended, unless a failed one is redriven, or put in a state |
 | early_timer, timer_of_nothing | a timer fires when it is due, and only one that is set |
 | completed_twice | an activity completes once at one path, and so its effects count once |
 | undone_out_of_order, undone_twice | what had completed is undone last first, each once |
@@ -133,10 +133,9 @@ class Watch:
         seen.actors.add(entry.actor)
         events = read_events(entry.events)
         status = seen.flat.get("status", "created")
-        if status in TERMINAL and not any(e.type in ("redriven", "archived") for e in events):
+        allowed = {"archived", *(("redriven", "state_set") if status == "failed" else ())}
+        if status in TERMINAL and not any(e.type in allowed for e in events):
             raise Violation("left_terminal", row.id, f"{events[0].type} after {status}")
-        if status in TERMINAL and status != "failed" and any(e.type == "redriven" for e in events):
-            raise Violation("left_terminal", row.id, f"redriven after {status}")
         timers = {k for k in seen.flat if k.startswith("timers.")}
         due = {(k[7:], p): at for k in timers for p, at in seen.flat[k].items()}
         for event in events:
