@@ -231,6 +231,13 @@ def test_dead_letters_and_breakers(run: Run, url: str) -> None:
     assert (code, "1 refused" in out, "say from which state" in out) == (1, True, True)
     code, out, _ = run("redrive-all", "--from-state", "nowhere", "--json")
     assert (code, "no state nowhere that may be set; there are: work, done" in out) == (1, True), "its outline is known"
+    code, out, _ = run("fork", ids["failed"], '{"note": ""}', "--from", "work", "--key", "again", "--json")
+    made = json.loads(out)
+    assert (code, made["created"]) == (0, True)
+    assert run("fork", ids["failed"], "--from", "work", "--key", "again")[:2] == (0, f"{made['id']}\n")
+    assert json.loads(run("show", made["id"], "--json")[1])["data"]["note"] == ""
+    code, _, err = run("fork", ids["failed"], '{"nte": 1}', "--from", "work")
+    assert (code, "no field nte" in err) == (2, True)
     assert run("redrive", ids["failed"], "--from", "work/ship")[0] == 4, "behind what was undone"
     assert run("redrive", ids["failed"], "--from", "work/reserve", "--actor", "ann")[:2] == (0, "redrive: processed\n")
     assert run("breakers", "--json")[:2] == (0, "[]\n")

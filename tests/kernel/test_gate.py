@@ -71,7 +71,7 @@ def test_every_input_has_a_row_and_every_row_an_answer_for_every_column() -> Non
         for k in vars(inputs).values()
         if isinstance(k, type) and issubclass(k, msgspec.Struct) and k.__module__ == inputs.__name__
     }
-    assert set(GATE) == kinds - {inputs.Started, inputs.Signal} == set(INPUTS)
+    assert set(GATE) == kinds - {inputs.Started, inputs.Forked, inputs.Signal} == set(INPUTS)
     assert all(len(row) == len(COLUMNS) for row in GATE.values())
 
 

@@ -1,6 +1,6 @@
 """Commands on one instance: show, history, explain, signal, pause, resume, cancel, terminate, redrive, fire-timer,
 
-cancel-node, complete-node, add-items, set-data, set-state, release, archive.
+cancel-node, complete-node, add-items, set-data, set-state, fork, release, archive.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def add_to(app: App) -> None:
         complete_node,
     ):
         app.command(command)
-    for command in (add_items, set_data, set_state, release, archive):
+    for command in (add_items, set_data, set_state, fork, release, archive):
         app.command(command)
 
 
@@ -214,6 +214,21 @@ def set_state(
 ) -> None:  # fmt: skip
     """Put it in a state, or at a node of a state's body (Pay/charge); a failed one is open again."""
     _tell(on_engine(database, lambda e: e.set_state(id, state, body=body, stop=stop, actor=actor, reason=reason), tenant), json)
+
+
+def fork(
+    id: str, changes: str | None = None, /, *,
+    from_state: Annotated[str, Parameter(name="--from", help="a state, or a node of its body: Pay/charge")] = "",
+    revision: Annotated[int | None, Parameter(help="with the data of this revision")] = None,
+    key: Annotated[str | None, Parameter(help="the same key again is the same instance")] = None,
+    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Make another instance from this one: where it failed, or from a state or node. CHANGES: fields of its data."""
+    given = read_json(changes, "CHANGES")
+    options: dict[str, Any] = {"from_state": from_state, "revision": revision, "key": key, "actor": actor, "reason": reason}
+    made = on_engine(database, lambda e: e.fork(id, given, **options), tenant)
+    print_json({"id": made.id, "created": made.created}) if json else say(made.id)
 
 
 def release(

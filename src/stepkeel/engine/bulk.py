@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,12 +38,11 @@ class DeadLetters:
     latest: str
 
 
-async def _failed(core: Core, filters: Mapping[str, Any], code: str | None) -> list[tuple[str, str, str, str, str]]:
+async def _failed(core: Core, filters: Mapping[str, Any], code: str | None) -> AsyncIterator[tuple[str, str, str, str, str]]:
     """Id, definition, state, failure code and message of those that failed and match, oldest first. Raises BadRequest."""
     if "status" in filters:
         raise BadRequest("status= of those that failed", remedy="leave it out")
     query = replace(make_query(core, {**filters, "status": "failed"}), limit=PAGE)
-    found: list[tuple[str, str, str, str, str]] = []
     while True:
         rows = await core.store.list(query)
         for row in rows:
@@ -51,15 +50,15 @@ async def _failed(core: Core, filters: Mapping[str, Any], code: str | None) -> l
             failure = snapshot.failure if snapshot is not None else None
             its = failure.code if failure is not None else ""
             if code is None or its == code:
-                found.append((row.id, row.definition, row.state, its, failure.message if failure is not None else ""))
+                yield row.id, row.definition, row.state, its, failure.message if failure is not None else ""
         if len(rows) < PAGE:
-            return found
+            return
         query = replace(query, after=(rows[-1].created_at, rows[-1].id))
 
 
 async def dead_letters(core: Core, filters: Mapping[str, Any], code: str | None) -> list[DeadLetters]:
     groups: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
-    for instance_id, definition, state, its, message in await _failed(core, filters, code):
+    async for instance_id, definition, state, its, message in _failed(core, filters, code):
         groups.setdefault((definition, state, its), []).append((instance_id, message))
     return [DeadLetters(*group, len(them), them[-1][1], them[-1][0]) for group, them in sorted(groups.items())]
 
@@ -70,7 +69,7 @@ async def redrive_all(
     """One commit each; what cannot be redriven is told, and keeps nobody else from it."""
     done: list[str] = []
     refused: dict[str, str] = {}
-    for instance_id, *_ in await _failed(core, filters, code):
+    async for instance_id, *_ in _failed(core, filters, code):
         if limit is not None and len(done) >= limit:
             break
         try:

@@ -26,7 +26,7 @@ from stepkeel.errors import InstanceEnded, InvalidTransition, Unavailable
 from stepkeel.kernel.decide import apply_only
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.kernel.hold import tickets_of
-from stepkeel.kernel.reposition import place_refused
+from stepkeel.kernel.reposition import Places, place_refused, places_of
 from stepkeel.kernel.timer import earliest
 from stepkeel.model import input as inputs
 from stepkeel.model.commit import Batch, Commit, Delivery, HistoryRow, Row, Step
@@ -35,7 +35,7 @@ from stepkeel.model.definition import Definition
 from stepkeel.model.event import Event
 from stepkeel.model.snapshot import TERMINAL
 
-__all__ = ["control"]
+__all__ = ["control", "places_known"]
 
 TRIES = 50
 
@@ -68,12 +68,19 @@ def _for_a_worker(core: Core, row: Row, request: inputs.Control) -> bool:
     return type(request) in inputs.SETTLED or (isinstance(request, inputs.SetData) and _definition(core, row) is None)
 
 
-async def _check_place(core: Core, row: Row, request: inputs.SetState | inputs.Redrive) -> None:
-    """What the definition would say, its outline says. Raises InvalidTransition."""
+async def places_known(core: Core, row: Row) -> Places:
+    """The states that may be set, and their nodes: of its definition, or of the outline of that."""
+    definition = _definition(core, row)
+    if definition is not None:
+        return places_of(definition)
     outline = await core.outline(row.definition, row.version) or {}
     fixed = outline.get("not_settable", ())
-    places = {s["name"]: [n["key"] for n in s.get("body", ())] for s in outline.get("states", ()) if s["name"] not in fixed}
-    if refused := place_refused(places, snapshot_of(row), request):
+    return {s["name"]: [n["key"] for n in s.get("body", ())] for s in outline.get("states", ()) if s["name"] not in fixed}
+
+
+async def _check_place(core: Core, row: Row, request: inputs.SetState | inputs.Redrive) -> None:
+    """Raises InvalidTransition."""
+    if refused := place_refused(await places_known(core, row), snapshot_of(row), request):
         raise InvalidTransition(refused, remedy="explain says what would move it")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 from stepkeel.authoring.state import State
-from stepkeel.engine import control, query, signal, wait
+from stepkeel.engine import control, fork, query, signal, wait
 from stepkeel.engine.core import Core
 from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
 from stepkeel.errors import BadRequest
@@ -202,6 +202,28 @@ class Instance(Generic[D]):
         InvalidTransition if no worker holds it.
         """
         return await self._control(inputs.Release(actor, reason), CONTROL_WAIT)
+
+    async def fork(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        from_state: State[Any] | str = "",
+        revision: int | None = None,
+        key: str | None = None,
+        actor: str = "",
+        reason: str = "",
+    ) -> Instance[D]:
+        """Make another instance from this one, which stays as it is: with these fields of the data changed, and the rest as here.
+
+        It begins where this one failed; or at `from_state`, a state or a node of its body. Of one that has not failed, and
+        with a `revision` (whose data it takes), that is by default the state where it stood. What it does has idempotency
+        keys of its own. `key` as for a start. Raises InvalidTransition (something was undone since, say), DataInvalid, BadRequest.
+        """
+        held, created = await fork.fork(
+            self._core(), self.id, data, from_state=str(from_state) if from_state else "", revision=revision, key=key,
+            actor=actor, reason=reason,
+        )  # fmt: skip
+        return Instance(self._core, held, self._definition, created=created)
 
     async def archive(self, *, actor: str = "", reason: str = "") -> Receipt:
         """Take an ended instance out of the lists. Raises InvalidTransition if it has not ended."""

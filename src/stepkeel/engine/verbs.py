@@ -60,6 +60,9 @@ class Verbs:
     async def release(self, instance_id: str, **options: Any) -> Receipt:
         return await self.instance(instance_id).release(**options)
 
+    async def fork(self, instance_id: str, data: Mapping[str, Any] | None = None, **options: Any) -> Instance[Any]:
+        return await self.instance(instance_id).fork(data, **options)
+
     async def archive(self, instance_id: str, **options: Any) -> Receipt:
         return await self.instance(instance_id).archive(**options)
 

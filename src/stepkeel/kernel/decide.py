@@ -9,14 +9,13 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from stepkeel.kernel import compensation, ending, family, hold, operate, reposition
-from stepkeel.kernel.draft import Draft, Items, no_items
+from stepkeel.kernel.draft import UNKNOWN, Draft, Items, no_items
 from stepkeel.kernel.gate import verdict
 from stepkeel.kernel.node import activity, child, task
 from stepkeel.kernel.settle import rest_as_it_is, settle
 from stepkeel.model import input as inputs
-from stepkeel.model.codec import Codec
 from stepkeel.model.decision import Decision
-from stepkeel.model.definition import Definition, Fingerprint
+from stepkeel.model.definition import Definition
 from stepkeel.model.effect import Effect, RunAttempt
 from stepkeel.model.snapshot import Frame, Pause, Snapshot
 
@@ -97,7 +96,7 @@ def apply_only(
     if definition is None and kind is inputs.SetData:
         text = f"{snapshot.definition} version {snapshot.version} is not known here, and to set data needs it"
         return Decision(snapshot, refused="invalid_transition", message=text)
-    draft = Draft(definition or _UNKNOWN, snapshot, now, seed, ())
+    draft = Draft(definition or UNKNOWN, snapshot, now, seed, ())
     refused = _APPLY[kind](draft, input)
     if refused:
         return Decision(snapshot, refused="invalid_transition", message=refused)
@@ -129,10 +128,6 @@ def _note_code(draft: Draft) -> None:
 def outstanding(snapshot: Snapshot) -> tuple[Effect, ...]:
     """Effects not yet done, from the snapshot alone: what a takeover has to perform."""
     return tuple(RunAttempt(path, frame.attempt) for path, frame in snapshot.open.items() if frame.run == "flying")
-
-
-# Stands in where a control request is applied without the code: nothing of it is asked then.
-_UNKNOWN = Definition("", 0, Codec(Any), "", {}, {}, Fingerprint("", ""))
 
 
 # -- apply: one function per input; a text refuses it

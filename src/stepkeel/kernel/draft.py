@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from stepkeel.kernel.path import address, below
 from stepkeel.kernel.record import home_of, item_at, seen_at
-from stepkeel.model.codec import split_fields
+from stepkeel.model.codec import Codec, split_fields
 from stepkeel.model.decision import Changes, Decision
-from stepkeel.model.definition import Definition
+from stepkeel.model.definition import Definition, Fingerprint
 from stepkeel.model.effect import ChangeTask, ControlChild, Effect, ReturnPool, SettleSignal, StopAttempt
 from stepkeel.model.event import Event
 from stepkeel.model.input import Cancel, Signal, Terminate
@@ -36,10 +36,12 @@ from stepkeel.model.snapshot import (
 )
 from stepkeel.model.task import TaskChange
 
-__all__ = ["FLYING", "READY", "Draft", "Items", "no_items"]
+__all__ = ["FLYING", "READY", "UNKNOWN", "Draft", "Items", "no_items"]
 
 FLYING = Frame()
 READY = Frame(run="ready")
+# Stands in where something is decided without the code: nothing of it is asked then.
+UNKNOWN = Definition("", 0, Codec(Any), "", {}, {}, Fingerprint("", ""))
 
 
 Items = Callable[[str, int], list[Any]]  # of the for_each at a path, as listed by a revision

@@ -23,7 +23,7 @@ from stepkeel.model.definition import Definition
 from stepkeel.model.input import Redrive, SetState
 from stepkeel.model.snapshot import Child, Failure, Frame, Moving, Snapshot
 
-__all__ = ["Places", "place_refused", "places_of", "proceed", "redrive", "set_state"]
+__all__ = ["Places", "place_refused", "places_of", "proceed", "redrive", "set_state", "stand_again"]
 
 Places = Mapping[str, Sequence[str]]  # of each state that operators may set, the nodes of its body, in order
 
@@ -94,7 +94,7 @@ def redrive(draft: Draft, input: Redrive) -> str | None:
         draft.moving = Moving(state, node, trigger="redrive", actor=input.actor)
     else:
         for path, frame in failure.open.items():
-            _stand_again(draft, path, frame)
+            stand_again(draft, path, frame)
         draft.moving = Moving(trigger="redrive", parts=input.failed_parts)
     if draft.definition.states:
         proceed(draft)
@@ -113,7 +113,7 @@ def _stand_open(draft: Draft) -> None:
     draft.status = "running"
 
 
-def _stand_again(draft: Draft, path: str, frame: Frame) -> None:
+def stand_again(draft: Draft, path: str, frame: Frame) -> None:
     """Put a frame back as it stood at the failure. What had been told to stop is not begun again."""
     if frame.run == "stopping" or (path.startswith("undo/") and compensation.entry_at(draft, path) is None):
         return

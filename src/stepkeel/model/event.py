@@ -21,6 +21,7 @@ EVENTS: dict[str, str] = {
     "cancelled": "reason",
     "terminated": "reason",
     "redriven": "reason, from",
+    "forked": "of, revision, from, reason, by",
     "set_aside": "fault",
     "data_set": "fields, reason, by",
     "state_set": "to, body, reason, by",

@@ -21,6 +21,7 @@ __all__ = [
     "CompleteNode",
     "Control",
     "FireTimer",
+    "Forked",
     "HandedBack",
     "Heartbeat",
     "HoldGranted",
@@ -51,6 +52,17 @@ class Started(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     claimed: bool = False
     parent: Parent | None = None
+
+
+class Forked(msgspec.Struct, frozen=True, gc=False):
+    """Makes the snapshot of an instance from that of another, as it was at `revision`: from a state, or where it failed."""
+
+    id: str
+    data: bytes
+    revision: int
+    from_state: str = ""
+    actor: str = ""
+    reason: str = ""
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 VERBS = ("pause", "resume", "cancel", "terminate", "redrive", "fire_timer", "release")
-NODE_VERBS = ("cancel_node", "complete_node", "add_items", "set_state")
+NODE_VERBS = ("cancel_node", "complete_node", "add_items", "set_state", "fork")
 PAUSE = 0.3
 
 
@@ -173,7 +173,7 @@ class Client:
             if verb == "fire_timer":
                 timers = await engine.timers(instance_id)
                 options["path"] = self.run.chance.pick("timer", [t.path for t in timers] or ["nowhere"])
-            elif verb != "set_state" and verb in NODE_VERBS:
+            elif verb in NODE_VERBS[:3]:
                 row = self.run.server.store.row(instance_id)
                 paths = [*self.run.watch.snapshot(row).open] if row is not None else []
                 options["path"] = path = self.run.chance.pick("node", paths or ["nowhere"])
@@ -185,6 +185,10 @@ class Client:
                     options["items"] = [7, 8]
             if verb == "set_state":
                 options["state"] = self._place(instance_id)
+            if verb == "fork":
+                await self._fork(instance_id, actor)
+                return
+            if verb == "set_state":
                 options["stop"] = self.run.chance.draw("stop") < 0.5
             if verb == "release":
                 del options["wait"]
@@ -194,6 +198,13 @@ class Client:
         self.run.note("client", f"asked for {verb} of {self.run.short(instance_id)}: {receipt.status}")
         if receipt.status == "processed":
             self.requests.append((instance_id, actor))
+
+    async def _fork(self, instance_id: str, actor: str) -> None:
+        engine = await self.engine()
+        from_state = self._place(instance_id) if self.run.chance.draw("forked from") < 0.5 else ""
+        made = await engine.fork(instance_id, from_state=from_state, key=actor, actor=actor)
+        self.started[made.id] = self.known()[instance_id]
+        self.run.note("client", f"has forked {self.run.short(instance_id)}: {self.run.short(made.id)}")
 
     def _place(self, instance_id: str) -> str:
         """A state, or a node of its body."""
