@@ -11,7 +11,7 @@ from stepkeel.authoring.node import choice, delay, log, loop, transform, until, 
 from stepkeel.authoring.people import approval, task
 from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import Signal
-from stepkeel.authoring.state import State, any_of
+from stepkeel.authoring.state import Anywhere, State, any_of
 from stepkeel.authoring.step import Confident
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Receipt, Result
@@ -25,7 +25,7 @@ from stepkeel.errors import (
 from stepkeel.facade import Engine
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.child import ChildResult
-from stepkeel.model.node import Arrivals, Paths
+from stepkeel.model.join import Arrivals, Paths
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
 from stepkeel.model.policy import Breaker, Limit, Retry
 from stepkeel.model.reducer import Append, Merge, Sum
@@ -35,6 +35,7 @@ from stepkeel.runtime.binding import scoped
 from stepkeel.runtime.settings import Settings
 
 __all__ = [
+    "Anywhere",
     "Append",
     "Arrivals",
     "Break",

@@ -13,8 +13,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints, overload
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.source import code_of
 from stepkeel.errors import BadRequest, DefinitionError
+from stepkeel.model.function import Function
 from stepkeel.model.instant import to_span
-from stepkeel.model.node import Activity, Function, Pool
+from stepkeel.model.node import Activity, Pool
 from stepkeel.model.policy import Breaker, CompensateWhen, Limit, Retry
 
 __all__ = ["Call", "activity", "activity_of", "pools_of", "read_call", "snake"]

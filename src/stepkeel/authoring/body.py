@@ -15,9 +15,11 @@ from stepkeel.authoring.source import code_of, takes
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import DataInvalid
 from stepkeel.model.codec import Codec
-from stepkeel.model.definition import Ending, SignalType, State
+from stepkeel.model.definition import SignalType, State
 from stepkeel.model.fact import Fact
+from stepkeel.model.function import Function, Mapper
 from stepkeel.model.instant import to_span
+from stepkeel.model.join import Join, Own
 from stepkeel.model.node import (
     ActivityNode,
     Arm,
@@ -26,13 +28,9 @@ from stepkeel.model.node import (
     ChoiceNode,
     DuringNode,
     ForEachNode,
-    Function,
-    Join,
     LoopNode,
     MachineNode,
-    Mapper,
     Node,
-    Own,
     ParallelNode,
     PureNode,
     StopNode,
@@ -41,7 +39,7 @@ from stepkeel.model.node import (
     walk,
 )
 from stepkeel.model.policy import matcher
-from stepkeel.model.reaction import Move, Reaction, Transition
+from stepkeel.model.reaction import Ending, Move, Reaction, Transition
 from stepkeel.model.task import Verdict
 
 __all__ = ["Bodies", "numbered", "several"]
@@ -232,13 +230,15 @@ class Bodies:
         if flow.on_failure or flow.on_cancel or flow.finally_ or flow.pools:
             text = f"{flow.name} says what happens when it ends, or is limited: that is for instances"
             self.problems.add("bad_machine", place, text, "leave on_failure=, on_cancel=, finally_= and limits= out of it")
-        if any(s.ending is not None and s.ending.status == "cancelled" for s in flow.states.values()):
+        endings = [s.ending for s in flow.states.values()] + [r.move.ending for s in flow.states.values() for r in s.reactions]
+        endings += [r.move.ending for r in flow.deadlines]
+        if any(e is not None and e.status == "cancelled" for e in endings):
             text = f"a state of {flow.name} cancels: within a body only an instance can be cancelled"
             self.problems.add("bad_machine", place, text, "State.completed, State.failed(code=) or State.terminated")
         for kind in flow.signals.values():
             self.signal(kind.type, place)
         self.codes.append((key, flow.fingerprint.code))
-        return MachineNode(key, flow.states, flow.initial)
+        return MachineNode(key, flow.states, flow.initial, flow.deadlines)
 
     def child(self, o: Any, key: str, place: str) -> ChildNode:
         node = ChildNode(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from stepkeel.authoring.activity import pools_of
 from stepkeel.authoring.body import Bodies, numbered, several
 from stepkeel.authoring.check import Problems, check_definition
+from stepkeel.authoring.move import move_of
 from stepkeel.authoring.outline import limits_of, outline_of
 from stepkeel.authoring.source import digest
+from stepkeel.authoring.state import Anywhere, Way
 from stepkeel.authoring.state import State as StateObject
-from stepkeel.authoring.state import Way
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import BadRequest
 from stepkeel.model.definition import Fingerprint, Place, State
+from stepkeel.model.function import Function
 from stepkeel.model.instant import to_span
 from stepkeel.model.node import (
     Activity,
@@ -24,7 +26,6 @@ from stepkeel.model.node import (
     ChildNode,
     DuringNode,
     ForEachNode,
-    Function,
     MachineNode,
     Node,
     ParallelNode,
@@ -33,7 +34,7 @@ from stepkeel.model.node import (
     bodies,
 )
 from stepkeel.model.policy import CompensationPolicy, Limit, Unhandled, matcher
-from stepkeel.model.reaction import Move, Reaction, Transition
+from stepkeel.model.reaction import Reaction, Transition
 from stepkeel.model.reducer import reducers_of
 
 __all__ = ["Policies", "build"]
@@ -52,33 +53,43 @@ class _Builder(Bodies):
         members: dict[str, Any] = dict(vars(cls))
         self.written: dict[str, StateObject[Any]] = {n: s for n, s in members.items() if isinstance(s, StateObject)}
         self.names = {id(s): s.name or n for n, s in self.written.items()}
+        self.anywhere: list[Anywhere[Any]] = [a for a in members.values() if isinstance(a, Anywhere)]
 
     def state(self, name: str, written: StateObject[Any]) -> State:
         place = f"{self.name}.{name}"
-        signals: list[Reaction] = []
-        timeouts: list[Reaction] = []
-        failures: list[Reaction] = []
+        found: dict[str, list[Reaction]] = {"signal": [], "timeout": [], "failure": []}
         transitions: list[Transition] = []
         used: dict[str, int] = {}
-        for way in written.written.ways:
+        elsewhere = [w for a in self.anywhere for w in a.ways if w.trigger != "timeout"] if written.written.ending is None else []
+        # One that says `otherwise` is tried last, wherever it stands.
+        for way in sorted((*written.written.ways, *elsewhere), key=lambda w: bool(w.options.get("otherwise"))):
             to = self._target(way, place)
             if way.trigger == "automatic":
                 transitions.append(Transition(to, self.guard(way.options["when"], f"{name}->{to}")))
                 continue
-            reaction = self._reaction(way, to, name, place, used)
-            {"signal": signals, "timeout": timeouts, "failure": failures}[way.trigger].append(reaction)
+            reaction = self._reaction(way, to, f"{name}!", place, used)
+            found[way.trigger].append(replace(reaction, anywhere=way in elsewhere))
         return State(
             name=name,
             label=written.written.label,
             body=self.body(written.written.body, name),
-            signals=tuple(signals),
-            timeouts=tuple(timeouts),
-            failures=tuple(failures),
+            signals=tuple(found["signal"]),
+            timeouts=tuple(found["timeout"]),
+            failures=tuple(found["failure"]),
             transitions=tuple(transitions),
             ending=written.written.ending,
             line=written.written.line,
             settable=written.written.settable,
         )
+
+    def deadlines(self) -> tuple[Reaction, ...]:
+        """The timeouts of the machine as a whole."""
+        used: dict[str, int] = {}
+        ways = [w for a in self.anywhere for w in a.ways if w.trigger == "timeout"]
+        found = [self._reaction(w, self._target(w, self.name), "!", self.name, used) for w in ways]
+        for name in {r.name for r in found} & set(_HANDLERS):
+            self.problems.add("bad_name", self.name, f"a timeout cannot be called {name}", "give it another name=")
+        return tuple(replace(r, anywhere=True) for r in found)
 
     def _target(self, way: Way, place: str) -> str:
         if way.to is None:
@@ -94,7 +105,7 @@ class _Builder(Bodies):
             return ""
         return name
 
-    def _reaction(self, way: Way, to: str, state: str, place: str, used: dict[str, int]) -> Reaction:
+    def _reaction(self, way: Way, to: str, anchor: str, place: str, used: dict[str, int]) -> Reaction:
         o = way.options
         default = {"signal": "", "timeout": "after", "failure": "failure"}[way.trigger]
         kind: Any = o.get("signal")
@@ -102,16 +113,12 @@ class _Builder(Bodies):
         base = o.get("name") or default or signal
         name = numbered(base, used)
         self.problems.good_key(name, place)
-        if o.get("interrupt") and way.to is None:
-            text = f"{name} interrupts what runs and leaves nothing in its place"
-            self.problems.add("bad_interrupt", place, text, "say where it goes on: to=", way.line)
         span: Any = o.get("span")
-        stay = "go_on" if way.trigger == "failure" else "stay"
-        where = f"{state}!{name}"
+        where = f"{anchor}{name}"
         return Reaction(
             name=name,
             trigger=cast("Any", way.trigger),
-            move=Move("to", to) if way.to is not None else Move(stay),
+            move=move_of(self.problems, way, to, name, place),
             signal=signal,
             delay=to_span(span) if span is not None and not callable(span) else None,
             delay_of=self.function(span, where) if callable(span) else None,
@@ -121,6 +128,7 @@ class _Builder(Bodies):
             do=self.body(several(o.get("do")), where, kind),
             interrupt=bool(o.get("interrupt")),
             calendar=o.get("calendar"),
+            undo=o.get("undo", "none"),
         )
 
 
@@ -151,17 +159,18 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
         problems.add("two_initial", name, f"{' and '.join(initials)} both say initial=True", "one of them")
     initial = initials[0] if initials else next(iter(states), "")
     handlers = {n: builder.handler(n, getattr(policies, a)) for n, a in _HANDLERS.items()}
-    check_definition(problems, name, initial, states)
+    deadlines = builder.deadlines()
+    check_definition(problems, name, initial, states, deadlines)
     pools: tuple[Pool, ...] = ()
     try:
         pools = pools_of(policies.limits, f"definition/{name}")
     except BadRequest as error:
         problems.add("bad_limit", name, error.message, error.remedy)
     problems.raise_if_any(name)
-    indexes = _indexes(states, handlers)
+    indexes = _indexes(states, handlers, deadlines)
     outline = outline_of(
         name, policies.version, builder.data, initial, states, builder.signals, policies.unhandled, policies.compensation, handlers,
-        limits_of(pools, indexes["activities"].values()),
+        limits_of(pools, indexes["activities"].values()), deadlines,
     )  # fmt: skip
     definition = AuthoredDefinition(
         name=name,
@@ -180,6 +189,7 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
         outline=outline.document,
         pools=pools,
         reducers=reducers_of(builder.data.fields),
+        deadlines=deadlines,
         **indexes,
     )
     by_name = {builder.names[id(s)]: s for s in builder.written.values()}
@@ -199,7 +209,7 @@ def _code(codes: list[tuple[str, str]]) -> str:
     return digest(repr(codes)) if codes else ""
 
 
-def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) -> Any:
+def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]], deadlines: tuple[Reaction, ...]) -> Any:
     """Every node and reaction by its address, every activity by its name."""
     places: dict[str, Place] = {}
     reactions: dict[str, Reaction] = {}
@@ -214,6 +224,7 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
                 add(place + suffix, inner)
             if isinstance(node, MachineNode):
                 reactions.update({f"{place}:{s.name}!{r.name}": r for s in node.states.values() for r in s.reactions})
+                reactions.update({f"{place}:!{r.name}": r for r in node.deadlines})
             if isinstance(node, ActivityNode):
                 found = node.activity
                 for each in (found, found.fallback, found.compensate):
@@ -225,6 +236,9 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]]) ->
         for reaction in state.reactions:
             reactions[f"{name}!{reaction.name}"] = reaction
             add(f"{name}!{reaction.name}", reaction.do)
+    for reaction in deadlines:
+        reactions[f"!{reaction.name}"] = reaction
+        add(f"!{reaction.name}", reaction.do)
     for name, body in handlers.items():
         add(f"!{name}", body)
     conditional = any(isinstance(p.node, DuringNode) or getattr(p.node, "condition", None) is not None for p in places.values())

@@ -7,7 +7,7 @@
 | bad_target, foreign_state, way_out_of_final | ways that lead nowhere |
 | bad_activity, other_data, other_input, bad_into | activities and mappings that do not fit |
 | signal_name_twice | two types under one name |
-| bad_handler, bad_interrupt | a body of the ending that cannot work; an interrupt that leads nowhere |
+| bad_handler, bad_interrupt, bad_move | a body of the ending that cannot work; a reaction that leads nowhere, or two ways |
 | bad_form | what a task asks for cannot be stored |
 | bad_machine, bad_child | a workflow that cannot be a node, or a child, of another |
 | bad_version, bad_policy | class keywords |
@@ -29,6 +29,7 @@ from stepkeel.model.codec import Codec
 from stepkeel.model.definition import Problem, State
 from stepkeel.model.node import Activity, ChildNode, WaitNode, walk
 from stepkeel.model.policy import CompensationPolicy, Unhandled
+from stepkeel.model.reaction import Reaction
 
 __all__ = ["Problems", "check_activity", "check_definition", "check_field", "check_into", "misfits"]
 
@@ -159,7 +160,9 @@ def check_field(problems: Problems, data: Codec, field: str, place: str) -> bool
     return False
 
 
-def check_definition(problems: Problems, name: str, initial: str, states: dict[str, State]) -> None:
+def check_definition(
+    problems: Problems, name: str, initial: str, states: dict[str, State], deadlines: tuple[Reaction, ...]
+) -> None:
     if not states:
         problems.add("no_states", name, "it has no states", "begin = State(...) in the class body")
         return
@@ -176,12 +179,12 @@ def check_definition(problems: Problems, name: str, initial: str, states: dict[s
                     "remove them, or make it an ordinary State",
                     state.line,
                 )
-        _check_ways(problems, place, state)
-    for lost in sorted(states.keys() - _reachable(initial, states)):
+        _check_ways(problems, place, state, timed=bool(deadlines))
+    for lost in sorted(states.keys() - _reachable([initial, *(r.move.state for r in deadlines)], states)):
         problems.add("unreachable", f"{name}.{lost}", "no way leads to it", "remove it, or lead to it", warning=True)
 
 
-def _check_ways(problems: Problems, place: str, state: State) -> None:
+def _check_ways(problems: Problems, place: str, state: State, *, timed: bool) -> None:
     for n, transition in enumerate(state.transitions[:-1]):
         if transition.when is None:
             later = state.transitions[n + 1].to
@@ -195,14 +198,13 @@ def _check_ways(problems: Problems, place: str, state: State) -> None:
             break
     waits = any(isinstance(node, WaitNode) and node.signal for node in walk(state.body))
     always = any(t.when is None for t in state.transitions)
-    if state.ending is None and not always and not state.signals and not state.timeouts and not waits:
+    if state.ending is None and not always and not state.signals and not state.timeouts and not waits and not timed:
         text = "the instance fails here with no_way_on" if not state.transitions else "if no guard holds it fails with no_way_on"
         problems.add("no_way_on", place, text, "a way without when=, a handler or a timeout", warning=True)
 
 
-def _reachable(initial: str, states: dict[str, State]) -> set[str]:
+def _reachable(todo: list[str], states: dict[str, State]) -> set[str]:
     seen: set[str] = set()
-    todo = [initial]
     while todo:
         name = todo.pop()
         if name in seen or name not in states:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 from stepkeel.authoring.node import BodyNode, Item, When
 from stepkeel.errors import BadRequest
-from stepkeel.model.node import Arrivals, Paths
+from stepkeel.model.join import Arrivals, Paths
 
 __all__ = ["Join", "Own", "for_each", "join_of", "own_of", "parallel"]
 

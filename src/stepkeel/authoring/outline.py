@@ -16,6 +16,8 @@ from stepkeel.authoring.source import digest
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import SignalType, State
+from stepkeel.model.function import Function, Mapper
+from stepkeel.model.join import Join, Own
 from stepkeel.model.node import (
     Activity,
     ActivityNode,
@@ -23,13 +25,9 @@ from stepkeel.model.node import (
     ChoiceNode,
     DuringNode,
     ForEachNode,
-    Function,
-    Join,
     LoopNode,
     MachineNode,
-    Mapper,
     Node,
-    Own,
     ParallelNode,
     Pool,
     PureNode,
@@ -39,7 +37,7 @@ from stepkeel.model.node import (
     walk,
 )
 from stepkeel.model.policy import Retry
-from stepkeel.model.reaction import Reaction
+from stepkeel.model.reaction import Ending, Reaction
 
 __all__ = ["Outline", "limits_of", "outline_of"]
 
@@ -112,7 +110,13 @@ def _node(node: Node) -> dict[str, Any]:
             max_concurrency=node.max_concurrency, join=_join(node.join), data=_own(node.own),
         )  # fmt: skip
     if isinstance(node, MachineNode):
-        return _slim(key=node.key, kind="machine", initial=node.initial, states=[_state(s) for s in node.states.values()])
+        return _slim(
+            key=node.key,
+            kind="machine",
+            initial=node.initial,
+            states=[_state(s) for s in node.states.values()],
+            anywhere=_anywhere(node.states, node.deadlines),
+        )
     if isinstance(node, DuringNode):
         return _slim(
             key=node.key, kind="during", guard=_name(node.guard), otherwise=node.otherwise, body=[_node(n) for n in node.body]
@@ -168,20 +172,35 @@ def _reaction(reaction: Reaction) -> dict[str, Any]:
         name=reaction.name, trigger=reaction.trigger, signal=reaction.signal, delay=reaction.delay,
         delay_of=_name(reaction.delay_of), errors=errors, when=_name(reaction.when), into=_into(reaction.into),
         do=[_node(n) for n in reaction.do], interrupt=reaction.interrupt, calendar=_calendar(reaction.calendar),
-        move=reaction.move.kind, to=reaction.move.state,
+        move=reaction.move.kind, to=reaction.move.state, target=reaction.move.target,
+        undo=reaction.undo if reaction.undo != "none" else "",
+        end=_ending(reaction.move.ending),
     )  # fmt: skip
 
 
 def _state(state: State) -> dict[str, Any]:
-    ending = state.ending
     return _slim(
         name=state.name,
         label=state.label,
         body=[_node(n) for n in state.body],
-        reactions=[_reaction(r) for r in state.reactions],
+        reactions=[_reaction(r) for r in state.reactions if not r.anywhere],
         transitions=[_slim(to=t.to, when=_name(t.when)) for t in state.transitions],
-        ending=_slim(status=ending.status, reason=ending.reason, code=ending.code, at_once=ending.at_once) if ending else None,
+        ending=_ending(state.ending),
     )
+
+
+def _ending(ending: Ending | None) -> dict[str, Any] | None:
+    return _slim(status=ending.status, reason=ending.reason, code=ending.code, at_once=ending.at_once) if ending else None
+
+
+def _anywhere(states: Mapping[str, State], deadlines: Iterable[Reaction]) -> list[dict[str, Any]]:
+    """What every state reacts to, told once."""
+    each = {_said_of(r): r for s in states.values() for r in s.reactions if r.anywhere}
+    return [_reaction(r) for r in (*each.values(), *deadlines)]
+
+
+def _said_of(reaction: Reaction) -> tuple[Any, ...]:
+    return reaction.trigger, reaction.signal, reaction.errors, reaction.move, _name(reaction.when).rpartition("!")[2], reaction.undo
 
 
 def limits_of(own: Iterable[Pool], activities: Iterable[Activity]) -> dict[str, Any]:
@@ -208,6 +227,7 @@ def outline_of(
     compensation: str,
     handlers: Mapping[str, tuple[Node, ...]],
     limits: Mapping[str, Any],
+    deadlines: Iterable[Reaction],
 ) -> Outline:
     document: dict[str, Any] = {
         "name": name,
@@ -218,6 +238,8 @@ def outline_of(
         "handlers": {n: [_node(b) for b in body] for n, body in handlers.items() if body},
         "keep": {n: s.keep for n, s in signals.items() if s.keep is not None},
     }
+    if anywhere := _anywhere(states, deadlines):
+        document["anywhere"] = anywhere
     shape = digest(msgspec.json.encode(document, order="deterministic").decode())
     # A limit is no shape: it may change while instances live.
     schemas: dict[str, Any] = {

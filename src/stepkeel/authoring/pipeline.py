@@ -25,7 +25,7 @@ from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import BadRequest
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.instant import to_span
-from stepkeel.model.node import Paths
+from stepkeel.model.join import Paths
 from stepkeel.model.outcome import Fail
 from stepkeel.model.policy import CompensationPolicy, Limit, Retry
 

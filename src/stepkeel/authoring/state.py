@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from stepkeel.authoring.node import Item
 from stepkeel.errors import DefinitionError
 from stepkeel.model.calendar import Calendar
-from stepkeel.model.definition import Ending
+from stepkeel.model.outcome import Cancel, Complete, Fail, Terminate
+from stepkeel.model.reaction import Ending
 
 if TYPE_CHECKING:
     from stepkeel.authoring.view import AuthoredDefinition
     from stepkeel.model.snapshot import Failure
 
-__all__ = ["AnyOf", "State", "Way", "Written", "any_of"]
+__all__ = ["AnyOf", "Anywhere", "End", "State", "Way", "Written", "any_of"]
 
 D = TypeVar("D")
 S = TypeVar("S")
+# How a reaction ends its machine: a status, or with a reason or code of its own.
+End = Literal["completed", "cancelled", "terminated", "failed"] | Complete | Cancel | Terminate | Fail
+Undoing = Literal["none", "state", "all"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +74,23 @@ class _Ways(Generic[D]):
         into: Callable[[D, S], D | Mapping[str, Any] | None] | str | None = None,
         do: Item[D] | Sequence[Item[D]] | None = None,
         interrupt: bool = False,
+        go_on: bool = False,
+        cancel: str | None = None,
+        complete: str | None = None,
+        end: End | None = None,
+        undo: Undoing = "none",
+        otherwise: bool = False,
         name: str | None = None,
     ) -> None:
-        """Handle a signal: `into` changes the data, then `do` runs, then the move. Without `to` the state stays."""
-        self._add("signal", to, {"signal": signal, "when": when, "into": into, "do": do, "interrupt": interrupt, "name": name})
+        """Handle a signal: `into` changes the data, then `do` runs, then the move. Without a move the state stays.
+
+        The moves, at most one: `to` another state; `go_on` closes what is open in the body, and the automatic ways are asked;
+        `cancel` or `complete` a node of it, by its path or key; `end` the instance (or the machine, within a body).
+        `undo` takes back first what was done in this visit of the state, or at all. `otherwise`: tried after all others.
+        """
+        moves = {"go_on": go_on, "cancel": cancel, "complete": complete, "end": end, "undo": undo, "otherwise": otherwise}
+        options = {"signal": signal, "when": when, "into": into, "do": do, "interrupt": interrupt, "name": name}
+        self._add("signal", to, options | moves)
 
     def after(
         self,
@@ -84,15 +101,21 @@ class _Ways(Generic[D]):
         into: Callable[[D, None], D | Mapping[str, Any] | None] | None = None,
         do: Item[D] | Sequence[Item[D]] | None = None,
         interrupt: bool = False,
+        go_on: bool = False,
+        cancel: str | None = None,
+        complete: str | None = None,
+        end: End | None = None,
+        undo: Undoing = "none",
         calendar: Calendar | None = None,
         name: str | None = None,
     ) -> None:
-        """A timeout, counted from entering the state; with a `calendar`, in working time. Without `to` the state stays.
+        """A timeout, counted from entering the state; with a `calendar`, in working time. It fires once a visit.
 
-        It fires once a visit.
+        The rest is as for `on`.
         """
+        moves = {"go_on": go_on, "cancel": cancel, "complete": complete, "end": end, "undo": undo}
         options = {"span": span, "when": when, "into": into, "do": do, "interrupt": interrupt, "calendar": calendar, "name": name}
-        self._add("timeout", to, options)
+        self._add("timeout", to, options | moves)
 
     def on_failure(
         self,
@@ -101,13 +124,19 @@ class _Ways(Generic[D]):
         when: Callable[[D, Failure], bool] | None = None,
         into: Callable[[D, Failure], D | Mapping[str, Any] | None] | None = None,
         do: Item[D] | Sequence[Item[D]] | None = None,
+        cancel: str | None = None,
+        complete: str | None = None,
+        end: End | None = None,
+        undo: Undoing = "none",
+        otherwise: bool = False,
         name: str | None = None,
     ) -> None:
         """When an activity of this state finally fails with one of these codes or exceptions (none: any).
 
-        Without `to` the failed node counts as skipped and the body goes on behind it.
+        Without `to` or `end` the failed node counts as skipped and the body goes on behind it. The rest is as for `on`.
         """
-        self._add("failure", to, {"errors": errors, "when": when, "into": into, "do": do, "name": name})
+        moves = {"cancel": cancel, "complete": complete, "end": end, "undo": undo, "otherwise": otherwise}
+        self._add("failure", to, {"errors": errors, "when": when, "into": into, "do": do, "name": name} | moves)
 
 
 class State(_Ways[D]):
@@ -195,6 +224,22 @@ class AnyOf(_Ways[D]):
     def _add(self, trigger: Any, to: State[Any] | None, options: Mapping[str, Any], depth: int = 3) -> None:
         for state in self._states:
             state._add(trigger, to, options, depth + 1)  # pyright: ignore[reportPrivateUsage]
+
+
+class Anywhere(_Ways[D]):
+    """What holds in every state of a workflow: `anywhere = Anywhere[Order]()`, `anywhere.on(Cancelled, to=cancelled)`.
+
+    Its reactions are tried after those of the state itself. A timeout is counted from the beginning of the instance (within a
+    body: of the machine), and fires once, in whatever state that is.
+    """
+
+    def __init__(self) -> None:
+        self.ways: list[Way] = []
+
+    def _add(self, trigger: Any, to: State[Any] | None, options: Mapping[str, Any], depth: int = 3) -> None:
+        if trigger == "automatic":
+            raise DefinitionError("an automatic way out of every state", remedy="it would never rest: State.to(...)")
+        self.ways.append(Way(trigger, to, _caller(depth), options))
 
 
 def any_of(*states: State[D]) -> AnyOf[D]:

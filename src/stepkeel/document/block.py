@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepkeel.document.words import label_of, span
+from stepkeel.document.words import label_of, span, states_in
 
 __all__ = ["Box", "body_box", "text_width"]
 
@@ -91,7 +91,7 @@ def _node(node: Mapping[str, Any], address: str) -> Box:
         columns = [_frame(_part(part), body_box(part["body"], place), place, "part") for part, place in places]
         return _frame(_title(node), _row(columns), address)
     if kind == "machine":
-        return _frame(key, _column([_state(state, address) for state in node["states"]]), address)
+        return _frame(key, _column([_state(state, address) for state in states_in(node)]), address)
     return _leaf(_line(node), address, kind)
 
 
@@ -99,10 +99,16 @@ def _state(state: Mapping[str, Any], address: str) -> Box:
     """A state of a machine within a body: what it does, and where it leads to."""
     place = f"{address}:{state['name']}"
     ways = [f"→ {t['to']}" + (f" [{t['when']}]" if "/" not in t.get("when", "/") else "") for t in state.get("transitions", ())]
-    ways += [f"{label_of(r)} → {r['to']}" if r.get("to") else label_of(r) for r in state.get("reactions", ())]
+    ways += [_reaction(r) for r in state.get("reactions", ())]
     body = [_node(node, f"{place}/{node['key']}") for node in state.get("body", ())]
     title = str(state.get("label") or state["name"]) + (f" ({state['ending']['status']})" if "ending" in state else "")
     return _frame(title, _column([*body, *(_way(way) for way in ways)]), place, "state")
+
+
+def _reaction(reaction: Mapping[str, Any]) -> str:
+    do = ", ".join(str(node["key"]) for node in reaction.get("do", ()))
+    to = f" → {reaction['to']}" if reaction.get("to") else ""
+    return label_of(reaction) + (f" / {do}" if do else "") + to
 
 
 def _title(node: Mapping[str, Any]) -> str:

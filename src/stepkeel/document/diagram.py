@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepkeel.document.marks import Marks
-from stepkeel.document.words import span
+from stepkeel.document.words import span, states_in, then_of
 
 __all__ = ["mermaid"]
 
@@ -18,13 +18,13 @@ def mermaid(outline: Mapping[str, Any], marks: Marks | None = None) -> str:
     With `marks` the states an instance has been in are marked, and the one in which it stands or has failed.
     """
     lines = ["stateDiagram-v2", f"    [*] --> {_id(outline['initial'])}"]
-    for state in outline["states"]:
+    for state in states_in(outline):
         name = _id(state["name"])
         title = state.get("label") or state["name"]
         body = [_node(node) for node in state.get("body", ())]
         text = title if not body else f"{title}<br/>{'<br/>'.join(body)}"
         lines.append(f"    {name}: {_text(text)}")
-    for state in outline["states"]:
+    for state in states_in(outline):
         lines += _ways(state)
     return "\n".join([*lines, *_marked(outline, marks)])
 
@@ -50,7 +50,7 @@ def _ways(state: Mapping[str, Any]) -> list[str]:
         guard = f": [{_text(transition['when'])}]" if "when" in transition else ""
         lines.append(f"    {name} --> {_id(transition['to'])}{guard}")
     for reaction in state.get("reactions", ()):
-        target = _id(reaction.get("to") or state["name"])
+        target = "[*]" if reaction["move"] == "end" else _id(reaction.get("to") or state["name"])
         lines.append(f"    {name} --> {target}: {_text(_label(reaction))}")
     if "ending" in state:
         lines.append(f"    {name} --> [*]: {state['ending']['status']}")
@@ -96,6 +96,7 @@ def _label(reaction: Mapping[str, Any]) -> str:
         label = "on " + (", ".join(reaction.get("errors", ())) or "any failure")
     if "when" in reaction:
         label += f" [{reaction['when']}]"
+    label += then_of(reaction)
     do = [_node(node) for node in reaction.get("do", ())]
     return f"{label} / {', '.join(do)}" if do else label
 

@@ -13,7 +13,7 @@ from typing import Any
 from stepkeel.document.block import Box, body_box, text_width
 from stepkeel.document.layers import Layout, layers
 from stepkeel.document.marks import Marks
-from stepkeel.document.words import label_of
+from stepkeel.document.words import label_of, states_in
 
 __all__ = ["svg"]
 
@@ -37,7 +37,7 @@ text{font:12px Helvetica,Arial,sans-serif;fill:#1f2933}
 
 def svg(outline: Mapping[str, Any], marks: Marks | None = None) -> str:
     """The picture of a definition; with `marks`, of an instance of it."""
-    states = {s["name"]: _State(s) for s in outline["states"]}
+    states = {s["name"]: _State(s) for s in states_in(outline)}
     order = [outline["initial"], *(n for n in states if n != outline["initial"])]
     ways = _ways(outline)
     layout = layers(order, list(ways), {n: states[n].width for n in order})
@@ -47,7 +47,7 @@ def svg(outline: Mapping[str, Any], marks: Marks | None = None) -> str:
 def _ways(outline: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
     """From one state to another, with what is said of each way."""
     found: dict[tuple[str, str], list[str]] = {}
-    for state in outline["states"]:
+    for state in states_in(outline):
         for transition in state.get("transitions", ()):
             when = transition.get("when", "")
             guard = f"[{when}]" if when and "->" not in when else "[…]" if when else ""
@@ -72,7 +72,11 @@ class _State:
         self.title = str(state.get("label") or self.name)
         self.ending = state.get("ending")
         self.body = body_box(state.get("body", ()), self.name)
-        self.stays = [f"↺ {_label(r)}" for r in state.get("reactions", ()) if (r.get("to") or self.name) == self.name]
+        self.stays = [
+            f"{'◉' if r['move'] == 'end' else '↺'} {_label(r)}"
+            for r in state.get("reactions", ())
+            if (r.get("to") or self.name) == self.name
+        ]
         back = [t for t in state.get("transitions", ()) if t["to"] == self.name]
         self.stays += [f"↺ [{t['when']}]" for t in back if "->" not in t.get("when", "->")]
         inside = [self.body.width, text_width(self.heading, 13.5), *(text_width(s, 11) for s in self.stays)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["label_of", "span"]
+__all__ = ["ANY", "label_of", "span", "states_in", "then_of"]
 
+ANY = "any state"
 _UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"))
 
 
@@ -27,4 +28,20 @@ def label_of(reaction: Mapping[str, Any]) -> str:
         label = "on " + (", ".join(reaction.get("errors", ())) or "any failure")
     if "/" not in reaction.get("when", "/") and "!" not in reaction.get("when", "!"):
         label += f" [{reaction['when']}]"
-    return label
+    return label + then_of(reaction)
+
+
+def then_of(reaction: Mapping[str, Any]) -> str:
+    """What it does besides leading to another state."""
+    move, undo = reaction["move"], f", undo {reaction['undo']}" if "undo" in reaction else ""
+    if move == "end":
+        return f" → {reaction['end']['status']}{undo}"
+    if move in ("cancel", "complete"):
+        return f" → {move} {reaction['target']}"
+    return f" → go on{undo}" if move == "go_on" and reaction["trigger"] != "failure" else undo
+
+
+def states_in(outline: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The states, and last one that stands for all of them where something holds in every state."""
+    anywhere = outline.get("anywhere", ())
+    return [*outline["states"], *([{"name": ANY, "reactions": anywhere}] if anywhere else ())]

@@ -159,7 +159,8 @@ async def _traits(core: Core, row: Row) -> _Traits:
         outline = await core.outline(*key)
         if outline is None:
             return _Traits()
-        hears = {s["name"]: _has(s, "trigger", "signal") for s in outline.get("states", ())}
+        anywhere = _has(outline.get("anywhere", ()), "trigger", "signal")
+        hears = {s["name"]: anywhere or _has(s, "trigger", "signal") for s in outline.get("states", ())}
         core.traits[key] = _Traits(hears, asks=_has(outline, "kind", "task"))
     return core.traits[key]
 

@@ -9,19 +9,35 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import region
+from stepkeel.kernel import machine, region
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.parts import body_of, concurrent_at
-from stepkeel.kernel.path import below, reaction_of
+from stepkeel.kernel.path import below, is_reaction, machine_of, reaction_of
 from stepkeel.kernel.record import item_at
 from stepkeel.model.codec import split_fields
 from stepkeel.model.node import Activity, ActivityNode
 from stepkeel.model.snapshot import Failure, Frame, Undo
 
-__all__ = ["abandon", "entry_at", "fail", "fail_alone", "finish", "open_next", "register", "undo_activity", "undo_branches"]
+__all__ = [
+    "abandon",
+    "begin",
+    "entry_at",
+    "fail",
+    "fail_alone",
+    "finish",
+    "open_next",
+    "register",
+    "undo_activity",
+    "undo_branches",
+]
+
+
+_HANDLER = re.compile(r"!(on_failure|on_cancel|finally)\b")
 
 
 def register(draft: Draft, path: str, node: ActivityNode, before: Raw, after: Raw) -> None:
@@ -29,7 +45,7 @@ def register(draft: Draft, path: str, node: ActivityNode, before: Raw, after: Ra
 
     The entry's number is the revision, which is never used again; several of one decision are counted.
     """
-    if node.activity.compensate is None or path.startswith("!"):
+    if node.activity.compensate is None or _HANDLER.match(path):
         return  # nothing, or done by the ending itself: nobody undoes that
     old, new = split_fields(before), split_fields(after)
     changed = {k: v for k, v in new.items() if old.get(k) != v}
@@ -54,11 +70,11 @@ def open_next(draft: Draft) -> bool:
     """Make the last registered undo ready; False when none is left."""
     if not draft.undo:
         return False
-    _begin(draft, draft.undo[-1])
+    begin(draft, draft.undo[-1])
     return True
 
 
-def _begin(draft: Draft, entry: Undo) -> None:
+def begin(draft: Draft, entry: Undo) -> None:
     if undo_activity(draft, entry) is None:
         draft.undo = tuple(u for u in draft.undo if u.key != entry.key)
         draft.say("compensation_skipped", f"undo/{entry.key}", of=entry.path, reason="the definition has no such undo any more")
@@ -116,23 +132,34 @@ def undo_branches(draft: Draft) -> bool:
         if entry is None:
             draft.closing.append(path)
         else:
-            _begin(draft, entry)
+            begin(draft, entry)
         return True
     return False
 
 
 def fail_alone(draft: Draft, path: str, failure: Failure) -> None:
-    """An undo that no ending has asked for has failed for good: so has the node whose branches were undone."""
+    """An undo that no ending has asked for has failed for good: so has the node whose branches were undone,
+
+    or the state whose reaction had it undone.
+    """
     entry = entry_at(draft, path)
     draft.drop(path)
     if entry is None:
         return
     draft.undo = tuple(u for u in draft.undo if u.key != entry.key)
     draft.say("compensation_failed", path, of=entry.path, code=failure.code, message=failure.message)
-    for holder, frame in draft.open.items():
-        if frame.run == "undoing" and below(entry.path, holder):
-            text = f"undo of {entry.path} failed: {failure.code}: {failure.message}"
-            error = Failure("compensation_failed", text, holder, kind="permanent", undo_errors=(replace(failure, path=path),))
+    text = f"undo of {entry.path} failed: {failure.code}: {failure.message}"
+    undoing = [(p, f) for p, f in draft.open.items() if f.run == "undoing"]
+    for holder, frame in sorted(undoing, key=lambda each: is_reaction(each[0])):
+        error = Failure("compensation_failed", text, holder, kind="permanent", undo_errors=(replace(failure, path=path),))
+        if is_reaction(holder):
+            draft.drop(holder)
+            if frame.seq:
+                draft.settle_signal(frame.seq, frame.reason, "failed", text)
+            m = machine_of(holder)
+            machine.fail_machine(draft, m, replace(error, path=machine.root_path(draft, m)))
+            return
+        if below(entry.path, holder):
             draft.fail(holder, error)
             return
 

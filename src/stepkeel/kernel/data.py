@@ -13,7 +13,7 @@ from stepkeel.errors import StepkeelError
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.fact import ask_fact
 from stepkeel.kernel.merge import MergeFailed, write
-from stepkeel.model.node import Function, Mapper
+from stepkeel.model.function import Function, Mapper
 from stepkeel.model.snapshot import Failure
 
 __all__ = ["PureFailed", "apply_into", "ask", "ask_at", "change", "fill", "holds", "pure_failure"]

@@ -16,14 +16,14 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, family, region
+from stepkeel.kernel import compensation, family, machine, region
 from stepkeel.kernel.draft import READY, Draft
-from stepkeel.model.definition import Definition
+from stepkeel.model.definition import Definition, Ending
 from stepkeel.model.effect import End
 from stepkeel.model.node import Node
 from stepkeel.model.snapshot import EndingStage, Failure
 
-__all__ = ["advance", "begin", "close", "handler_body", "handler_failed", "needs_nobody"]
+__all__ = ["advance", "begin", "close", "end_machine", "handler_body", "handler_failed", "needs_nobody"]
 
 
 Handler = Literal["on_failure", "on_cancel", "finally"]
@@ -45,6 +45,19 @@ def begin(
     draft.pause = draft.moving = None
     draft.status = "running"
     draft.say("ending_began", status=status, **({"reason": reason} if reason else {}))
+
+
+def end_machine(draft: Draft, m: str, how: Ending, where: str) -> None:
+    """A machine ends: the instance with its own; of one within a body the node is done, or has failed."""
+    failure = Failure(how.code or "failed", how.reason or f"ended in {where}", m or where, kind="business")
+    if not m or how.status == "terminated":
+        begin(draft, how.status, how.reason, failure if how.status == "failed" else None)
+        return
+    machine.drop_deadlines(draft, m)
+    if how.status == "failed":
+        machine.fail_machine(draft, m, failure)
+    else:
+        draft.closing.append(m)
 
 
 def advance(draft: Draft) -> bool:

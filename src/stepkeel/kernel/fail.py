@@ -31,7 +31,9 @@ def _failed(draft: Draft) -> tuple[str, Failure] | None:
         return None
     working = [p for p in draft.open if is_reaction(p)]
     for path, frame in draft.open.items():
-        if frame.run == "failed" and all(below(path, w) or not _in_machine_of(path, w) for w in working):
+        if frame.run == "failed" and all(
+            path.startswith("undo/") or below(path, w) or not _in_machine_of(path, w) for w in working
+        ):
             return path, frame.error or Failure("failed", "", path)
     return None
 

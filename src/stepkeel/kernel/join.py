@@ -40,7 +40,8 @@ from stepkeel.kernel.path import address, around, below
 from stepkeel.kernel.ranges import with_number
 from stepkeel.kernel.record import UNCHANGED
 from stepkeel.model.codec import split_fields
-from stepkeel.model.node import Arrivals, ForEachNode, ParallelNode, Paths
+from stepkeel.model.join import Arrivals, Paths
+from stepkeel.model.node import ForEachNode, ParallelNode
 from stepkeel.model.snapshot import NOTHING, Failure, Frame, Round
 
 __all__ = ["absorb", "begin", "complete", "ended", "grow", "judge", "keep_result", "loose_above", "reopen", "resumed"]

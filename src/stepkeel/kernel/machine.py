@@ -21,9 +21,12 @@ from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import Failure, Frame, Snapshot, Standing
 
 __all__ = [
+    "anchor",
     "arm",
+    "arm_deadlines",
     "body_done",
     "current",
+    "drop_deadlines",
     "enter",
     "fail_machine",
     "flying",
@@ -100,11 +103,12 @@ def open_body(draft: Draft, container: str, body: tuple[Node, ...]) -> None:
 def enter(draft: Draft, name: str, machine: str = "", begin: str | None = "") -> None:
     """Enter a state of a machine; its body begins at the node `begin`, at its first one, or (None) not at all."""
     state = states_of(draft, machine)[name]
+    begins = not (_standing(draft, machine).state if machine else draft.state)
     if machine:
         at = _standing(draft, machine)
         visit = at.visits.get(name, 0) + 1
         draft.put(machine, replace(draft.open[machine], machine=Standing(name, {**at.visits, name: visit})))
-        draft.fired = {p: n for p, n in draft.fired.items() if not below(p, machine)}
+        draft.fired = {p: n for p, n in draft.fired.items() if not below(p, machine) or p.startswith(f"{machine}:!")}
     else:
         visit = draft.visits.get(name, 0) + 1
         draft.visits = {**draft.visits, name: visit}
@@ -120,6 +124,8 @@ def enter(draft: Draft, name: str, machine: str = "", begin: str | None = "") ->
     elif begin is not None:
         open_body(draft, path, state.body)
     try:
+        if begins:
+            arm_deadlines(draft, machine)
         for reaction in state.timeouts:
             arm(draft, path, reaction)
     except PureFailed as error:
@@ -134,6 +140,24 @@ def fail_machine(draft: Draft, machine: str, failure: Failure) -> None:
         draft.fail(machine, failure)
     else:
         draft.put(root_path(draft), Frame(run="failed", error=failure))
+
+
+def anchor(machine: str) -> str:
+    """What the paths of a machine's own reactions begin with: `!late` of the instance's, `work/track:!late` of one within."""
+    return f"{machine}:" if machine else ""
+
+
+def deadlines(draft: Draft, machine: str = "") -> tuple[Reaction, ...]:
+    if not machine:
+        return draft.definition.deadlines
+    node = draft.node_at(machine)
+    return node.deadlines if isinstance(node, MachineNode) else ()
+
+
+def arm_deadlines(draft: Draft, machine: str = "") -> None:
+    """Set the timers of the timeouts of a machine as a whole. Raises PureFailed."""
+    for reaction in deadlines(draft, machine):
+        arm(draft, anchor(machine), reaction)
 
 
 def arm(draft: Draft, path: str, reaction: Reaction) -> None:
@@ -154,12 +178,19 @@ def arm(draft: Draft, path: str, reaction: Reaction) -> None:
     draft.set_timer(f"{path}!{reaction.name}", "after", due)
 
 
+def drop_deadlines(draft: Draft, machine: str) -> None:
+    """A machine within a body is over."""
+    for path in [p for p in draft.timers if p.startswith(f"{machine}:!")]:
+        draft.drop_timers(path)
+
+
 def rests(draft: Draft, machine: str = "") -> bool:
     """Nothing below the machine is in flight and no reaction of it is at work, loose branches aside."""
     scope = root_path(draft, machine) if machine else ""
     holders = loose(draft)
     for path, frame in draft.open.items():
-        busy = (frame.run in _BUSY or is_reaction(path)) and (not scope or below(path, scope))
+        own = not scope or below(path, scope) or path.startswith(f"{machine}:!")
+        busy = own and (frame.run in _BUSY or is_reaction(path))
         if busy and not (holders and is_loose(path, holders)):
             return False
     return True
@@ -208,14 +239,15 @@ def heard(state: State) -> frozenset[str]:
     nodes = [*walk(state.body)]
     waits = {n.signal for n in nodes if isinstance(n, WaitNode) and n.signal}
     inner = {r.signal for n in nodes if isinstance(n, MachineNode) for s in n.states.values() for r in s.signals}
-    return frozenset(waits | inner | {r.signal for r in state.signals})
+    return frozenset(waits | inner | {r.signal for r in state.signals if not r.anywhere})
 
 
 def leave_state(draft: Draft, to: str, machine: str = "") -> None:
     """Close what is open, note which signals can no longer be meant for this state."""
     path = root_path(draft, machine)
     holders = loose(draft)
-    for open_path in [p for p in draft.open if below(p, path) and not is_loose(p, holders)]:
+    own = f"{anchor(machine)}!"  # a reaction of the machine as a whole that is at work
+    for open_path in [p for p in draft.open if (below(p, path) and not is_loose(p, holders)) or p.startswith(own)]:
         draft.drop(open_path)
     for timed in [p for p in draft.timers if below(p, path) and not is_loose(p, holders)]:
         draft.drop_timers(timed)

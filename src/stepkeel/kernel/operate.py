@@ -135,9 +135,16 @@ def set_data(draft: Draft, changes: dict[str, Any], **detail: Any) -> str | None
     return None
 
 
-def stop(draft: Draft, path: str, target: str, how: Literal["cancel", "complete"], then: Then) -> int:
-    """What a stop node does: to every open node whose path, or the end of it, is the target. How many there were."""
-    found = [p for p in open_nodes(draft) if p != path and (address(p) == target or address(p).endswith(f"/{target}"))]
+def stop(draft: Draft, path: str, target: str, how: Literal["cancel", "complete"], then: Then, within: str = "") -> int:
+    """What a stop node does: to every open node whose path, or the end of it, is the target. How many there were.
+
+    `within`: only what stands below that.
+    """
+    found = [
+        p
+        for p in open_nodes(draft)
+        if p != path and (not within or below(p, within)) and (address(p) == target or address(p).endswith(f"/{target}"))
+    ]
     done = 0
     for each in found:
         if any(below(each, other) and each != other for other in found) or each not in open_nodes(draft):

@@ -61,14 +61,15 @@ def set_state(draft: Draft, input: SetState) -> str | None:
     refused = _refused(draft, input)
     if refused:
         return refused
-    if draft.status == "failed":
+    reopened = draft.status == "failed"
+    if reopened:
         _stand_open(draft)
     elif draft.status == "created":
         draft.status = "running"
     state, _, node = input.state.partition("/")
     detail = {k: v for k, v in (("reason", input.reason), ("by", input.actor)) if v}
     draft.say("state_set", to=input.state, **({} if input.body else {"body": False}), **detail)
-    draft.moving = Moving(state, node, input.body, actor=input.actor)
+    draft.moving = Moving(state, node, input.body, actor=input.actor, reopened=reopened)
     if input.stop:
         for path, frame in machine.flying(draft):
             draft.stop(path, frame)
@@ -91,7 +92,7 @@ def redrive(draft: Draft, input: Redrive) -> str | None:
     draft.say("redriven", **{k: v for k, v in said if v})
     if input.from_state:
         state, _, node = input.from_state.partition("/")
-        draft.moving = Moving(state, node, trigger="redrive", actor=input.actor)
+        draft.moving = Moving(state, node, trigger="redrive", actor=input.actor, reopened=True)
     else:
         for path, frame in failure.open.items():
             stand_again(draft, path, frame)
@@ -138,6 +139,8 @@ def proceed(draft: Draft) -> bool:
         _go_on(draft, parts=moving.parts)
         return True
     begin = moving.begin if moving.body else None
+    if moving.reopened and draft.state:
+        machine.arm_deadlines(draft)
     if draft.state:
         machine.take_transition(draft, moving.state, moving.trigger, moving.actor, begin=begin)
     else:
@@ -151,5 +154,6 @@ def _go_on(draft: Draft, *, parts: bool) -> None:
         for path in [p for p, f in draft.open.items() if f.round is not None and f.run == "open"]:
             join.reopen(draft, path)
     for m in machine.machines(draft) if draft.state else ():
+        machine.arm_deadlines(draft, m)
         for reaction in machine.current(draft, m).timeouts:
             machine.arm(draft, machine.root_path(draft, m), reaction)

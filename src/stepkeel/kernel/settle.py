@@ -92,7 +92,7 @@ def open_(draft: Draft) -> bool:
     if not draft.state:
         machine.enter(draft, draft.definition.initial)
         return True
-    if _open_ready(draft) or reaction.proceed_held(draft):
+    if _open_ready(draft) or reaction.proceed(draft):
         return True
     definition = draft.definition
     if definition.conditional and (wait.judge(draft) or during.judge(draft)):
@@ -123,13 +123,7 @@ def final(draft: Draft) -> bool:
         how = state.ending
         if not m and how.status == "completed" and not how.at_once and machine.loose(draft):
             continue  # what was left to finish is waited for
-        failure = Failure(how.code or "failed", how.reason or f"ended in {state.name}", m or state.name, kind="business")
-        if not m or how.status == "terminated":
-            ending.begin(draft, how.status, how.reason, failure if how.status == "failed" else None)
-        elif how.status == "failed":
-            machine.fail_machine(draft, m, failure)
-        else:
-            draft.closing.append(m)
+        ending.end_machine(draft, m, how, state.name)
         return True
     return False
 
@@ -216,7 +210,7 @@ def _lost(draft: Draft) -> bool:
     """Fail the first machine within a body that has no way on: nor can anything beside it still change what its guards see."""
     for m in machine.machines(draft)[:-1]:
         state, path = machine.current(draft, m), machine.root_path(draft, m)
-        if state.signals or any(below(p, path) for p in (*draft.open, *draft.timers)):
+        if state.signals or any(below(p, path) or p.startswith(f"{m}:!") for p in (*draft.open, *draft.timers)):
             continue
         beside = any(f.run not in ("open", "loose") for f in draft.open.values()) or draft.timers or _hears(draft)
         if not state.transitions or not beside:

@@ -89,7 +89,7 @@ def _may_interrupt(draft: Draft, machine: str, reaction: Reaction) -> bool:
     if not reaction.interrupt:
         return False
     at_work = ((p, f) for p, f in draft.open.items() if is_reaction(p) and machine_of(p) == machine)
-    return not any(f.seq or f.run == "held" for _, f in at_work)
+    return not any(f.seq or f.run in ("held", "undoing") for _, f in at_work)
 
 
 def takes(draft: Draft, signal: Signal) -> str | tuple[str, Reaction] | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from stepkeel.model.codec import Codec
 from stepkeel.model.node import Activity, Node, Pool
 from stepkeel.model.policy import CompensationPolicy, Unhandled
-from stepkeel.model.reaction import Reaction, Transition
+from stepkeel.model.reaction import Ending, Reaction, Transition
 from stepkeel.model.reducer import Reducer
 
 __all__ = ["Definition", "Ending", "Fingerprint", "Place", "Problem", "SignalType", "State"]
@@ -26,16 +26,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message} [{self.code}] -> {self.remedy}"
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a final state ends its machine. `at_once`: a completed one does not wait for branches that were left to finish."""
-
-    status: Literal["completed", "cancelled", "terminated", "failed"]
-    reason: str = ""
-    code: str = ""
-    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +84,7 @@ class Definition:
     """`places` maps an address (a path without its counters) to its node; `conditional`: some wait of it has a condition;
 
     `concurrent`: there are branches in it; `nested`: machines; `itemized`: a function of it wants the item of a for_each;
-    `reducers` are those of its data's fields.
+    `reducers` are those of its data's fields, `deadlines` the timeouts of the machine as a whole.
     """
 
     name: str
@@ -119,6 +109,7 @@ class Definition:
     nested: bool = False
     itemized: bool = False
     reducers: dict[str, Reducer] = field(default_factory=dict[str, Reducer])
+    deadlines: tuple[Reaction, ...] = ()
 
     def keeps(self, signal: str) -> bool:
         """True when a signal of this name that nothing takes stays pending."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.codec import Codec
-from stepkeel.model.fact import Fact
+from stepkeel.model.function import Function, Mapper
+from stepkeel.model.join import Join, Own
 from stepkeel.model.policy import Breaker, CompensateWhen, Retry
 
 if TYPE_CHECKING:
     from stepkeel.model.definition import Definition, State
+    from stepkeel.model.reaction import Reaction
 
 P = TypeVar("P")
 
@@ -20,22 +22,16 @@ __all__ = [
     "Activity",
     "ActivityNode",
     "Arm",
-    "Arrivals",
     "AtMax",
     "Branch",
     "ChildNode",
     "ChoiceNode",
     "DuringNode",
     "ForEachNode",
-    "Function",
-    "Join",
     "LoopNode",
     "MachineNode",
-    "Mapper",
     "Node",
-    "Own",
     "ParallelNode",
-    "Paths",
     "Pool",
     "PureNode",
     "Reference",
@@ -45,29 +41,6 @@ __all__ = [
     "bodies",
     "walk",
 ]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Function:
-    """A pure user function the kernel calls: guard, mapping, condition, transform.
-
-    `name` is the function's own, or its place for a lambda; `code` a hash of its source, empty if unknown. `fact`: the
-    guard speaks of positions, and is asked that way. `item`: it is given the item of the for_each around it, too.
-    """
-
-    call: Callable[..., Any]
-    name: str
-    code: str = ""
-    fact: Fact | None = None
-    item: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mapper:
-    """Where a value goes in the data: a field, or a function of data and value."""
-
-    field: str = ""
-    function: Function | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,58 +148,6 @@ class ChoiceNode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Arrivals:
-    """What a join's function is asked about: outcomes and results by branch or item, how many are open, and of how many."""
-
-    outcomes: Mapping[str, str]
-    results: Mapping[str, Any]
-    open: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Paths(Mapping[str, P]):
-    """What the branches of a parallel have come to, by their names: each its own copy of the data, as it left it."""
-
-    ends: Mapping[str, P]
-
-    def __getitem__(self, name: str) -> P:
-        return self.ends[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.ends)
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Join:
-    """When concurrent branches are one again, and what becomes of the others. A function of Arrivals gives a number or a bool.
-
-    failures  against: a failed branch will not arrive; collect: it arrives, as a failed one
-    rest      what becomes of branches still open: cancel, undo (cancel, then compensate), finish (they run on, loose)
-    late      whether what loose branches do to the data counts: drop, merge
-    again     a new visit while branches are loose: overlap, wait for them
-    unmet     all have ended and it is not enough: fail (`join_unmet`), go_on
-    """
-
-    need: Literal["all", "any"] | int | Function = "all"
-    failures: Literal["against", "collect"] = "against"
-    rest: Literal["cancel", "undo", "finish"] = "cancel"
-    late: Literal["drop", "merge"] = "drop"
-    again: Literal["overlap", "wait"] = "overlap"
-    unmet: Literal["fail", "go_on"] = "fail"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Own:
-    """A branch works on its own copy of the data. What flows back at its end: changed fields, all, nothing, or these fields."""
-
-    back: Literal["changed", "all", "nothing"] | tuple[str, ...] = "changed"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Branch:
     """One way of a parallel. `otherwise`: taken when no other is."""
 
@@ -294,6 +215,7 @@ class MachineNode:
     key: str
     states: dict[str, State]
     initial: str
+    deadlines: tuple[Reaction, ...] = ()
 
 
 class Reference:
@@ -384,6 +306,8 @@ def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
             yield f":{state.name}", state.body
             for reaction in state.reactions:
                 yield f":{state.name}!{reaction.name}", reaction.do
+        for reaction in node.deadlines:
+            yield f":!{reaction.name}", reaction.do
     elif isinstance(node, ChoiceNode):
         for arm in node.arms:
             yield f":{arm.key}", arm.body

@@ -181,6 +181,7 @@ class Moving(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     state   is entered anew, and its body begun at the node `begin`, or at its first one; not at all without `body`
     parts   no state: it goes on where it stands, and what had failed in branches and items is tried again
+    reopened   it had failed: the timeouts of the machine as a whole count anew
     """
 
     state: str = ""
@@ -189,6 +190,7 @@ class Moving(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     trigger: Literal["set_state", "redrive"] = "set_state"
     actor: str = ""
     parts: bool = False
+    reopened: bool = False
 
 
 class Undo(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -19,7 +19,8 @@ from stepkeel.kernel.data import PureFailed, apply_into, ask, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.path import part_of
 from stepkeel.model.codec import to_json
-from stepkeel.model.node import ForEachNode, Function
+from stepkeel.model.function import Function
+from stepkeel.model.node import ForEachNode
 from stepkeel.model.snapshot import Frame, Round
 
 __all__ = ["behind", "open"]

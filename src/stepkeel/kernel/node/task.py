@@ -26,9 +26,10 @@ from stepkeel.kernel.data import PureFailed, apply_into, ask_at, fill, pure_fail
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.people import refusal
 from stepkeel.model.effect import OpenTask
+from stepkeel.model.function import Function
 from stepkeel.model.input import TaskActed
 from stepkeel.model.instant import from_micros, to_micros, to_span
-from stepkeel.model.node import Function, TaskNode
+from stepkeel.model.node import TaskNode
 from stepkeel.model.snapshot import NOTHING, Assignment, Failure, Frame
 from stepkeel.model.task import TaskRow, Verdict, Vote
 

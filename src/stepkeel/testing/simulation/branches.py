@@ -15,9 +15,9 @@ from stepkeel.authoring.nested import machine, pick, scope
 from stepkeel.authoring.node import delay, loop, wait, when
 from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import Signal
-from stepkeel.authoring.state import State
+from stepkeel.authoring.state import Anywhere, State
 from stepkeel.authoring.step import Confident
-from stepkeel.model.node import Paths
+from stepkeel.model.join import Paths
 from stepkeel.model.outcome import Break, Fail
 from stepkeel.model.policy import Retry
 from stepkeel.model.reducer import Append, Sum
@@ -114,12 +114,21 @@ class Crossing(Workflow[Parcels]):
             join=Join(3, rest="undo"),
         ),
     )
+    storing = State[Parcels](_reserve, parallel(shelf=[_ask, wait(Packed)], clock=delay(3.0), more=_reserve, name="store"), _tell)
     lost = State.terminated(reason="seized")
     there = State.completed(_tell)
+    anywhere = Anywhere[Parcels]()
 
-    moving.to(there)
+    moving.to(storing)
     moving.on_failure("SEIZED", do=_tell)
-    moving.after(20.0, to=lost, interrupt=True)
+    storing.to(there)
+    storing.on(Weighed, go_on=True, do=_tell)
+    storing.on(Claimed, to=moving, undo="state", when=lambda p, _: p.lines > 3, interrupt=True)
+    storing.on(Claimed, end="completed", undo="all", do=_reserve, otherwise=True)
+    storing.after(2.0, complete="store", interrupt=True)
+    storing.on_failure("BOOM", cancel="delay")
+    anywhere.after(25.0, to=lost, interrupt=True, name="too_late")
+    anywhere.on(Packed, do=_tell)
 
 
 class Fulfilment(Workflow[Parcels]):
