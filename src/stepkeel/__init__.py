@@ -1,13 +1,13 @@
 """Durable workflows for Python: a workflow is data, a decision is a pure function, a durable step is one commit."""
 
 from stepkeel.authoring.activity import activity
-from stepkeel.authoring.concurrent import Join, Own, for_each, parallel
+from stepkeel.authoring.concurrent import Join, Own, for_each, parallel, spawn
 from stepkeel.authoring.context import Context
-from stepkeel.authoring.during import at, done, during, size, visits
+from stepkeel.authoring.during import at, branches_open, children, done, during, size, started, visits
 from stepkeel.authoring.family import child
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.nested import machine, pick, scope, stop
-from stepkeel.authoring.node import choice, delay, log, loop, transform, until, wait, when
+from stepkeel.authoring.nested import add_items, machine, pick, scope, stop
+from stepkeel.authoring.node import choice, delay, log, loop, tagged, transform, until, wait, when
 from stepkeel.authoring.people import approval, task
 from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import Signal
@@ -77,10 +77,13 @@ __all__ = [
     "Wait",
     "Workflow",
     "activity",
+    "add_items",
     "any_of",
     "approval",
     "at",
+    "branches_open",
     "child",
+    "children",
     "choice",
     "delay",
     "done",
@@ -94,7 +97,10 @@ __all__ = [
     "scope",
     "scoped",
     "size",
+    "spawn",
+    "started",
     "stop",
+    "tagged",
     "task",
     "transform",
     "until",

@@ -150,11 +150,11 @@ def test_data_are_set_at_rest_and_checked_and_a_failed_instance_stays_failed_unt
 
 
 def test_a_stop_node_cancels_what_is_open_under_its_target() -> None:
-    s = scenario(parallel(one=[act, stop("two/quote")], two=[scope(wait(Ping), on={Go: []}, name="quote"), tell], three=act))
+    s = scenario(parallel(one=[act, stop("six/quote")], two=[scope(wait(Ping), on={Go: []}, name="quote"), tell], three=act))
     s.done("work/parallel:one/act")
     assert s.snapshot.failure is None
     assert "node_skipped" in s.events(), "there is no such path"
-    s = scenario(parallel(one=[act, stop("quote", then="skip")], two=[scope(wait(Ping), on={Go: []}, name="quote"), tell]))
+    s = scenario(parallel(one=[act, stop("two/quote", then="skip")], two=[scope(wait(Ping), on={Go: []}, name="quote"), tell]))
     s.done("work/parallel:one/act")
     s.expect(run("work/parallel:two/tell"))
     s = scenario(parallel(one=[act, stop("parallel:two/act")], two=[act, tell], join=1))

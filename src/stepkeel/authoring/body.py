@@ -9,7 +9,7 @@ from typing import Any, cast
 from stepkeel.authoring import concurrent
 from stepkeel.authoring.activity import activity_of
 from stepkeel.authoring.check import Problems, check_activity, check_field, check_into, misfits
-from stepkeel.authoring.node import BodyNode, When
+from stepkeel.authoring.node import BodyNode, When, tagged_items
 from stepkeel.authoring.signal import signal_name, signal_type
 from stepkeel.authoring.source import code_of, takes
 from stepkeel.authoring.view import AuthoredDefinition
@@ -22,6 +22,7 @@ from stepkeel.model.instant import to_span
 from stepkeel.model.join import Join, Own
 from stepkeel.model.node import (
     ActivityNode,
+    AddNode,
     Arm,
     Branch,
     ChildNode,
@@ -66,6 +67,7 @@ class Bodies:
         self.problems = problems
         self.signals: dict[str, SignalType] = {}
         self.codes: list[tuple[str, str]] = []
+        self.tags: dict[str, frozenset[str]] = {}
         self.gives = False  # what activities return is the result of an item: within the body of a for_each that asks for it
         self.data = self._data_codec(data)
 
@@ -117,10 +119,12 @@ class Bodies:
     def body(self, items: Sequence[Any], place: str, given: Any = None) -> tuple[Node, ...]:
         used: dict[str, int] = {}
         nodes: list[Node] = []
-        for item in items:
+        for item, tags in tagged_items(items):
             key = numbered(self._key(item, place), used)
             if not self.problems.good_key(key, place):
                 continue
+            if tags:
+                self.tags[f"{place}/{key}"] = tags
             nodes.append(self.node(item, key, f"{place}/{key}", given))
         return tuple(nodes)
 
@@ -168,6 +172,8 @@ class Bodies:
         }
         if item.kind in containers:
             return containers[item.kind]()
+        if item.kind == "add_items":
+            return AddNode(key, o["target"], self.of_item(o["items"], place))
         if item.kind == "task":
             return self.task(o, key, place)
         if item.kind == "child":
@@ -210,7 +216,8 @@ class Bodies:
             branches.append(Branch(arm.key, arm.body, arm.when, arm.key == "otherwise"))
         self.gives = outer
         join, into = self.join(o["join"], place), self.mapper(o["into"], place, None)
-        return ParallelNode(key, tuple(branches), join, o["max_concurrency"], self.own(o["own"], place), into)
+        own = self.own(o["own"], place)
+        return ParallelNode(key, tuple(branches), join, o["max_concurrency"], own, into, bool(o.get("detached")))
 
     def for_each(self, o: Any, key: str, place: str) -> ForEachNode:
         join = self.join(o["join"], place)
@@ -219,7 +226,9 @@ class Bodies:
         self.gives = outer
         items = self.function(o["items"], place)
         into = self.mapper(o["into"], place, list)
-        return ForEachNode(key, items, body, join, o["max_concurrency"], into, self.own(o["own"], place))
+        own, stays = self.own(o["own"], place), o["stays"]
+        stays = self.function(stays, place) if callable(stays) else stays
+        return ForEachNode(key, items, body, join, o["max_concurrency"], into, own, o["detached"], stays)
 
     def machine(self, o: Any, key: str, place: str) -> MachineNode:
         """The states of a workflow that was built before."""
@@ -238,6 +247,7 @@ class Bodies:
         for kind in flow.signals.values():
             self.signal(kind.type, place)
         self.codes.append((key, flow.fingerprint.code))
+        self.tags |= {f"{place}:{at}": tags for at, tags in flow.tags.items()}
         return MachineNode(key, flow.states, flow.initial, flow.deadlines)
 
     def child(self, o: Any, key: str, place: str) -> ChildNode:

@@ -23,6 +23,7 @@ from stepkeel.model.instant import to_span
 from stepkeel.model.node import (
     Activity,
     ActivityNode,
+    AddNode,
     ChildNode,
     DuringNode,
     ForEachNode,
@@ -170,7 +171,7 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
     indexes = _indexes(states, handlers, deadlines)
     outline = outline_of(
         name, policies.version, builder.data, initial, states, builder.signals, policies.unhandled, policies.compensation, handlers,
-        limits_of(pools, indexes["activities"].values()), deadlines,
+        limits_of(pools, indexes["activities"].values()), deadlines, builder.tags,
     )  # fmt: skip
     definition = AuthoredDefinition(
         name=name,
@@ -190,6 +191,7 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
         pools=pools,
         reducers=reducers_of(builder.data.fields),
         deadlines=deadlines,
+        tags=builder.tags,
         **indexes,
     )
     by_name = {builder.names[id(s)]: s for s in builder.written.values()}
@@ -207,6 +209,11 @@ def _stays(node: Node) -> bool:
 
 def _code(codes: list[tuple[str, str]]) -> str:
     return digest(repr(codes)) if codes else ""
+
+
+def _asks_data(node: Node) -> bool:
+    """It waits until something holds of the data."""
+    return getattr(node, "condition", None) is not None or getattr(node, "stays", None) not in (None, True)
 
 
 def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]], deadlines: tuple[Reaction, ...]) -> Any:
@@ -241,13 +248,13 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]], de
         add(f"!{reaction.name}", reaction.do)
     for name, body in handlers.items():
         add(f"!{name}", body)
-    conditional = any(isinstance(p.node, DuringNode) or getattr(p.node, "condition", None) is not None for p in places.values())
+    conditional = any(isinstance(p.node, DuringNode) or _asks_data(p.node) for p in places.values())
     concurrent = any(isinstance(p.node, ParallelNode | ForEachNode) or _stays(p.node) for p in places.values())
     nested = any(isinstance(p.node, MachineNode) for p in places.values())
     itemized = any(
         isinstance(f, Function) and f.item
         for p in places.values()
-        if isinstance(p.node, TaskNode | ChildNode)
+        if isinstance(p.node, TaskNode | ChildNode | AddNode)
         for f in (getattr(p.node, n) for n in p.node.__dataclass_fields__)
     )
     flags = {"itemized": itemized, "conditional": conditional, "concurrent": concurrent, "nested": nested}

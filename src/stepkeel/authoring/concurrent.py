@@ -10,7 +10,7 @@ from stepkeel.authoring.node import BodyNode, Item, When
 from stepkeel.errors import BadRequest
 from stepkeel.model.join import Arrivals, Paths
 
-__all__ = ["Join", "Own", "for_each", "join_of", "own_of", "parallel"]
+__all__ = ["Join", "Own", "for_each", "join_of", "own_of", "parallel", "spawn"]
 
 D = TypeVar("D")
 
@@ -138,14 +138,22 @@ def for_each(
     into: Callable[[D, list[Any]], D | Mapping[str, Any] | None] | str | None = None,
     join: Join | Need = "all",
     data: Data = "shared",
+    detached: bool = False,
+    stay_open_until: Callable[[D], bool] | Literal["completed"] | None = None,
     name: str | None = None,
 ) -> BodyNode[D]:
     """Run a body for each item that a function of the data gives; `ctx.input` is the item.
 
     At most `max_concurrency` items are open at once. `into` takes the list of results in the order of the items: with it,
     what the activities of the body return is the result of their item (the last one's), None for an item that gave none.
-    Raises BadRequest.
+    `detached`: the flow goes on at once behind it, and nothing that becomes of an item concerns it; of `join` only `late` and
+    `again` are heeded then. `stay_open_until`: it is not joined before this holds of the data, so that items can be added;
+    "completed": before somebody completes it. Raises BadRequest.
     """
+    if detached and (into is not None or stay_open_until is not None):
+        raise BadRequest("for_each(detached=True) with into= or stay_open_until=", remedy="nothing waits for it")
+    if stay_open_until is not None and stay_open_until != "completed" and not callable(stay_open_until):
+        raise BadRequest(f"for_each(stay_open_until={stay_open_until!r})", remedy="a function of the data, or completed")
     if not callable(items):
         raise BadRequest(f"for_each({items!r})", remedy="for_each(lambda data: data.lines, activity)")
     if not body:
@@ -153,5 +161,18 @@ def for_each(
     _bound("for_each", max_concurrency)
     options = {
         "items": items, "body": body, "max_concurrency": max_concurrency, "into": into, "join": join_of(join), "own": own_of(data),
+        "detached": detached, "stays": True if stay_open_until == "completed" else stay_open_until,
     }  # fmt: skip
     return BodyNode("for_each", name or "for_each", options)
+
+
+def spawn(*body: Item[D], late: Late = "drop", data: Data = "shared", name: str | None = None) -> BodyNode[D]:
+    """Begin a body and go on at once: `spawn(send_newsletter)`. What becomes of it concerns nobody here.
+
+    What it does to the data counts if `late="merge"`. A completed instance waits until it has ended
+    (`State.completed(at_once=True)` does not), every other ending stops it. Raises BadRequest.
+    """
+    if not body:
+        raise BadRequest("spawn() of nothing", remedy="spawn(activity, ...)")
+    options: dict[str, Any] = {"branches": (When(None, tuple(body), "body"),), "max_concurrency": None, "into": None}
+    return BodyNode("parallel", name or "spawn", options | {"join": Join(late=late), "own": own_of(data), "detached": True})

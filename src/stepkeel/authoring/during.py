@@ -9,7 +9,7 @@ from stepkeel.authoring.node import BodyNode, Item
 from stepkeel.errors import BadRequest
 from stepkeel.model.fact import Count, Fact
 
-__all__ = ["at", "done", "during", "size", "visits"]
+__all__ = ["at", "branches_open", "children", "done", "during", "size", "started", "visits"]
 
 D = TypeVar("D")
 
@@ -37,6 +37,22 @@ def visits(state: str) -> Count:
 def size(path: str) -> Count:
     """How many branches or items an open parallel or for_each has, to be compared: `size("lines") > 100`."""
     return Count("size", _text(path, "size"))
+
+
+def started(path: str) -> Any:
+    """Holds when a branch of a parallel that is still open has begun, `started("parallel:stock")`; or a state was ever entered."""
+    where = _text(path, "started")
+    return Fact(f"started({where})", lambda ask, _: bool(ask("started", where)))
+
+
+def branches_open(path: str = "") -> Count:
+    """How many branches or items of an open parallel or for_each (without a path: of all) have begun and not ended, to compare."""
+    return Count("branches_open", path and _text(path, "branches_open"))
+
+
+def children(definition: str = "") -> Count:
+    """How many children have begun and not ended, to be compared: those of a definition, by its name, or all."""
+    return Count("children", definition and _text(definition, "children"))
 
 
 def _text(path: Any, name: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, cast
 
 from stepkeel.authoring.node import BodyNode, Item
 from stepkeel.errors import BadRequest
 
-__all__ = ["machine", "pick", "scope", "stop"]
+__all__ = ["add_items", "machine", "pick", "scope", "stop"]
 
 D = TypeVar("D")
 
@@ -49,7 +49,7 @@ def scope(
 def stop(
     target: str, *, how: Literal["cancel", "complete"] = "cancel", then: Literal["end", "skip"] = "end", name: str | None = None
 ) -> BodyNode[Any]:
-    """Cancel or complete what is open elsewhere: `stop("shipping/quote")`. The target is a path, or the end of one: a key, say.
+    """Cancel or complete what is open elsewhere: `stop("shipping/quote")`: a path, the end of one (a key, say), or a tag.
 
     Cancelled, its branch ends (`then="end"`; a node in no branch is skipped), or goes on behind it (`then="skip"`).
     Completed, a parallel or for_each is joined with what has arrived, and a node that waits is done. Raises BadRequest.
@@ -59,6 +59,16 @@ def stop(
     if how not in ("cancel", "complete") or then not in ("end", "skip"):
         raise BadRequest(f"stop(how={how!r}, then={then!r})", remedy="how: cancel, complete; then: end, skip")
     return BodyNode("stop", name or "stop", {"target": target.strip("/"), "how": how, "then": then})
+
+
+def add_items(target: str, items: Callable[[D], Iterable[Any]], *, name: str | None = None) -> BodyNode[D]:
+    """Add items, which a function of the data gives, to a for_each that is open elsewhere: `add_items("lines", lambda o: o.more)`.
+
+    The target is a path, the end of one, or a tag. Where no for_each is open there, nothing is done. Raises BadRequest.
+    """
+    if not isinstance(target, str) or not target.strip("/") or not callable(items):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequest(f"add_items({target!r}, {items!r})", remedy="the key or path of a for_each, and a function of the data")
+    return BodyNode("add_items", name or "add_items", {"target": target.strip("/"), "items": items})
 
 
 def pick(choices: Mapping[Any, Item[D] | Sequence[Item[D]]], *, name: str | None = None) -> BodyNode[D]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, Generic, TypeVar, cast, get_args
@@ -13,7 +13,21 @@ from stepkeel.model.calendar import Calendar
 from stepkeel.model.instant import to_span
 from stepkeel.model.node import AtMax
 
-__all__ = ["BodyNode", "Item", "When", "choice", "delay", "log", "loop", "transform", "until", "wait", "when"]
+__all__ = [
+    "BodyNode",
+    "Item",
+    "When",
+    "choice",
+    "delay",
+    "log",
+    "loop",
+    "tagged",
+    "tagged_items",
+    "transform",
+    "until",
+    "wait",
+    "when",
+]
 
 D = TypeVar("D")
 S = TypeVar("S")
@@ -109,6 +123,26 @@ def loop(
         raise BadRequest(f"loop(at_max={at_max!r})", remedy=", ".join(get_args(AtMax)))
     options = {"body": body, "while": while_, "until": until, "max_iterations": max_iterations, "at_max": at_max}
     return BodyNode("loop", name or "loop", options)
+
+
+def tagged(tag: str, *items: Item[D]) -> BodyNode[D]:
+    """Mark some nodes of a body with a tag: `State(reserve, tagged("risky", charge, ship))`.
+
+    A tag names all nodes that carry it, wherever they stand, for `stop`, `add_items` and the moves `cancel=` and `complete=`.
+    It may be given within a tag. Raises BadRequest.
+    """
+    if not isinstance(tag, str) or not tag or not items:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequest(f"tagged({tag!r})", remedy='tagged("name", activity, ...)')
+    return BodyNode("tagged", tag, {"items": items})
+
+
+def tagged_items(items: Sequence[Any], around: frozenset[str] = frozenset()) -> Iterator[tuple[Any, frozenset[str]]]:
+    """Each node of a body, with the tags it carries."""
+    for item in items:
+        if isinstance(item, BodyNode) and item.kind == "tagged":
+            yield from tagged_items(item.options["items"], around | {str(item.name)})
+        else:
+            yield item, around
 
 
 @dataclass(frozen=True, eq=False)

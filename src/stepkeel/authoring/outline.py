@@ -21,6 +21,7 @@ from stepkeel.model.join import Join, Own
 from stepkeel.model.node import (
     Activity,
     ActivityNode,
+    AddNode,
     ChildNode,
     ChoiceNode,
     DuringNode,
@@ -102,12 +103,13 @@ def _node(node: Node) -> dict[str, Any]:
         branches = [_slim(key=b.key, when=_name(b.when), body=[_node(n) for n in b.body]) for b in node.branches]
         return _slim(
             key=node.key, kind="parallel", branches=branches, max_concurrency=node.max_concurrency, join=_join(node.join),
-            data=_own(node.own), into=_into(node.into),
+            data=_own(node.own), into=_into(node.into), detached=node.detached,
         )  # fmt: skip
     if isinstance(node, ForEachNode):
         return _slim(
             key=node.key, kind="for_each", items=_name(node.items), body=[_node(n) for n in node.body], into=_into(node.into),
-            max_concurrency=node.max_concurrency, join=_join(node.join), data=_own(node.own),
+            max_concurrency=node.max_concurrency, join=_join(node.join), data=_own(node.own), detached=node.detached,
+            stays=_said(node.stays),
         )  # fmt: skip
     if isinstance(node, MachineNode):
         return _slim(
@@ -121,6 +123,8 @@ def _node(node: Node) -> dict[str, Any]:
         return _slim(
             key=node.key, kind="during", guard=_name(node.guard), otherwise=node.otherwise, body=[_node(n) for n in node.body]
         )
+    if isinstance(node, AddNode):
+        return _slim(key=node.key, kind="add_items", target=node.target, items=_name(node.items))
     if isinstance(node, StopNode):
         return _slim(key=node.key, kind="stop", target=node.target, how=node.how, then=node.then)
     if isinstance(node, TaskNode):
@@ -228,6 +232,7 @@ def outline_of(
     handlers: Mapping[str, tuple[Node, ...]],
     limits: Mapping[str, Any],
     deadlines: Iterable[Reaction],
+    tags: Mapping[str, frozenset[str]],
 ) -> Outline:
     document: dict[str, Any] = {
         "name": name,
@@ -240,6 +245,8 @@ def outline_of(
     }
     if anywhere := _anywhere(states, deadlines):
         document["anywhere"] = anywhere
+    if tags:
+        document["tags"] = {at: sorted(marked) for at, marked in tags.items()}
     shape = digest(msgspec.json.encode(document, order="deterministic").decode())
     # A limit is no shape: it may change while instances live.
     schemas: dict[str, Any] = {

@@ -117,11 +117,14 @@ def _title(node: Mapping[str, Any]) -> str:
         ends = [f"{word} {node[word]}" for word in ("while", "until") if "/" not in node.get(word, "/")]
         return f"{key} ↻ {' '.join(ends)}".rstrip()
     if kind == "for_each":
-        return f"{key} × {node['items']}" if "/" not in node["items"] else f"{key} ×"
+        more = " +" if node.get("stays") else " ⇢" if node.get("detached") else ""
+        return (f"{key} × {node['items']}" if "/" not in node["items"] else f"{key} ×") + more
     if kind == "during":
         return f"{key} while {node['guard']}"
     if kind == "choice":
         return f"{key} ?"
+    if node.get("detached"):
+        return f"{key} ⇢"
     need = node.get("join", {}).get("need", "all")
     return f"{key} ∥" + (f" {need}" if need != "all" and "/" not in str(need) else "")
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, join, reaction, region
+from stepkeel.kernel import compensation, ending, reaction, region
+from stepkeel.kernel.absorb import absorb
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.node import activity
@@ -68,7 +69,7 @@ def _outwards(draft: Draft, path: str, failure: Failure) -> None:
         frame = draft.open.get(holder)
         if frame is None:
             continue
-        if frame.round is not None and join.absorb(draft, holder, part, failure):
+        if frame.round is not None and absorb(draft, holder, part, failure):
             return
         if frame.machine is not None:
             if _react(draft, holder, path, inner, failure):
@@ -114,7 +115,7 @@ def fail_in_ending(draft: Draft) -> bool:
         return True
     for holder, part in around(path):
         frame = draft.open.get(holder)
-        if frame is not None and frame.round is not None and join.absorb(draft, holder, part, failure):
+        if frame is not None and frame.round is not None and absorb(draft, holder, part, failure):
             return True
     ending.handler_failed(draft, path, failure)
     return True

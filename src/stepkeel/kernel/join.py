@@ -5,8 +5,9 @@
 | a part has ended | the need is met | data conflicts judged, results brought in; the rest cancelled, undone or loose; closes |
 | | it cannot be met any more | failed (`join_unmet`); with unmet=go_on closes, once all have ended |
 | | neither | a further part opens, as max_concurrency allows |
-| a part fails | the need can be met without it, or the join takes failures | ended `failed`, what else is open in it is cancelled |
-| | the need cannot be met without it | the failure goes on outwards (fail.py) |
+| a part fails | | absorb.py |
+| more items may be added (stays) | | open, whatever has arrived |
+| it is detached | | loose from the beginning: the flow goes on behind it, further parts open as others end |
 | the last loose part has ended | - | the frame goes |
 """
 
@@ -19,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from stepkeel.kernel import region
-from stepkeel.kernel.data import PureFailed, apply_into, ask, pure_failure
+from stepkeel.kernel.data import PureFailed, apply_into, ask, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.machine import open_body
 from stepkeel.kernel.merge import MergeFailed, reconcile, settle_parts, write
@@ -36,15 +37,30 @@ from stepkeel.kernel.parts import (
     round_of,
     to_begin,
 )
-from stepkeel.kernel.path import address, around, below
+from stepkeel.kernel.path import address, around
 from stepkeel.kernel.ranges import with_number
 from stepkeel.kernel.record import UNCHANGED
 from stepkeel.model.codec import split_fields
+from stepkeel.model.function import Function
 from stepkeel.model.join import Arrivals, Paths
 from stepkeel.model.node import ForEachNode, ParallelNode
 from stepkeel.model.snapshot import NOTHING, Failure, Frame, Round
 
-__all__ = ["absorb", "begin", "complete", "ended", "grow", "judge", "keep_result", "loose_above", "reopen", "resumed"]
+__all__ = [
+    "begin",
+    "closed",
+    "complete",
+    "ended",
+    "grow",
+    "judge",
+    "keep_result",
+    "loose_above",
+    "need_of",
+    "nothing_loose",
+    "reopen",
+    "resumed",
+    "stays_open",
+]
 
 
 def resumed(draft: Draft, path: str, frame: Frame) -> bool:
@@ -68,6 +84,11 @@ def begin(draft: Draft, path: str, round: Round) -> None:
     if concurrent_at(draft, path).own is not None:
         round = replace(round, entry=draft.record(path))
     draft.put(path, Frame(run="open", round=round))
+    if concurrent_at(draft, path).detached:
+        draft.put(path, Frame(run="loose", round=round))
+        _open_more(draft, path, concurrent_at(draft, path))
+        draft.closing.append(path)
+        return
     judge(draft, path)
 
 
@@ -146,8 +167,11 @@ def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) ->
     run = draft.open[path].run
     if run == "open":
         judge(draft, path)
-    elif run == "loose" and not open_count(node, round_of(draft, path)):
-        _nothing_loose(draft, path)
+    elif run == "loose":
+        if node.detached:
+            _open_more(draft, path, node)
+        if not open_count(node, round_of(draft, path)):
+            nothing_loose(draft, path)
 
 
 def _arrives(node: Concurrent, outcome: str) -> bool:
@@ -194,7 +218,7 @@ def _settle(draft: Draft, path: str, node: Concurrent) -> None:
         put_round(draft, path, settle_parts(draft, replace(round, settled=round.settled + len(over)), over))
 
 
-def _nothing_loose(draft: Draft, path: str) -> None:
+def nothing_loose(draft: Draft, path: str) -> None:
     """Its last loose part is over. Who waited for that (again=wait) may begin."""
     draft.drop(path)
     for other, frame in list(draft.open.items()):
@@ -237,8 +261,10 @@ def grow(draft: Draft, path: str, count: int) -> None:
 
 
 def _verdict(draft: Draft, path: str, node: Concurrent, round: Round) -> Literal["open", "met", "unmet"]:
+    if stays_open(draft, path, node):
+        return "open"
     left = round.size - round.arrived - round.missed
-    need = _need(draft, path, node, round)
+    need = need_of(draft, path, node, round)
     if isinstance(need, bool):
         return "met" if need else "open" if left else "unmet"
     if round.arrived >= need:
@@ -248,7 +274,32 @@ def _verdict(draft: Draft, path: str, node: Concurrent, round: Round) -> Literal
     return "unmet"
 
 
-def _need(draft: Draft, path: str, node: Concurrent, round: Round) -> int | bool:
+def stays_open(draft: Draft, path: str, node: Concurrent) -> bool:
+    """More items may be added. Raises PureFailed."""
+    if not isinstance(node, ForEachNode) or node.stays is None:
+        return False
+    return node.stays is True or not holds(draft, node.stays, at=path)
+
+
+def closed(draft: Draft) -> bool:
+    """Join the first for_each to which, it turns out, no more items will be added."""
+    for path, frame in draft.open.items():
+        node = draft.node_at(path) if frame.round is not None and frame.run == "open" else None
+        if not isinstance(node, ForEachNode) or frame.round is None or not isinstance(node.stays, Function):
+            continue
+        try:
+            over = _verdict(draft, path, node, frame.round) != "open"
+        except PureFailed as error:
+            draft.fail(path, pure_failure(path, error))
+            return True
+        if over:
+            judge(draft, path)
+            return True
+    return False
+
+
+def need_of(draft: Draft, path: str, node: Concurrent, round: Round) -> int | bool:
+    """How many have to arrive, or whether it is enough. Raises PureFailed."""
     need = node.join.need
     if need == "all":
         return round.size
@@ -295,43 +346,6 @@ def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
             draft.put(path, replace(draft.open[path], run="undoing"))
             return
     draft.closing.append(path)
-
-
-# -- failing
-
-
-def absorb(draft: Draft, holder: str, part: str, failure: Failure) -> bool:
-    """A node in a part has failed: the join takes the failure if it can do without that part."""
-    frame = draft.open[holder]
-    if frame.round is None or frame.run not in ("open", "loose"):
-        return False
-    node = concurrent_at(draft, holder)
-    if frame.run == "open" and not _can_do_without(draft, holder, node, frame.round):
-        return False
-    body = body_of(node, holder, part)
-    _keep(draft, holder, part, body)
-    region.cancel(draft, body)
-    ended(draft, holder, part, "failed", code=failure.code)
-    return True
-
-
-def _can_do_without(draft: Draft, path: str, node: Concurrent, round: Round) -> bool:
-    join = node.join
-    if join.failures == "collect" or join.unmet == "go_on" or not isinstance(join.need, int | str):
-        return True
-    need = _need(draft, path, node, round)
-    return round.size - round.missed - 1 >= need
-
-
-def _keep(draft: Draft, holder: str, part: str, body: str) -> None:
-    """How a failed part stood, for a redrive of it."""
-    stood = {
-        p: replace(f, error=None, run="ready" if f.round is None else f.run)
-        for p, f in draft.open.items()
-        if below(p, body) and f.run != "stopping"
-    }
-    round = round_of(draft, holder)
-    put_round(draft, holder, replace(round, stood={**round.stood, part: stood}))
 
 
 def keep_result(draft: Draft, path: str, result: msgspec.Raw) -> None:

@@ -25,7 +25,7 @@ from stepkeel.kernel.parts import body_of, concurrent_at, parts_open
 from stepkeel.kernel.path import address, around, below, inside, is_reaction, part_of
 from stepkeel.model.node import ActivityNode, ForEachNode, WaitNode
 
-__all__ = ["add_items", "cancel", "complete", "open_nodes", "set_data", "stop"]
+__all__ = ["add_items", "cancel", "complete", "open_nodes", "set_data", "stop", "targets"]
 
 Then = Literal["end", "skip"]
 
@@ -72,8 +72,10 @@ def cancel(draft: Draft, path: str, then: Then, **detail: Any) -> str | None:
         return f"{path} is a branch or item, there is nothing behind it: then='end'"
     draft.say("node_cancelled", path, then=then, **detail)
     frame = draft.open.get(path)
-    if frame is not None and frame.child is not None and frame.run == "loose":
-        draft.drop(path)  # the flow is behind it already
+    if frame is not None and frame.run == "loose":  # the flow is behind it already
+        region.cancel(draft, path)
+        if frame.round is not None:
+            join.nothing_loose(draft, path)
     elif part is not None and then == "end":
         holder, name = part
         region.cancel(draft, body_of(concurrent_at(draft, holder), holder, name))
@@ -135,16 +137,19 @@ def set_data(draft: Draft, changes: dict[str, Any], **detail: Any) -> str | None
     return None
 
 
+def targets(draft: Draft, target: str) -> list[str]:
+    """The open nodes that are meant: by their path or the end of one, without counters, or by a tag."""
+    tags = draft.definition.tags
+    known = ((p, address(p)) for p in open_nodes(draft))
+    return [p for p, at in known if at == target or at.endswith((f"/{target}", f":{target}")) or target in tags.get(at, ())]
+
+
 def stop(draft: Draft, path: str, target: str, how: Literal["cancel", "complete"], then: Then, within: str = "") -> int:
-    """What a stop node does: to every open node whose path, or the end of it, is the target. How many there were.
+    """What a stop node does: to every open node that the target means. How many there were.
 
     `within`: only what stands below that.
     """
-    found = [
-        p
-        for p in open_nodes(draft)
-        if p != path and (not within or below(p, within)) and (address(p) == target or address(p).endswith(f"/{target}"))
-    ]
+    found = [p for p in targets(draft, target) if p != path and (not within or below(p, within))]
     done = 0
     for each in found:
         if any(below(each, other) and each != other for other in found) or each not in open_nodes(draft):

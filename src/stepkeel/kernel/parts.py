@@ -16,6 +16,7 @@ __all__ = [
     "Concurrent",
     "body_of",
     "concurrent_at",
+    "names_of",
     "open_count",
     "outcome_of",
     "outcomes_of",
@@ -62,6 +63,10 @@ def to_begin(node: Concurrent, round: Round) -> Iterator[str]:
     return (b.key for b in node.branches[round.next :])
 
 
+def names_of(node: Concurrent, round: Round) -> list[str]:
+    return [b.key for b in node.branches] if isinstance(node, ParallelNode) else [str(n) for n in range(round.size)]
+
+
 def open_count(node: Concurrent, round: Round) -> int:
     begun = round.next
     if isinstance(node, ParallelNode):
@@ -78,7 +83,7 @@ def parts_open(node: Concurrent, round: Round) -> list[str]:
 
 def results_of(draft: Draft, path: str, node: Concurrent, round: Round) -> list[tuple[str, msgspec.Raw | None]]:
     """What each part has given that is done, in order."""
-    names = [b.key for b in node.branches] if isinstance(node, ParallelNode) else map(str, range(round.size))
+    names = names_of(node, round)
     return [(name, draft.results.get(body_of(node, path, name)) if outcome_of(round, name) == "done" else None) for name in names]
 
 

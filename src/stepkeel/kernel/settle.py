@@ -18,7 +18,7 @@
 
 from __future__ import annotations
 
-from stepkeel.kernel import compensation, ending, hold, machine, reaction, reposition, signal, timer
+from stepkeel.kernel import compensation, ending, hold, join, machine, reaction, reposition, signal, timer
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.fail import fail, fail_in_ending
@@ -95,7 +95,7 @@ def open_(draft: Draft) -> bool:
     if _open_ready(draft) or reaction.proceed(draft):
         return True
     definition = draft.definition
-    if definition.conditional and (wait.judge(draft) or during.judge(draft)):
+    if definition.conditional and (wait.judge(draft) or during.judge(draft) or join.closed(draft)):
         return True
     return definition.concurrent and compensation.undo_branches(draft)
 

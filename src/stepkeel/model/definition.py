@@ -84,7 +84,8 @@ class Definition:
     """`places` maps an address (a path without its counters) to its node; `conditional`: some wait of it has a condition;
 
     `concurrent`: there are branches in it; `nested`: machines; `itemized`: a function of it wants the item of a for_each;
-    `reducers` are those of its data's fields, `deadlines` the timeouts of the machine as a whole.
+    `reducers` are those of its data's fields, `deadlines` the timeouts of the machine as a whole,
+    `tags` what nodes are marked with, by address.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Definition:
     itemized: bool = False
     reducers: dict[str, Reducer] = field(default_factory=dict[str, Reducer])
     deadlines: tuple[Reaction, ...] = ()
+    tags: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
     def keeps(self, signal: str) -> bool:
         """True when a signal of this name that nothing takes stays pending."""

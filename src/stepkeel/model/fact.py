@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 __all__ = ["Ask", "Count", "Fact"]
 
-Kind = Literal["at", "done", "visits", "size"]
+Kind = Literal["at", "done", "started", "visits", "size", "children", "branches_open"]
 Ask = Callable[[Kind, str], Any]
 _SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "is": "=="}
 

@@ -21,6 +21,7 @@ P = TypeVar("P")
 __all__ = [
     "Activity",
     "ActivityNode",
+    "AddNode",
     "Arm",
     "AtMax",
     "Branch",
@@ -162,6 +163,7 @@ class ParallelNode:
     """Bodies at the same time, at most `max_concurrency` of them open. Done when its join resolves.
 
     `into` takes the Paths of branches with data of their own; their changes do not flow back by themselves then.
+    `detached`: the flow goes on at once behind it.
     """
 
     key: str
@@ -170,13 +172,16 @@ class ParallelNode:
     max_concurrency: int | None = None
     own: Own | None = None
     into: Mapper | None = None
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForEachNode:
-    """A body for each item, at most `max_concurrency` of them open. Done when its join resolves.
+    """A body for each item, at most `max_concurrency` of them open. Done when its join resolves, and no more can be added.
 
     `into` takes the list of results, in the order of the items; None for an item that gave none.
+    `detached`: the flow goes on at once behind it. `stays`: items may be added until this holds, or, where it is True, until
+    somebody completes it.
     """
 
     key: str
@@ -186,6 +191,8 @@ class ForEachNode:
     max_concurrency: int = 100
     into: Mapper | None = None
     own: Own | None = None
+    detached: bool = False
+    stays: Function | Literal[True] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,8 +206,17 @@ class DuringNode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AddNode:
+    """Adds items to what for_each is open under a path, the end of one, or a tag."""
+
+    key: str
+    target: str
+    items: Function
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StopNode:
-    """Cancels or completes what is open under a path, or the end of one. `then`: the branch of it ends, or goes on behind it."""
+    """Cancels or completes what is open under a path, the end of one, or a tag. `then`: its branch ends, or goes on behind it."""
 
     key: str
     target: str
@@ -290,7 +306,7 @@ class TaskNode:
 
 Node = (
     ActivityNode | WaitNode | ChildNode | TaskNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode
-    | StopNode | DuringNode
+    | StopNode | DuringNode | AddNode
 )  # fmt: skip
 
 

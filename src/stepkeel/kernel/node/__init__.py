@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.node import activity, child, choice, during, for_each, loop, machine, parallel, pure, stop, task, wait
+from stepkeel.kernel.node import activity, add, child, choice, during, for_each, loop, machine, parallel, pure, stop, task, wait
 from stepkeel.model.node import (
     ActivityNode,
+    AddNode,
     ChildNode,
     ChoiceNode,
     DuringNode,
@@ -51,6 +52,7 @@ KINDS: dict[type, Kind] = {
     TaskNode: task,
     PureNode: pure,
     StopNode: stop,
+    AddNode: add,
     **CONTAINERS,
 }
 

@@ -3,7 +3,7 @@
 | items | then |
 |---|---|
 | a list | told once, in the history; opened in order, at most max_concurrency of them at a time |
-| an empty one | node_skipped, closes |
+| an empty one | node_skipped, closes; where items may be added, it stays open |
 | the function raises, or gives what is no list or cannot be stored | failed |
 | again=wait, and items of an earlier visit are loose | held until they have ended |
 """
@@ -23,7 +23,7 @@ from stepkeel.model.function import Function
 from stepkeel.model.node import ForEachNode
 from stepkeel.model.snapshot import Frame, Round
 
-__all__ = ["behind", "open"]
+__all__ = ["behind", "items_of", "open"]
 
 
 def open(draft: Draft, path: str, frame: Frame) -> None:
@@ -32,13 +32,13 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     node = draft.node_at(path)
     assert isinstance(node, ForEachNode)
     try:
-        items = _items(node.items, ask(node.items, draft.view(path)))
-        if not items:
+        items = items_of(node.items, ask(node.items, draft.view(path)))
+        if not items and node.stays is None:
             apply_into(draft, path, node.into, [])
     except PureFailed as error:
         draft.fail(path, pure_failure(path, error))
         return
-    if not items:
+    if not items and node.stays is None:
         draft.say("node_skipped", path, reason="no items")
         draft.closing.append(path)
         return
@@ -46,7 +46,8 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     join.begin(draft, path, Round(size=len(items), listed=draft.revision))
 
 
-def _items(function: Function, given: object) -> list[object]:
+def items_of(function: Function, given: object) -> list[object]:
+    """What a function has given, if it is a list that can be stored. Raises PureFailed."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise PureFailed(f"{function.name} gave {type(cast('object', given)).__name__}, no list of items")
     items = [*cast("Iterable[object]", given)]

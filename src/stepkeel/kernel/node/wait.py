@@ -17,8 +17,9 @@ from datetime import datetime, timedelta
 from stepkeel.errors import BadRequest
 from stepkeel.kernel.data import PureFailed, ask, holds, pure_failure
 from stepkeel.kernel.draft import Draft
+from stepkeel.model.function import Function
 from stepkeel.model.instant import to_micros, to_span
-from stepkeel.model.node import DuringNode, WaitNode
+from stepkeel.model.node import DuringNode, ForEachNode, WaitNode
 from stepkeel.model.snapshot import Failure, Frame
 
 __all__ = ["judge", "open", "stuck"]
@@ -60,9 +61,11 @@ def stuck(draft: Draft) -> bool:
     """Fail the first of those that wait for a condition if only such are left: what could make it hold?"""
     waits = [(path, node.condition) for path, node in _conditional(draft) if not node.signal]
     for path, frame in draft.open.items():
-        node = draft.node_at(path) if frame.run == "held" else None
-        if isinstance(node, DuringNode):
+        node = draft.node_at(path) if frame.run in ("held", "open") else None
+        if isinstance(node, DuringNode) and frame.run == "held":
             waits.append((path, node.guard))
+        elif isinstance(node, ForEachNode) and isinstance(node.stays, Function):
+            waits.append((path, node.stays))
     if not waits or len(waits) < sum(f.run != "open" for f in draft.open.values()):
         return False
     path = waits[0][0]

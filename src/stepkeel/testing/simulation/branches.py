@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Annotated
 
 from stepkeel.authoring.activity import activity
-from stepkeel.authoring.concurrent import Join, for_each, parallel
+from stepkeel.authoring.concurrent import Join, for_each, parallel, spawn
 from stepkeel.authoring.context import Context
-from stepkeel.authoring.during import at, during, visits
+from stepkeel.authoring.during import at, branches_open, during, visits
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.nested import machine, pick, scope
-from stepkeel.authoring.node import delay, loop, wait, when
+from stepkeel.authoring.nested import add_items, machine, pick, scope, stop
+from stepkeel.authoring.node import delay, loop, tagged, wait, when
 from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import Anywhere, State
@@ -114,7 +114,18 @@ class Crossing(Workflow[Parcels]):
             join=Join(3, rest="undo"),
         ),
     )
-    storing = State[Parcels](_reserve, parallel(shelf=[_ask, wait(Packed)], clock=delay(3.0), more=_reserve, name="store"), _tell)
+    storing = State[Parcels](
+        spawn(_reserve, delay(4.0), _tell, late="merge"),
+        for_each(lambda p: range(p.lines), _tell, delay(0.5), max_concurrency=1, detached=True, name="beside"),
+        parallel(
+            shelf=[_ask, tagged("slow", wait(Packed))],
+            clock=[delay(3.0), stop("slow", then="skip"), stop("lines", how="complete")],
+            more=[_reserve, add_items("lines", lambda p: [p.total]), during(branches_open("lines") < 3, _tell)],
+            lines=for_each(lambda p: range(p.lines % 2), delay(0.3), _reserve, stay_open_until="completed", name="lines"),
+            name="store",
+        ),
+        _tell,
+    )
     lost = State.terminated(reason="seized")
     there = State.completed(_tell)
     anywhere = Anywhere[Parcels]()
