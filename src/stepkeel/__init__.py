@@ -7,7 +7,7 @@ from stepkeel.authoring.during import at, branches_open, children, done, during,
 from stepkeel.authoring.family import child
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import add_items, machine, pick, scope, stop
-from stepkeel.authoring.node import choice, delay, log, loop, tagged, transform, until, wait, when
+from stepkeel.authoring.node import choice, delay, emit, log, loop, tagged, transform, until, wait, when
 from stepkeel.authoring.people import approval, task
 from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import Signal
@@ -26,6 +26,7 @@ from stepkeel.facade import Engine
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.child import ChildResult
 from stepkeel.model.join import Arrivals, Paths
+from stepkeel.model.message import Message
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
 from stepkeel.model.policy import Breaker, Limit, Retry
 from stepkeel.model.reducer import Append, Merge, Sum
@@ -56,6 +57,7 @@ __all__ = [
     "Join",
     "Limit",
     "Merge",
+    "Message",
     "Own",
     "Paths",
     "PermanentError",
@@ -88,6 +90,7 @@ __all__ = [
     "delay",
     "done",
     "during",
+    "emit",
     "for_each",
     "log",
     "loop",

@@ -31,6 +31,7 @@ from stepkeel.model.snapshot import TERMINAL
 from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.process import Process, bind_all
+from stepkeel.runtime.services.deliverer import Sink
 from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.settings import Settings
 from stepkeel.runtime.worker import Worker
@@ -97,6 +98,7 @@ class Engine(Verbs, Tasks):
         services: Mapping[Any, Any] | None = None,
         *,
         behaviours: Sequence[Behaviour] = (),
+        sinks: Mapping[str, Sink] | None = None,
         worker: bool = True,
         concurrency: int | None = None,
         tenant: str = "default",
@@ -112,7 +114,7 @@ class Engine(Verbs, Tasks):
         workflows = tuple(workflows)
         self._given: dict[str, Any] = {
             "workflows": workflows, "services": services, "behaviours": behaviours, "tenant": tenant, "on_change": on_change,
-            "strict": strict, "clock": clock,
+            "strict": strict, "clock": clock, "sinks": sinks,
         }  # fmt: skip
         self._definitions = registry(workflows)
         self._services: Mapping[Any, Any] = services if services is not None else {}
@@ -145,7 +147,7 @@ class Engine(Verbs, Tasks):
             await deploy(core, list(self._definitions.values()), self._on_change, strict=self._strict)
             process = Process(
                 self._store, self._definitions, self._bindings, self._behaviours, self._settings, self._clock, ids, core.hub,
-                name=self._name, heartbeat=self._make_heartbeat, core=core,
+                name=self._name, heartbeat=self._make_heartbeat, core=core, sinks=self._given["sinks"],
             )  # fmt: skip
             core.committer = process.committer
             if self._polls:

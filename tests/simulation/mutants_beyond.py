@@ -1,4 +1,4 @@
-"""Planted defects in what an instance does beyond itself: children, letters to others, tasks of people."""
+"""Planted defects in what an instance does beyond itself: children, letters to others, tasks of people, messages."""
 
 from __future__ import annotations
 
@@ -113,3 +113,26 @@ def tasks_are_written_by_a_commit_of_their_own(patch: pytest.MonkeyPatch) -> Non
         late[:] = [replace(step, children=(), sent=())]
 
     patch.setattr(MemoryStore, "_beyond", beyond)
+
+
+@mutant("machines", "message_lost")
+def a_message_that_failed_counts_as_delivered(patch: pytest.MonkeyPatch) -> None:
+    original = MemoryStore.settle_messages
+
+    async def settle(self: Any, done: Any, failed: Any) -> None:
+        await original(self, [*done, *failed], [])
+
+    patch.setattr(MemoryStore, "settle_messages", settle)
+
+
+@mutant("machines", "message_lost")
+def messages_are_removed_when_they_are_taken(patch: pytest.MonkeyPatch) -> None:
+    """Lost with the worker that was to deliver them, and with an answer that does not come."""
+    original = MemoryStore.take_messages
+
+    async def take(self: Any, topics: Any, until: int, limit: int) -> Any:
+        taken = await original(self, topics, until, limit)
+        await self.settle_messages(taken, ())
+        return taken
+
+    patch.setattr(MemoryStore, "take_messages", take)

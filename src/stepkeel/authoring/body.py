@@ -28,6 +28,7 @@ from stepkeel.model.node import (
     ChildNode,
     ChoiceNode,
     DuringNode,
+    EmitNode,
     ForEachNode,
     LoopNode,
     MachineNode,
@@ -172,6 +173,8 @@ class Bodies:
         }
         if item.kind in containers:
             return containers[item.kind]()
+        if item.kind == "emit":
+            return EmitNode(key, o["topic"], None if o["what"] is None else self.of_item(o["what"], place))
         if item.kind == "add_items":
             return AddNode(key, o["target"], self.of_item(o["items"], place))
         if item.kind == "task":

@@ -26,6 +26,7 @@ from stepkeel.model.node import (
     AddNode,
     ChildNode,
     DuringNode,
+    EmitNode,
     ForEachNode,
     MachineNode,
     Node,
@@ -254,7 +255,7 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]], de
     itemized = any(
         isinstance(f, Function) and f.item
         for p in places.values()
-        if isinstance(p.node, TaskNode | ChildNode | AddNode)
+        if isinstance(p.node, TaskNode | ChildNode | AddNode | EmitNode)
         for f in (getattr(p.node, n) for n in p.node.__dataclass_fields__)
     )
     flags = {"itemized": itemized, "conditional": conditional, "concurrent": concurrent, "nested": nested}

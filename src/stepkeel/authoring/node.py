@@ -19,6 +19,7 @@ __all__ = [
     "When",
     "choice",
     "delay",
+    "emit",
     "log",
     "loop",
     "tagged",
@@ -95,6 +96,17 @@ def log(text: str | Callable[[D], str], *, level: str = "info", name: str | None
     if level not in _LEVELS:
         raise BadRequest(f"log(level={level!r})", remedy=", ".join(_LEVELS))
     return BodyNode("log", name or "log", {"text": text, "level": level})
+
+
+def emit(what: Callable[[D], Any] | None = None, *, to: str, name: str | None = None) -> BodyNode[D]:
+    """Tell the world: a message about a topic, `emit(lambda order: order.lines, to="orders")`; without a function, the data.
+
+    It is part of the step's own commit and delivered to a sink (`Engine(sinks={"orders": publish})`) at least once, in the order of
+    the instance's steps. Where no engine has a sink for its topic it stays in the outbox. Raises BadRequest.
+    """
+    if not isinstance(to, str) or not 1 <= len(to) <= 200 or (what is not None and not callable(what)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequest(f"emit({what!r}, to={to!r})", remedy="a function of the data, and a topic of 1 to 200 characters")
+    return BodyNode("emit", name or "emit", {"what": what, "topic": to})
 
 
 def transform(change: Callable[[D], D | Mapping[str, Any] | None], *, name: str | None = None) -> BodyNode[D]:

@@ -25,6 +25,7 @@ from stepkeel.model.node import (
     ChildNode,
     ChoiceNode,
     DuringNode,
+    EmitNode,
     ForEachNode,
     LoopNode,
     MachineNode,
@@ -123,18 +124,14 @@ def _node(node: Node) -> dict[str, Any]:
         return _slim(
             key=node.key, kind="during", guard=_name(node.guard), otherwise=node.otherwise, body=[_node(n) for n in node.body]
         )
+    if isinstance(node, EmitNode):
+        return _slim(key=node.key, kind="emit", topic=node.topic, what=_name(node.what))
     if isinstance(node, AddNode):
         return _slim(key=node.key, kind="add_items", target=node.target, items=_name(node.items))
     if isinstance(node, StopNode):
         return _slim(key=node.key, kind="stop", target=node.target, how=node.how, then=node.then)
     if isinstance(node, TaskNode):
-        return _slim(
-            key=node.key, kind="task", title=_said(node.title), form="" if node.form is None else node.form.name,
-            approval=node.approval, role=_said(node.role), assignee=_said(node.assignee), candidates=_said(node.candidates),
-            people=_said(node.people), not_by=_said(node.excluded), need=node.need if node.need != 1 else None, due=_said(node.due),
-            calendar=_calendar(node.calendar), remind=node.remind, escalate_to=node.escalate, into=_into(node.into),
-            priority=node.priority if node.priority != 2 else None, on_reject=node.on_reject if node.on_reject != "fail" else None,
-        )  # fmt: skip
+        return _task(node)
     if isinstance(node, ChildNode):
         return _slim(
             key=node.key, kind="child", of=node.of.name, data=_name(node.data), into=_into(node.into), until=node.until,
@@ -145,6 +142,16 @@ def _node(node: Node) -> dict[str, Any]:
         key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),
         delay=node.delay, delay_of=_name(node.delay_of), until_of=_name(node.until_of), condition=_name(node.condition),
         calendar=_calendar(node.calendar),
+    )  # fmt: skip
+
+
+def _task(node: TaskNode) -> dict[str, Any]:
+    return _slim(
+        key=node.key, kind="task", title=_said(node.title), form="" if node.form is None else node.form.name,
+        approval=node.approval, role=_said(node.role), assignee=_said(node.assignee), candidates=_said(node.candidates),
+        people=_said(node.people), not_by=_said(node.excluded), need=node.need if node.need != 1 else None, due=_said(node.due),
+        calendar=_calendar(node.calendar), remind=node.remind, escalate_to=node.escalate, into=_into(node.into),
+        priority=node.priority if node.priority != 2 else None, on_reject=node.on_reject if node.on_reject != "fail" else None,
     )  # fmt: skip
 
 

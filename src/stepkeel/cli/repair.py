@@ -1,4 +1,4 @@
-"""Commands on many instances: list, purge, retire, doctor, dead-letters, redrive-all; and on circuit breakers."""
+"""Commands on many instances: list, purge, retire, doctor, dead-letters, redrive-all; and on circuit breakers and messages."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def add_to(app: App) -> None:
     app.command(dead_letters)
     app.command(redrive_all)
     app.command(breakers)
+    app.command(outbox)
 
 
 def _filters(
@@ -248,6 +249,22 @@ def breakers(
     ]
     print_table(("breaker", "state", "recent", "until", "opened", "why"), table)
     return 0
+
+
+def outbox(
+    *,
+    limit: Annotated[int, Parameter(help="at most so many")] = 100,
+    database: DatabaseOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> int:
+    """Messages that no sink has taken yet, oldest first. Exit code 1 if one of them has failed."""
+    rows = on_engine(database, lambda e: e.outbox(limit), tenant)
+    if json:
+        print_json([plain(m) for m in rows])
+    else:
+        print_table(("at", "topic", "message", "tries", "failed because"), [(m.at, m.topic, m.id, m.tries, m.error) for m in rows])
+    return 1 if any(m.error for m in rows) else 0
 
 
 def _moment(at: int) -> Any:

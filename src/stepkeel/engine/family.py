@@ -1,4 +1,7 @@
-"""What a decision does beyond its own row, as rows of its commit: children it begins, letters to others, tasks of people."""
+"""What a decision does beyond its own row, as rows of its commit: children it begins, letters to others, tasks of people,
+
+messages for the world.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,13 @@ from stepkeel.kernel.decide import start
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.model.commit import Delivery, Start, StartRow, Step
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import ChangeTask, ControlChild, Effect, OpenTask, ReportToParent, StartChild
+from stepkeel.model.effect import ChangeTask, ControlChild, Effect, Emit, OpenTask, ReportToParent, StartChild
 from stepkeel.model.input import Started
+from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import Snapshot
 from stepkeel.model.task import TaskChange, TaskRow
 
-__all__ = ["children_of", "letters_of", "tasks_of"]
+__all__ = ["children_of", "letters_of", "messages_of", "tasks_of"]
 
 
 def children_of(
@@ -68,3 +72,14 @@ def tasks_of(effects: Iterable[Effect]) -> tuple[tuple[TaskRow, ...], tuple[Task
     """Tasks that a decision opens, and what has become of them."""
     opened = tuple(e.row for e in effects if isinstance(e, OpenTask))
     return opened, tuple(e.change for e in effects if isinstance(e, ChangeTask))
+
+
+def messages_of(effects: Iterable[Effect], by: Snapshot, now: int) -> tuple[MessageRow, ...]:
+    """What a decision tells the world, due at once. `now` is the database's time, which that of the decision may be ahead of."""
+    return tuple(
+        MessageRow(
+            f"{by.id}/{e.path}", by.id, by.tenant, by.definition, by.version, e.path, e.topic, e.payload, by.at, min(now, by.at)
+        )
+        for e in effects
+        if isinstance(e, Emit)
+    )

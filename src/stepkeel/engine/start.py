@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from stepkeel.engine.core import Core
-from stepkeel.engine.family import children_of, letters_of, tasks_of
+from stepkeel.engine.family import children_of, letters_of, messages_of, tasks_of
 from stepkeel.errors import BadRequest
 from stepkeel.kernel.decide import start as decide_start
 from stepkeel.kernel.history import encode, history_row
@@ -103,6 +103,7 @@ def _step(core: Core, decision: Decision, options: Options, worker: str, wake_at
         s.status, s.state, s.label, s.revision, encode(s), s.at, 0, (entry,),
         release=parked is not None or not worker, wake_at=wake, ended=s.ended, asked=asked, returned=returned,
         children=children, sent=letters_of(decision.effects, s), opened=opened, changed=changed,
+        emitted=messages_of(decision.effects, s, core.store.now()),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from stepkeel.engine.result import Receipt
 from stepkeel.kernel.breaker import closed
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.input import Redrive
+from stepkeel.model.message import Message, message_of
 
 __all__ = ["Verbs"]
 
@@ -90,6 +91,13 @@ class Verbs:
         """
         request = Redrive(actor, reason, str(from_state), failed_parts)
         return await bulk.redrive_all(self.core(), filters, code, request, dry_run=dry_run, limit=limit)
+
+    # -- messages
+
+    async def outbox(self, limit: int = 100) -> Sequence[Message]:
+        """Messages that no sink has taken yet, oldest first: how often each was tried, and why that failed."""
+        core = self.core()
+        return [message_of(row) for row in await core.store.outbox(limit, core.tenant)]
 
     # -- circuit breakers
 

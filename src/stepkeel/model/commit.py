@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskChange, TaskRow
 
 __all__ = [
@@ -100,6 +101,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     asked, returned   tickets of pools
     children, sent    instances it begins, and rows for the inboxes of others
     opened, changed   tasks, as they are opened, and what has become of them
+    emitted    messages for the outbox
     snapshot   None leaves the bytes as they are (an instance that is set aside)
     """
 
@@ -124,6 +126,12 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     sent: tuple[Delivery, ...] = ()
     opened: tuple[TaskRow, ...] = ()
     changed: tuple[TaskChange, ...] = ()
+    emitted: tuple[MessageRow, ...] = ()
+
+    @property
+    def wide(self) -> bool:
+        """It writes rows beyond the instance's own and its history."""
+        return bool(self.asked or self.returned or self.children or self.sent or self.opened or self.changed or self.emitted)
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):

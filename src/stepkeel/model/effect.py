@@ -18,6 +18,7 @@ __all__ = [
     "ChangeTask",
     "ControlChild",
     "Effect",
+    "Emit",
     "End",
     "Log",
     "OpenTask",
@@ -97,6 +98,14 @@ class ReportToParent(msgspec.Struct, frozen=True, gc=False):
     report: ChildReported
 
 
+class Emit(msgspec.Struct, frozen=True, gc=False):
+    """A message for the outbox."""
+
+    path: str
+    topic: str
+    payload: bytes
+
+
 class OpenTask(msgspec.Struct, frozen=True, gc=False):
     """A row among the tasks."""
 
@@ -121,5 +130,5 @@ class End(msgspec.Struct, frozen=True, gc=False):
 
 Effect = (
     RunAttempt | StopAttempt | Log | SettleSignal | AskPool | ReturnPool | StartChild | ControlChild | ReportToParent
-    | OpenTask | ChangeTask | Park | End
+    | OpenTask | ChangeTask | Emit | Park | End
 )  # fmt: skip

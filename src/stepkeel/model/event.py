@@ -57,6 +57,8 @@ EVENTS: dict[str, str] = {
     "node_cancelled": "then, reason, by",
     "node_completed": "reason, by",
     "items_added": "items, reason, by",
+    # message
+    "message_emitted": "topic",
     # child
     "child_started": "child, definition, version",
     "child_reported": "child, status, state",

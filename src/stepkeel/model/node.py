@@ -28,6 +28,7 @@ __all__ = [
     "ChildNode",
     "ChoiceNode",
     "DuringNode",
+    "EmitNode",
     "ForEachNode",
     "LoopNode",
     "MachineNode",
@@ -215,6 +216,15 @@ class AddNode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EmitNode:
+    """Tells the world something: what the function gives, or the data; about `topic`."""
+
+    key: str
+    topic: str
+    what: Function | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StopNode:
     """Cancels or completes what is open under a path, the end of one, or a tag. `then`: its branch ends, or goes on behind it."""
 
@@ -306,7 +316,7 @@ class TaskNode:
 
 Node = (
     ActivityNode | WaitNode | ChildNode | TaskNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode
-    | StopNode | DuringNode | AddNode
+    | StopNode | DuringNode | AddNode | EmitNode
 )  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from stepkeel.engine.family import children_of, letters_of, tasks_of
+from stepkeel.engine.family import children_of, letters_of, messages_of, tasks_of
 from stepkeel.kernel.hold import tickets_of
 from stepkeel.model.commit import Ask, Delivery, HistoryRow, Return, Settled, Start
 from stepkeel.model.effect import Effect, Log, RunAttempt, StopAttempt
+from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import Snapshot
 from stepkeel.model.task import TaskChange, TaskRow
 from stepkeel.store.port import Transaction
@@ -23,7 +24,7 @@ PERFORMED = RunAttempt | StopAttempt | Log  # what is done once the commit is du
 
 class Group:
     __slots__ = (
-        "asked", "changed", "children", "effects", "futures", "history", "moved", "opened", "returned",
+        "asked", "changed", "children", "effects", "emitted", "futures", "history", "moved", "opened", "returned",
         "revision", "sent", "settled", "transaction",
     )  # fmt: skip
 
@@ -37,6 +38,7 @@ class Group:
         self.sent: tuple[Delivery, ...] = ()
         self.opened: tuple[TaskRow, ...] = ()
         self.changed: tuple[TaskChange, ...] = ()
+        self.emitted: tuple[MessageRow, ...] = ()
         self.effects: list[PERFORMED] = []
         self.futures: list[asyncio.Future[None]] = []
         self.moved = False
@@ -54,6 +56,7 @@ class Group:
         opened, changed = tasks_of(effects)
         self.opened += opened
         self.changed += changed
+        self.emitted += messages_of(effects, snapshot, worker.now())
 
     def _tickets(self, effects: tuple[Effect, ...], at: int, priority: int) -> None:
         """Tickets asked for and given back; one that is both, within this commit, never was."""

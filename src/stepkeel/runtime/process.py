@@ -17,6 +17,7 @@ from stepkeel.runtime.breakers import Breakers
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
 from stepkeel.runtime.services.auditor import Auditor
+from stepkeel.runtime.services.deliverer import Deliverer, Sink
 from stepkeel.runtime.services.granter import Granter
 from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.services.retention import Retention
@@ -56,6 +57,7 @@ class Process:
         name: str = "",
         heartbeat: Callable[[Worker], Heartbeat] = Heartbeat,
         core: Core | None = None,
+        sinks: Mapping[str, Sink] | None = None,
     ) -> None:
         self.settings = settings
         self._make_heartbeat = heartbeat
@@ -64,6 +66,7 @@ class Process:
         self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name)
         self.granter = Granter(self.worker)
         self.executor.breakers = self.breakers = Breakers(self.worker)
+        self.deliverer = Deliverer(self.worker, sinks or {})
         self.retention = Retention(self.worker)
         self.auditor = Auditor(self.worker, core) if core is not None else None
         self._heartbeat: Heartbeat | None = None
@@ -97,6 +100,7 @@ class Process:
         self._takeover.start()
         self.granter.start()
         self.breakers.start()
+        self.deliverer.start()
         self.retention.start()
         if self.auditor is not None:
             self.auditor.start()
@@ -104,6 +108,7 @@ class Process:
     async def stop(self) -> None:
         await self.granter.stop()
         await self.breakers.stop()
+        await self.deliverer.stop()
         await self.retention.stop()
         if self.auditor is not None:
             await self.auditor.stop()

@@ -255,7 +255,7 @@ class Resident:
             snapshot.status, snapshot.state, snapshot.label, snapshot.revision, raw, snapshot.at, self.seen,
             tuple(group.history), group.settled, parked is not None, parked.wake_at if isinstance(parked, Park) else None,
             snapshot.status in TERMINAL, None, group.moved or raw is None, False, group.asked, group.returned,
-            group.children, group.sent, group.opened, group.changed,
+            group.children, group.sent, group.opened, group.changed, group.emitted,
         )  # fmt: skip
         group.revision = snapshot.revision
         self._sent, self._next, self._parked = group, Group(), None
@@ -283,6 +283,8 @@ class Resident:
                 self.worker.granting.set()
             if group.children:
                 self.worker.due()
+            if group.emitted:
+                self.worker.emitting.set()
             self._perform(group)
             if self.releasing:
                 self.worker.released(self)

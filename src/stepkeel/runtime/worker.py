@@ -87,7 +87,7 @@ class Worker:
         self._next_wake: int | None = None
         self._reconcile_at = 0
         self.letters = Letters(self)
-        self.granting = asyncio.Event()  # set when tickets of pools were asked for or given back
+        self.emitting, self.granting = asyncio.Event(), asyncio.Event()  # there are messages to deliver; tickets of pools moved
         self.nap = Nap(store)
         self._task: asyncio.Task[None] | None = None
         self._trusted_until = 0
@@ -350,6 +350,7 @@ class Worker:
             self.granting.set()
         if any(isinstance(e, StartChild) for e in decision.effects):
             self.due()
+        self.emitting.set()
         if row.owner is None:
             self.watch(row.id, at_rest=True)
         elif row.owner == self.id:  # else we were declared dead meanwhile, and others have it

@@ -15,10 +15,12 @@ from stepkeel.model.commit import (
     Row,
     TicketRow,
 )
+from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import matching as tasks_matching
 from stepkeel.store.match import matching
+from stepkeel.store.outbox import ANY
 from stepkeel.store.port import (
     Claims,
     DefinitionRow,
@@ -252,6 +254,31 @@ class MemoryStore(Written):
                 return False
             self._breakers[row.name] = row
             return True
+
+    async def take_messages(self, topics: Sequence[str], until: int, limit: int) -> Sequence[MessageRow]:
+        with self._lock:
+            now = self.now()
+            held = [m for m in self._outbox.values() if m.due_at > now]
+            wanted = [m for m in self._outbox.values() if m.due_at <= now and (ANY in topics or m.topic in topics)]
+            free = [
+                m for m in wanted if not any((h.instance_id, h.topic) == (m.instance_id, m.topic) and h.seq < m.seq for h in held)
+            ]
+            taken = [replace(m, due_at=until, tries=m.tries + 1) for m in free[:limit]]
+            self._outbox |= {m.id: m for m in taken}
+            return taken
+
+    async def settle_messages(self, done: Sequence[MessageRow], failed: Sequence[MessageRow]) -> None:
+        with self._lock:
+            for message in done:
+                self._outbox.pop(message.id, None)
+            for message in failed:
+                known = self._outbox.get(message.id)
+                if known is not None and known.tries == message.tries:
+                    self._outbox[message.id] = message
+
+    async def outbox(self, limit: int = 100, tenant: str | None = None) -> Sequence[MessageRow]:
+        with self._lock:
+            return [m for m in self._outbox.values() if tenant is None or m.tenant == tenant][:limit]
 
     # -- definitions, retention
 

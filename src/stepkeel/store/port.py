@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.task import TaskRow
+from stepkeel.store.outbox import Outbox
 
 __all__ = [
     "Claims",
@@ -209,7 +210,7 @@ class Transaction(Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(Outbox, Protocol):
     """`batch_rows`: the size of a batch beyond which this store gains nothing. `transactional`: it has `begin`."""
 
     url: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 
 from stepkeel.errors import DataInvalid
 from stepkeel.model.commit import Answer, Batch, Commit, Delivery, HistoryRow, InboxRow, Receipt, Row, Start, Step
+from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import changed
@@ -29,6 +31,8 @@ class Written:
         self._keys: dict[tuple[str, str, str], str] = {}
         self._tickets = Tickets()
         self._tasks: dict[str, TaskRow] = {}
+        self._outbox: dict[str, MessageRow] = {}
+        self._seqs = itertools.count(1)
         self._reached: dict[str, str | None] = {}
 
     def now(self) -> int:
@@ -97,6 +101,8 @@ class Written:
         for change in step.changed:
             if change.id in self._tasks:
                 self._tasks[change.id] = changed(self._tasks[change.id], change)
+        for message in step.emitted:
+            self._outbox.setdefault(message.id, replace(message, seq=next(self._seqs)))
         for letter in step.sent:
             receipt = self._deliver(letter)
             if not receipt.refused:

@@ -19,6 +19,7 @@ from stepkeel.model.instant import to_span
 from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.settings import Settings
 from stepkeel.store.memory import MemoryStore
+from stepkeel.store.outbox import ANY
 from stepkeel.testing.clock import VirtualClock
 from stepkeel.testing.immediate import at_once
 
@@ -145,7 +146,11 @@ class Harness:
         timers = [at for r in worker.residents.values() if (at := r.timer()) is not None]
         rows = [r.wake_at for r in self.store.rows() if r.wake_at is not None]
         slots = [] if self._next_slot is None else [self._next_slot]
-        return min((*timers, *rows, *slots), default=None)
+        sinks = engine.process.deliverer.sinks
+        left = await self.store.outbox(10_000) if sinks else ()
+        # One that is due already waits for an earlier one of its instance.
+        messages = [m.due_at for m in left if (ANY in sinks or m.topic in sinks) and m.due_at > self.clock.now()]
+        return min((*timers, *rows, *slots, *messages), default=None)
 
     async def settle(self, timeout: float = 30.0) -> None:
         """Until nothing can move any more but time. Raises TimeoutError if activities do not end in real seconds."""
@@ -156,6 +161,7 @@ class Harness:
                 busy, before = await process.worker.look(), self.store.version()
                 await process.committer.drain()
                 busy = busy or self.store.version() != before  # what was committed may have something for others
+                busy = bool(process.deliverer.sinks and await process.deliverer.sweep()) or busy
                 if process.worker.granting.is_set():
                     process.worker.granting.clear()
                     self._next_slot = await process.granter.sweep()

@@ -8,13 +8,29 @@ from __future__ import annotations
 from typing import Protocol
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.node import activity, add, child, choice, during, for_each, loop, machine, parallel, pure, stop, task, wait
+from stepkeel.kernel.node import (
+    activity,
+    add,
+    child,
+    choice,
+    during,
+    emit,
+    for_each,
+    loop,
+    machine,
+    parallel,
+    pure,
+    stop,
+    task,
+    wait,
+)
 from stepkeel.model.node import (
     ActivityNode,
     AddNode,
     ChildNode,
     ChoiceNode,
     DuringNode,
+    EmitNode,
     ForEachNode,
     LoopNode,
     MachineNode,
@@ -53,6 +69,7 @@ KINDS: dict[type, Kind] = {
     PureNode: pure,
     StopNode: stop,
     AddNode: add,
+    EmitNode: emit,
     **CONTAINERS,
 }
 

@@ -491,3 +491,37 @@ on conflict (name) do update set version = excluded.version, state = excluded.st
     until = excluded.until, opened_at = excluded.opened_at, changed_at = excluded.changed_at, reason = excluded.reason
 where b.version = excluded.version - 1
 returning b.name;
+
+-- name: emit
+insert into stepkeel.outbox (id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], $10::bigint[],
+    $11::int[], $12::text[])
+on conflict do nothing;
+
+-- name: any_message
+select 1 from stepkeel.outbox where due_at <= $1::bigint limit 1;
+
+-- name: outbox_gate
+select id from stepkeel.outbox_gate for update;
+
+-- name: take_messages
+update stepkeel.outbox m set due_at = $2::bigint, tries = tries + 1
+where seq in (
+    select o.seq from stepkeel.outbox o
+    where o.due_at <= $1::bigint and ($3::bool or o.topic = any($4::text[]))
+        and not exists (
+            select 1 from stepkeel.outbox e
+            where e.instance_id = o.instance_id and e.topic = o.topic and e.seq < o.seq and e.due_at > $1::bigint
+        )
+    order by o.seq limit $5::int
+)
+returning id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error, seq;
+
+-- name: delivered
+delete from stepkeel.outbox where seq = any($1::bigint[]);
+
+-- name: undelivered
+update stepkeel.outbox set due_at = $3::bigint, error = $4::text where seq = $1::bigint and tries = $2::int;
+
+-- name: outbox
+select id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error, seq from stepkeel.outbox where $1::text is null or tenant = $1::text order by seq limit $2::int;

@@ -14,9 +14,11 @@ from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
+from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
     Claims,
     DefinitionRow,
@@ -38,7 +40,7 @@ from stepkeel.store.postgres.listener import Listener, Teller
 from stepkeel.store.postgres.query import list_statement, statements, tasks_statement
 from stepkeel.store.postgres.schema import prepare, upgrade
 from stepkeel.store.postgres.transaction import Transactions
-from stepkeel.store.postgres.write import Writer
+from stepkeel.store.postgres.write import Writer, text
 from stepkeel.store.queue import in_order
 from stepkeel.store.share import shares
 
@@ -290,6 +292,27 @@ class PostgresStore:
 
     async def put_breaker(self, row: BreakerRow) -> bool:
         return bool(await self._work.fetch(self._sql["put_breaker"], *msgspec.structs.astuple(row), again=False))
+
+    async def take_messages(self, topics: Sequence[str], until: int, limit: int) -> list[MessageRow]:
+        now = self.now()
+        if not await self._work.fetch(self._sql["any_message"], now):
+            return []
+
+        async def work(connection: Any) -> list[MessageRow]:
+            await connection.fetch(self._sql["outbox_gate"])  # one at a time: else two take what is in order between them
+            rows = await connection.fetch(self._sql["take_messages"], now, until, ANY in topics, list(topics), limit)
+            return [row_of(tuple(r)) for r in rows]
+
+        return sorted(await self._work.transact(work, again=False), key=lambda m: m.seq)
+
+    async def settle_messages(self, done: Sequence[MessageRow], failed: Sequence[MessageRow]) -> None:
+        if done:
+            await self._work.fetch(self._sql["delivered"], [m.seq for m in done])
+        for m in failed:
+            await self._work.fetch(self._sql["undelivered"], m.seq, m.tries, m.due_at, text(m.error))
+
+    async def outbox(self, limit: int = 100, tenant: str | None = None) -> list[MessageRow]:
+        return [row_of(tuple(r)) for r in await self._people.fetch(self._sql["outbox"], tenant, limit)]
 
     # -- definitions, retention
 

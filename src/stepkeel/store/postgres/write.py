@@ -13,6 +13,7 @@ from stepkeel.errors import Unavailable
 from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, Step, TicketRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.store.desk import columns_of
+from stepkeel.store.outbox import COLUMNS, values_of
 from stepkeel.store.postgres.connection import Lane
 from stepkeel.store.queue import grant_of
 
@@ -57,6 +58,9 @@ class Writer:
         if children:
             await connection.fetchrow(self._sql["write"], *self._arguments(Batch(children)))
         await self._ask_people(connection, rows)
+        emitted = [values_of(m) for _, _, step in rows for m in step.emitted]
+        if emitted:
+            await connection.fetch(self._sql["emit"], *_columns(emitted, len(COLUMNS)))
         archived = [i for i, _, step in rows if step.archive]
         if archived:
             await connection.execute(self._sql["archive"], archived)
@@ -164,7 +168,7 @@ def _more(batch: Batch) -> bool:
     """It has rows that only some batches have: tickets, children, letters to others, ways into the archive."""
     for each in (*batch.starts, *batch.commits):
         s = each.step
-        if s.asked or s.returned or s.children or s.sent or s.opened or s.changed or s.archive:
+        if s.wide or s.archive:
             return True
     return False
 

@@ -279,3 +279,30 @@ where :version = 1 or exists (select 1 from breakers where name = :name)
 on conflict (name) do update set version = excluded.version, state = excluded.state, recent = excluded.recent,
     until = excluded.until, opened_at = excluded.opened_at, changed_at = excluded.changed_at, reason = excluded.reason
 where breakers.version = excluded.version - 1;
+
+-- name: emit
+insert into outbox (id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing;
+
+-- name: any_message
+select 1 from outbox where due_at <= ? limit 1;
+
+-- name: take_messages
+update outbox set due_at = :until, tries = tries + 1
+where seq in (
+    select o.seq from outbox o
+    where o.due_at <= :now and (:any or o.topic in (select value from json_each(:topics)))
+        and not exists (
+            select 1 from outbox e where e.instance_id = o.instance_id and e.topic = o.topic and e.seq < o.seq and e.due_at > :now
+        )
+    order by o.seq limit :limit
+)
+returning id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error, seq;
+
+-- name: delivered
+delete from outbox where seq = ?;
+
+-- name: undelivered
+update outbox set due_at = ?, error = ? where seq = ? and tries = ?;
+
+-- name: outbox
+select id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error, seq from outbox where ? is null or tenant = ? order by seq limit ?;

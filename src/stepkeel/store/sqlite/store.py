@@ -19,9 +19,12 @@ import msgspec
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
 from stepkeel.model.breaker import BreakerRow
+from stepkeel.model.codec import to_json
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
+from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
     Claims,
     DefinitionRow,
@@ -335,6 +338,24 @@ class SqliteStore:
             return bool(self._write_to.db.changes())
 
         return await self._write(put)
+
+    async def take_messages(self, topics: Sequence[str], until: int, limit: int) -> list[MessageRow]:
+        values = {"now": self.now(), "until": until, "any": ANY in topics, "topics": to_json([*topics]).decode(), "limit": limit}
+        if not self._read_from.all(self._sql["any_message"], (values["now"],)):
+            return []  # nearly always: no lock is taken for that
+        rows = await self._write(lambda: self._write_to.db.execute(self._sql["take_messages"], values).fetchall())
+        return sorted((row_of(r) for r in rows), key=lambda m: m.seq)
+
+    async def settle_messages(self, done: Sequence[MessageRow], failed: Sequence[MessageRow]) -> None:
+        def settle() -> None:
+            db = self._write_to.db
+            db.executemany(self._sql["delivered"], [(m.seq,) for m in done])
+            db.executemany(self._sql["undelivered"], [(m.due_at, m.error, m.seq, m.tries) for m in failed])
+
+        await self._write(settle)
+
+    async def outbox(self, limit: int = 100, tenant: str | None = None) -> list[MessageRow]:
+        return [row_of(r) for r in self._read_from.all(self._sql["outbox"], (tenant, tenant, limit))]
 
     # -- definitions, retention
 

@@ -15,6 +15,7 @@ import msgspec
 from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, Step, TicketRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.store.desk import columns_of
+from stepkeel.store.outbox import values_of
 from stepkeel.store.queue import grant_of
 
 __all__ = ["Writer"]
@@ -92,6 +93,8 @@ class Writer:
             self._db.execute(self._sql["open_task"], columns_of(task))
         for c in step.changed:
             self._db.execute(self._sql["change_task"], {**msgspec.structs.asdict(c), "instance_id": instance_id})
+        if step.emitted:
+            self._db.executemany(self._sql["emit"], [values_of(m) for m in step.emitted])
         for letter in step.sent:
             receipt = self._deliver(letter)
             if not receipt.refused:
@@ -139,7 +142,7 @@ class Writer:
             db.executemany(self._sql["history_add"], history)
         for c in commits:
             s = c.step
-            if s.settled or s.ended or s.archive or s.asked or s.returned or s.children or s.sent or s.opened or s.changed:
+            if s.settled or s.ended or s.archive or s.wide:
                 self._aside(c)
 
     def _values(self, c: Commit) -> dict[str, Any]:

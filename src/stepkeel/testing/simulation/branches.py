@@ -12,7 +12,7 @@ from stepkeel.authoring.context import Context
 from stepkeel.authoring.during import at, branches_open, during, visits
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import add_items, machine, pick, scope, stop
-from stepkeel.authoring.node import delay, loop, tagged, wait, when
+from stepkeel.authoring.node import delay, emit, loop, tagged, wait, when
 from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import Anywhere, State
@@ -115,6 +115,7 @@ class Crossing(Workflow[Parcels]):
         ),
     )
     storing = State[Parcels](
+        emit(lambda p: p.lines, to="stored", name="arrived"),
         spawn(_reserve, delay(4.0), _tell, late="merge"),
         for_each(lambda p: range(p.lines), _tell, delay(0.5), max_concurrency=1, detached=True, name="beside"),
         parallel(
@@ -124,7 +125,9 @@ class Crossing(Workflow[Parcels]):
             lines=for_each(lambda p: range(p.lines % 2), delay(0.3), _reserve, stay_open_until="completed", name="lines"),
             name="store",
         ),
+        emit(lambda p: p.total, to="stored"),
         _tell,
+        emit(to="parcels"),
     )
     lost = State.terminated(reason="seized")
     there = State.completed(_tell)

@@ -44,7 +44,7 @@ class Machine:
         wire = Wire(run.server, process, clock, run.faults, run.chance)
         wire.calm = not self.worker
         engine = SimulatedEngine(
-            process, wire, clock, run.chance, self.kinds, run.services, run.plan.activities, run.acts, run.bindings,
+            process, wire, clock, run.chance, self.kinds, run.services, run.plan.activities, run.acts, run.deliveries, run.bindings,
             worker=self.worker, pretend=run.plan.pretend, settings=run.plan.settings,
         )  # fmt: skip
         process.spawn(self._open(engine, process))

@@ -13,6 +13,7 @@ from stepkeel.errors import EngineError, TransientError
 from stepkeel.facade import Engine
 from stepkeel.ids import IdMaker
 from stepkeel.model.definition import Definition
+from stepkeel.model.message import Message
 from stepkeel.runtime.behaviour import Invocation, Next
 from stepkeel.runtime.binding import Binding, bind
 from stepkeel.runtime.services.heartbeat import Heartbeat
@@ -21,7 +22,7 @@ from stepkeel.testing.simulation.chance import Chance, Faults
 from stepkeel.testing.simulation.loop import Process
 from stepkeel.testing.simulation.wire import Drift, Wire
 
-__all__ = ["SETTINGS", "Acts", "LoopHeartbeat", "SimulatedEngine"]
+__all__ = ["SETTINGS", "Acts", "Deliveries", "LoopHeartbeat", "SimulatedEngine"]
 
 SETTINGS = Settings(lease=3.0, margin=0.75, stall_limit=1.0, grace=1.0, poll_max=1.0, patience=4.0, max_takeovers=1_000)
 
@@ -77,6 +78,23 @@ class Acts:
         return result
 
 
+class Deliveries:
+    """The sink of every process: it takes its time, fails, and counts what it was given."""
+
+    def __init__(self, chance: Chance, faults: Faults) -> None:
+        self._chance = chance
+        self._faults = faults
+        self.got: Counter[str] = Counter()
+
+    async def __call__(self, message: Message) -> None:
+        await asyncio.sleep(self._chance.between("deliver", 0.0005, 0.02))
+        if self._faults.come("raise"):
+            raise TransientError(f"simulated at {message.id}")
+        self.got[message.id] += 1
+        if self._faults.come("raise_after"):
+            raise TransientError(f"simulated after {message.id}")
+
+
 async def _deaf(seconds: float) -> None:
     """Goes on when it is told to stop."""
     loop = asyncio.get_running_loop()
@@ -105,6 +123,7 @@ class SimulatedEngine(Engine):
         services: Mapping[Any, Any],
         fakes: Mapping[str, Callable[..., Any]],
         acts: Acts,
+        deliveries: Deliveries,
         bindings: dict[Any, Binding],
         *,
         worker: bool,
@@ -120,7 +139,7 @@ class SimulatedEngine(Engine):
         store: Any = wire
         super().__init__(
             wire.url, definitions, services, behaviours=(acts,), worker=worker, settings=settings, name=process.name,
-            clock=clock, store=store,
+            clock=clock, store=store, sinks={"*": deliveries} if worker else None,
         )  # fmt: skip
 
     def _bind_all(  # type: ignore[override]

@@ -23,7 +23,7 @@ from stepkeel.testing.simulation.chance import Chance, Faults
 from stepkeel.testing.simulation.client import Client
 from stepkeel.testing.simulation.fleet import Fleet
 from stepkeel.testing.simulation.loop import Process, SimulatedLoop
-from stepkeel.testing.simulation.machine import Acts
+from stepkeel.testing.simulation.machine import Acts, Deliveries
 from stepkeel.testing.simulation.server import Server
 from stepkeel.testing.simulation.watch import Violation, Watch
 
@@ -75,6 +75,7 @@ class Run:
         self.services = plan.services() if callable(plan.services) else plan.services
         self.bindings = {} if callable(plan.services) else plan.bindings  # kept, where every run has the same services
         self.acts = Acts(self.chance, self.faults, self._attempt)
+        self.deliveries = Deliveries(self.chance, self.faults)
         self.fleet = Fleet(self)
         self.client = Client(self)
         self.server.crash = self.fleet.crash
@@ -150,6 +151,7 @@ class Run:
         for _ in range(LEAPS):
             slot = self.server.store.free_slots()[1]
             due = [r.wake_at for r in self.server.store.rows() if r.wake_at is not None] + ([slot] if slot else [])
+            due += self.server.store.undelivered()[1]
             if not due:
                 break
             self.loop.jump(max(0, min(due) - self.server.now()))
@@ -181,6 +183,9 @@ class Run:
         free, next_at = store.free_slots()
         if free:
             return free[0].instance_id, f"it waits for {free[0].pool}, which has a free slot"
+        waiting, _ = store.undelivered()
+        if waiting:
+            return waiting[0].instance_id, f"its message {waiting[0].id} is not delivered"
         if next_at is not None and next_at <= now + 1_000_000:
             return "-", "a slot of a rate is due and not given"
         return None
@@ -196,7 +201,9 @@ class Run:
             kinds = [reason.kind for reason in why]
             if not set(kinds) & RESTS:
                 raise Violation("stranded", row.id, f"it is {row.status} in {row.state} and explain says only {kinds}")
-            events = [e.type for entry in await engine.history(row.id) for e in entry.events]
+            told = [e for entry in await engine.history(row.id) for e in entry.events]
+            self._delivered(row, [f"{row.id}/{e.path}" for e in told if e.type == "message_emitted"])
+            events = [e.type for e in told]
             self._undone(row)
             self._heeded(row, events)
             self.ended.append(Ended(self, row, info.data, events, kinds))
@@ -206,6 +213,16 @@ class Run:
             raise Violation(finding.kind, finding.instance_id, f"the doctor: {finding.text}")
         for each in self.ended:
             self._ask(each)
+
+    def _delivered(self, row: Row, emitted: list[str]) -> None:
+        """What history tells of has come to a sink, and nothing else."""
+        got = {i for i in self.deliveries.got if i.startswith(f"{row.id}/")}
+        if lost := [i for i in emitted if i not in got]:
+            raise Violation("message_lost", row.id, f"{', '.join(lost)} was emitted and came to no sink")
+        if strange := sorted(got - {*emitted}):
+            raise Violation("message_invented", row.id, f"{', '.join(strange)} came to a sink and was not emitted")
+        if len({*emitted}) < len(emitted):
+            raise Violation("message_twice", row.id, "two messages have one id")
 
     def _undone(self, row: Row) -> None:
         """Where undoing has begun and the instance has ended, nothing that had completed is left out."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stepkeel.model.commit import Commit, Delivery, InboxRow, Receipt, Row, Start, TicketRow
+from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.memory import MemoryStore
 from stepkeel.store.queue import choose
@@ -79,6 +80,13 @@ class Recorder(MemoryStore):
     def desk(self) -> list[TaskRow]:
         """All tasks, closed ones too."""
         return list(self._tasks.values())
+
+    def undelivered(self) -> tuple[list[MessageRow], list[int]]:
+        """Messages that could be delivered now, and when the others are due."""
+        now, left = self.now(), [*self._outbox.values()]
+        held = [m for m in left if m.due_at > now]
+        behind = {(m.instance_id, m.topic) for m in held}
+        return [m for m in left if m.due_at <= now and (m.instance_id, m.topic) not in behind], [m.due_at for m in held]
 
     def free_slots(self) -> tuple[list[TicketRow], int | None]:
         """Tickets that wait although their pool has a slot for them, and when the next slot of a rate is free."""
