@@ -14,6 +14,7 @@ from stepkeel.facade import Engine
 from stepkeel.ids import IdMaker
 from stepkeel.model.definition import Definition
 from stepkeel.model.message import Message
+from stepkeel.model.node import EmitNode
 from stepkeel.runtime.behaviour import Invocation, Next
 from stepkeel.runtime.binding import Binding, bind
 from stepkeel.runtime.services.heartbeat import Heartbeat
@@ -137,9 +138,10 @@ class SimulatedEngine(Engine):
         self._make_ids = lambda: IdMaker(self._entropy)
         self._make_heartbeat = LoopHeartbeat
         store: Any = wire
+        tells = any(isinstance(p.node, EmitNode) for d in definitions for p in d.places.values())
         super().__init__(
             wire.url, definitions, services, behaviours=(acts,), worker=worker, settings=settings, name=process.name,
-            clock=clock, store=store, sinks={"*": deliveries} if worker else None,
+            clock=clock, store=store, sinks={"*": deliveries} if worker and tells else None,
         )  # fmt: skip
 
     def _bind_all(  # type: ignore[override]
