@@ -77,6 +77,7 @@ class Engine(Verbs, Tasks):
     workflows    classes or definitions; several versions of one name may stand side by side
     services     by type: what activities ask for; `scoped(factory)` makes one for each attempt
     behaviours   wrappers around every attempt, the first outermost
+    sinks        by topic (`*`: any other): what messages are given to; a plain function among them must not block
     worker       False: a client that starts, signals and reads, and leaves the work to others
     concurrency  instances held at a time; default 1,000
     tenant       whose instances are started and seen; default "default"

@@ -139,6 +139,22 @@ async def test_of_two_engines_with_a_sink_one_delivers_each_and_every_instance_k
             assert [m.payload["n"] for m in mine] == [1, 2]
 
 
+async def test_a_sink_at_work_when_its_engine_closes_leaves_its_message_to_another_at_once(url: str) -> None:
+    entered, inbox = asyncio.Event(), Inbox()
+
+    async def stuck(message: Message) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    async with Engine(url, [Telling], {World: World()}, sinks={"orders": stuck}, settings=FAST) as engine:
+        await engine.start(Telling, Job("a"))
+        await asyncio.wait_for(entered.wait(), 10)
+        kept: Any = engine.store if url.startswith("memory") else None
+    async with Engine(url, [Telling], {World: World()}, sinks={"orders": inbox}, settings=FAST, store=kept) as engine:
+        await until(lambda: len(inbox.got) == 2)
+        assert [m.payload["n"] for m in inbox.got] == [1, 2]
+
+
 async def test_a_harness_delivers_before_it_returns_and_tries_again_as_time_passes() -> None:
     inbox = Inbox(fails=2)
     harness = Harness(services={World: World()}, sinks={"orders": inbox})
@@ -156,6 +172,12 @@ async def test_a_harness_delivers_before_it_returns_and_tries_again_as_time_pass
 def test_what_cannot_be_a_message_is_told_at_once(wrong: Any) -> None:
     with pytest.raises(BadRequest):
         emit(**wrong)
+
+
+async def test_a_sink_that_cannot_be_called_is_told_when_the_engine_opens() -> None:
+    with pytest.raises(BadRequest, match="the sink of orders is 7"):
+        async with Engine("memory://", [Telling], {World: World()}, sinks={"orders": 7}):  # type: ignore[dict-item]
+            pass
 
 
 async def test_what_cannot_be_told_fails_its_node_and_nothing_is_emitted(harness: Harness) -> None:

@@ -74,7 +74,7 @@ def a_task_that_nobody_needs_stays_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Draft, "_withdraw", lambda self, path, tasks, reason: None)
 
 
-@mutant("desks", "task_twice", "acknowledged_lost", "check")
+@mutant("desks", "task_twice", "acknowledged_lost", "check", first=260)
 def whoever_completes_a_task_last_has_done_it(patch: pytest.MonkeyPatch) -> None:
     """What it was completed with before is forgotten when it is asked whether it is open."""
     original = task.acted

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
+from stepkeel.errors import BadRequest
 from stepkeel.model.message import Message, MessageRow, message_of
 from stepkeel.runtime.services.service import Service
 from stepkeel.runtime.worker import Worker
@@ -32,6 +33,10 @@ FIRST, LAST = 1_000_000, 300_000_000  # between tries
 
 class Deliverer(Service):
     def __init__(self, worker: Worker, sinks: Mapping[str, Sink]) -> None:
+        """Raises BadRequest for a sink that cannot be called."""
+        strange = next((t for t, s in sinks.items() if not callable(s)), None)  # pyright: ignore[reportUnnecessaryComparison]
+        if strange is not None:
+            raise BadRequest(f"the sink of {strange} is {sinks[strange]!r}", remedy="a function that takes a Message")
         super().__init__(worker)
         self.sinks = sinks
 
@@ -54,23 +59,31 @@ class Deliverer(Service):
             count += len(rows)
             if not rows:
                 break
-            # Nobody else takes them for a while: those whose time would run out are left for the next round.
-            ends = asyncio.get_running_loop().time() + HOLD / 1e6 - PATIENCE
-            done: list[MessageRow] = []
-            failed: list[MessageRow] = []
+            await self._deliver_all(rows)
+        return count
+
+    async def _deliver_all(self, rows: Sequence[MessageRow]) -> None:
+        """Deliver those that were taken. Put back at once: those behind one that failed, and what is left at a shutdown."""
+        store, loop = self._worker.store, asyncio.get_running_loop()
+        ends = loop.time() + HOLD / 1e6 - PATIENCE  # later they might be another's
+        done: list[MessageRow] = []
+        failed: list[MessageRow] = []
+        try:
             for row in rows:
                 before = next((f for f in failed if (f.instance_id, f.topic) == (row.instance_id, row.topic)), None)
-                if before is not None or asyncio.get_running_loop().time() > ends:
-                    due = before.due_at if before is not None else store.now()
-                    failed.append(replace(row, due_at=due, error="behind an earlier one"))
-                    continue
-                error = await self._deliver(row)
-                if error:
+                if before is not None:
+                    failed.append(replace(row, due_at=before.due_at, error="behind an earlier one"))
+                elif loop.time() > ends:
+                    failed.append(replace(row, due_at=store.now(), error=""))
+                elif error := await self._deliver(row):
                     failed.append(replace(row, due_at=store.now() + min(LAST, FIRST << min(row.tries - 1, 20)), error=error))
                 else:
                     done.append(row)
-            await store.settle_messages(done, failed)
-        return count
+        except asyncio.CancelledError:
+            known = {m.seq for m in (*done, *failed)}
+            await store.settle_messages(done, [*failed, *(replace(r, due_at=store.now()) for r in rows if r.seq not in known)])
+            raise
+        await store.settle_messages(done, failed)
 
     async def _deliver(self, row: MessageRow) -> str:
         """Why it could not be delivered; nothing if it was."""
