@@ -101,6 +101,11 @@ async def test_without_a_sink_they_stay_until_an_engine_has_one_and_outlive_thei
         assert (await job.wait(10)).status == "completed"
         assert [m.topic for m in await engine.outbox()] == ["orders", "orders", "data", "items", "items"]
         assert await engine.purge(status="completed") == 1
+        report = await engine.doctor(overdue=-1)
+        told = [f.text for f in report.findings if f.kind == "undelivered"]
+        assert (report.clean, len(told)) == (True, 3)
+        assert "to orders waits for" in told[0]
+        assert "no engine has a sink for it" in told[0]
     inbox = Inbox()
     async with Engine(url, [Telling], {World: World()}, sinks={"orders": inbox}, settings=FAST) as engine:
         await until(lambda: len(inbox.got) == 2)

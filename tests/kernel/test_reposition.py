@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from stepkeel import Join, Signal, State, Workflow, delay, machine, parallel, wait
+from stepkeel import Anywhere, Join, Signal, State, Workflow, delay, machine, parallel, wait
 from stepkeel.kernel.decide import apply_only
 from stepkeel.model import input as inputs
 from stepkeel.model.effect import Park, RunAttempt, StopAttempt
@@ -241,3 +242,29 @@ def test_nothing_else_moves_it_while_it_waits_to_be_moved() -> None:
     s.done("begin/act")
     assert s.snapshot.state == "check"
     assert "signal_ignored" in s.events()
+
+
+def test_a_timeout_whose_span_cannot_be_told_any_more_fails_the_redriven_instance_and_not_the_engine() -> None:
+    class Timed(Workflow[Job]):
+        anywhere = Anywhere[Job]()
+        work = State[Job](tell)
+        done = State.completed()
+        work.to(done)
+        work.after(lambda job: timedelta(seconds=5 // (1 - job.amount)), to=done)
+
+    class Whole(Workflow[Job]):
+        anywhere = Anywhere[Job]()
+        work = State[Job](tell)
+        done = State.completed()
+        work.to(done)
+        anywhere.after(lambda job: timedelta(seconds=5 // (1 - job.amount)), to=done, name="late")
+
+    for flow in (Timed, Whole):
+        for asked in (inputs.Redrive(), inputs.Redrive(from_state="work"), inputs.SetState("work")):
+            s = Scenario(flow, Job())
+            s.failed("work/tell")
+            s.feed(inputs.SetData({"amount": 1}))
+            s.feed(asked)
+            assert s.snapshot.status == "failed"
+            assert s.snapshot.failure is not None
+            assert s.snapshot.failure.code == "pure_failed"

@@ -12,6 +12,7 @@
 | dead_worker, dead_owner | a worker's lease is over / what it held | buried; freed and due at once, as any worker's sweep does |
 | pending | a signal or request unread for too long | due at once, where nobody holds the instance |
 | set_aside, unserved, overdue | a fault / no worker has its version / due and not claimed | nothing: see how-to/operate |
+| undelivered | a message waits in the outbox | nothing: give some engine a sink, or mend what it calls |
 
 A repair is a commit like any other: fenced, with an entry of history (`repaired`) that says what was done.
 """
@@ -37,6 +38,7 @@ from stepkeel.kernel.invariants import (
 )
 from stepkeel.model.commit import Batch, Commit, HistoryRow, InboxRow, Row, Step
 from stepkeel.model.event import Event
+from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import TERMINAL, Snapshot
 from stepkeel.store.port import Query, TaskQuery
 
@@ -106,7 +108,19 @@ async def doctor(core: Core, *, histories: bool = True, fix: bool = False, overd
         if len(rows) < PAGE:
             break
         query = replace(query, after=(rows[-1].created_at, rows[-1].id))
+    findings += await _undelivered(core, overdue)
     return Report(checked, tuple(await _repair(core, findings) if fix else findings))
+
+
+async def _undelivered(core: Core, overdue: float) -> list[Finding]:
+    """One for each topic whose oldest message has waited for so long: nobody has a sink for it, or it fails."""
+    now, oldest = core.store.now(), dict[str, MessageRow]()
+    for message in await core.store.outbox(PAGE):
+        oldest.setdefault(message.topic, message)
+    late = [m for m in oldest.values() if m.at < now - overdue * 1e6]
+    why = {m.topic: f"; {m.tries} tries, the last: {m.error}" if m.error else "; no engine has a sink for it" for m in late}
+    texts = {m.topic: f"message {m.id} to {m.topic} waits for {(now - m.at) / 1e6:.0f} s{why[m.topic]}" for m in late}
+    return [Finding("undelivered", m.instance_id, texts[m.topic], False) for m in late]
 
 
 async def fleet_of(core: Core) -> Fleet:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from stepkeel.kernel import compensation, join, machine
+from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.path import address, container, is_reaction
 from stepkeel.model.definition import Definition
@@ -135,12 +136,16 @@ def proceed(draft: Draft) -> bool:
     if moving.state and machine.flying(draft):
         return False
     draft.moving = None
-    if not moving.state:
-        _go_on(draft, parts=moving.parts)
+    try:
+        if not moving.state:
+            _go_on(draft, parts=moving.parts)
+            return True
+        if moving.reopened and draft.state:
+            machine.arm_deadlines(draft)
+    except PureFailed as error:
+        machine.fail_machine(draft, "", pure_failure(machine.root_path(draft), error))
         return True
     begin = moving.begin if moving.body else None
-    if moving.reopened and draft.state:
-        machine.arm_deadlines(draft)
     if draft.state:
         machine.take_transition(draft, moving.state, moving.trigger, moving.actor, begin=begin)
     else:
@@ -149,7 +154,10 @@ def proceed(draft: Draft) -> bool:
 
 
 def _go_on(draft: Draft, *, parts: bool) -> None:
-    """Redriven where it stood: its timeouts count anew, and what had failed beside is tried again if that was asked."""
+    """Redriven where it stood: its timeouts count anew, and what had failed beside is tried again if that was asked.
+
+    Raises PureFailed.
+    """
     if parts:
         for path in [p for p, f in draft.open.items() if f.round is not None and f.run == "open"]:
             join.reopen(draft, path)

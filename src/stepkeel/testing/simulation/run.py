@@ -149,6 +149,9 @@ class Run:
         mending.result()
         await self._rest()
         for _ in range(LEAPS):
+            if self.server.store.undelivered()[1]:
+                await asyncio.sleep(2.0)  # not in the midst of a delivery: its sink's time would be over at once
+                await self._rest()
             slot = self.server.store.free_slots()[1]
             due = [r.wake_at for r in self.server.store.rows() if r.wake_at is not None] + ([slot] if slot else [])
             due += self.server.store.undelivered()[1]
