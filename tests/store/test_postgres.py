@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from collections.abc import AsyncIterator, Iterator
 from importlib.resources import files
@@ -343,3 +344,24 @@ async def test_a_connection_made_while_its_store_closes_is_hung_up(store: Postgr
     with pytest.raises(Unavailable, match="closed"):
         await asking
     assert [c.is_closed() for c in made] == [True]
+
+
+async def test_connecting_may_be_given_up_at_any_moment_and_leaves_nothing_behind(store: PostgresStore) -> None:
+    left: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: left.append(str(context.get("exception") or context["message"])))
+    try:
+        for moments in range(60):
+            task = asyncio.ensure_future(connect(store.server))
+            for _ in range(moments):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled() and task.exception() is None:
+                task.result().terminate()
+            del task
+            gc.collect()
+            await asyncio.sleep(0)
+    finally:
+        loop.set_exception_handler(None)
+    assert left == []

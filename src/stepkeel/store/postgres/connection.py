@@ -27,6 +27,7 @@ __all__ = ["PLANNING", "RACES", "Lane", "Server", "connect", "shown", "translate
 T = TypeVar("T")
 _driver: Any = asyncpg  # its stubs are incomplete
 CONFLICTS = 20
+PARTING_SECONDS = 0.5
 CONNECT_SECONDS = 5.0
 OLDEST = 13
 # Plans are kept for long: see the head of queries.sql.
@@ -107,19 +108,35 @@ def translate(error: BaseException, server: Server) -> Exception:
     return error if isinstance(error, Exception) else Unavailable(text)
 
 
-async def connect(server: Server, *, first: bool = False, planning: bool = True) -> Any:
-    """A connection with our settings. `first`: what will not go away by itself is told as DatabaseInvalid.
-
-    Raises Unavailable, DatabaseInvalid.
-    """
-    try:
-        connection: Any = await _driver.connect(
+async def _dial(server: Server) -> Any:
+    """The driver's connection. Given up in its midst it would leave an error behind that nobody takes: so it may finish."""
+    dialing = asyncio.ensure_future(
+        _driver.connect(
             server.dsn,
             timeout=CONNECT_SECONDS,
             command_timeout=6 * server.patience,
             statement_cache_size=0 if server.pooled else 500,
             max_cached_statement_lifetime=0,
         )
+    )
+    try:
+        return await asyncio.shield(dialing)
+    except asyncio.CancelledError:
+        done, _ = await asyncio.wait({dialing}, timeout=PARTING_SECONDS)
+        if not done:
+            dialing.cancel()
+        elif dialing.exception() is None:
+            dialing.result().terminate()
+        raise
+
+
+async def connect(server: Server, *, first: bool = False, planning: bool = True) -> Any:
+    """A connection with our settings. `first`: what will not go away by itself is told as DatabaseInvalid.
+
+    Raises Unavailable, DatabaseInvalid.
+    """
+    try:
+        connection = await _dial(server)
     except _REFUSED as error:
         if first:
             raise DatabaseInvalid(
