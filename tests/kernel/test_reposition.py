@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stepkeel import Anywhere, Join, Signal, State, Workflow, delay, machine, parallel, wait
+from stepkeel import Anywhere, Join, Signal, State, Workflow, at, delay, during, machine, parallel, wait
 from stepkeel.kernel.decide import apply_only
 from stepkeel.model import input as inputs
 from stepkeel.model.effect import Park, RunAttempt, StopAttempt
@@ -268,3 +268,14 @@ def test_a_timeout_whose_span_cannot_be_told_any_more_fails_the_redriven_instanc
             assert s.snapshot.status == "failed"
             assert s.snapshot.failure is not None
             assert s.snapshot.failure.code == "pure_failed"
+
+
+def test_a_redrive_within_a_body_that_is_offered_goes_on_where_it_failed_and_runs_nothing_before_it_again() -> None:
+    s = Scenario(build(during(at("work"), tell, wait(Ping), act), tell), Job())
+    s.done("work/during/tell")
+    s.signal(Ping())
+    s.failed("work/during/act")
+    s.feed(inputs.Redrive())
+    s.expect(run("work/during/act"))
+    s.done("work/during/act")
+    s.expect(run("work/tell"))

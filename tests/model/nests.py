@@ -20,12 +20,16 @@ from stepkeel import (
     at,
     child,
     choice,
+    delay,
     during,
+    emit,
     for_each,
     loop,
     machine,
     parallel,
     scope,
+    spawn,
+    tagged,
     when,
 )
 
@@ -170,10 +174,10 @@ def _node(pick: Pick, depth: int, looped: bool) -> Any:
 
 
 def written(body: tuple[Any, ...]) -> Iterator[Any]:
-    """As an author writes it."""
+    """As an author writes it; with nodes that leave no trace in the log: messages, and what runs beside."""
     for node in body:
         if isinstance(node, Leaf):
-            yield leap if node.leaps else step
+            yield tagged("leaf", leap if node.leaps else step)
         elif isinstance(node, Loop):
             guard = {f"{node.word}_" if node.word == "while" else node.word: divides(node.every)} if node.word else {}
             yield loop(*written(node.body), max_iterations=node.most, at_max="go_on", **guard)  # type: ignore[arg-type]
@@ -186,8 +190,10 @@ def written(body: tuple[Any, ...]) -> Iterator[Any]:
         elif isinstance(node, Parallel):
             branches: Any = {f"b{n}": [*written(branch)] for n, branch in enumerate(node.branches)}
             yield parallel(**branches, max_concurrency=node.width, data="own")
+            yield emit(lambda job: job.amount, to="nests")
         elif isinstance(node, Each):
             yield for_each(lambda _, n=node.count: range(n), *written(node.body), max_concurrency=node.width, data="own")
+            yield spawn(delay(0.4), emit(to="nests"))
         else:
             arms = [when(divides(every), *written(arm)) for every, arm in node.arms]
             yield choice(*arms, otherwise=[*written(node.otherwise)] or None)

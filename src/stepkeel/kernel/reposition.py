@@ -123,7 +123,7 @@ def stand_again(draft: Draft, path: str, frame: Frame) -> None:
         draft.put(path, frame)
     elif frame.child is not None and frame.run == "loose":
         draft.put(path, Frame(run="ready", child=Child()))  # begun once more; the flow is behind it already
-    elif frame.round is not None or frame.machine is not None:
+    elif frame.round is not None or frame.machine is not None or frame.run == "open":  # the last: a `during` that is offered
         draft.put(path, replace(frame, run="ready" if frame.run == "failed" else frame.run, error=None))
     elif container(path):  # else a state that failed as a whole: its rules are simply tried again
         draft.put(path, Frame(run="ready", steps=frame.steps))
