@@ -5,11 +5,14 @@ from stepkeel.authoring.concurrent import Join, Own, for_each, parallel, spawn
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.during import at, branches_open, children, done, during, size, started, visits
 from stepkeel.authoring.family import child
+from stepkeel.authoring.graph import Step, graph, step
+from stepkeel.authoring.loading import load
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import add_items, machine, pick, scope, stop
 from stepkeel.authoring.node import choice, delay, emit, log, loop, tagged, transform, until, wait, when
 from stepkeel.authoring.people import approval, task
 from stepkeel.authoring.pipeline import Pipeline
+from stepkeel.authoring.saga import Saga
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import Anywhere, State, any_of
 from stepkeel.authoring.step import Confident
@@ -30,6 +33,7 @@ from stepkeel.model.message import Message
 from stepkeel.model.outcome import Break, Cancel, Complete, Continue, Fail, Terminate, TryAgain, Wait
 from stepkeel.model.policy import Breaker, Limit, Retry
 from stepkeel.model.reducer import Append, Merge, Sum
+from stepkeel.model.run import Run
 from stepkeel.model.task import Verdict, Vote
 from stepkeel.runtime.behaviour import Chaos, Invocation
 from stepkeel.runtime.binding import scoped
@@ -66,9 +70,12 @@ __all__ = [
     "ResourceExhausted",
     "Result",
     "Retry",
+    "Run",
+    "Saga",
     "Settings",
     "Signal",
     "State",
+    "Step",
     "StepkeelError",
     "Sum",
     "Terminate",
@@ -92,6 +99,8 @@ __all__ = [
     "during",
     "emit",
     "for_each",
+    "graph",
+    "load",
     "log",
     "loop",
     "machine",
@@ -102,6 +111,7 @@ __all__ = [
     "size",
     "spawn",
     "started",
+    "step",
     "stop",
     "tagged",
     "task",

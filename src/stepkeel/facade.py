@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar, cast, overload
 
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.pipeline import Pipeline
+from stepkeel.authoring.view import Authored
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.config import parse_url
 from stepkeel.engine import query, repair
@@ -95,7 +95,7 @@ class Engine(Verbs, Tasks):
     def __init__(
         self,
         url: str,
-        workflows: Iterable[type[Workflow[Any]] | Pipeline[Any] | Definition] = (),
+        workflows: Iterable[type[Workflow[Any]] | Authored[Any] | Definition] = (),
         services: Mapping[Any, Any] | None = None,
         *,
         behaviours: Sequence[Behaviour] = (),
@@ -197,7 +197,7 @@ class Engine(Verbs, Tasks):
             raise BadRequest("the engine is not open", remedy="async with Engine(...) as engine:")
         return self._core
 
-    async def register(self, *workflows: type[Workflow[Any]] | Pipeline[Any] | Definition) -> None:
+    async def register(self, *workflows: type[Workflow[Any]] | Authored[Any] | Definition) -> None:
         """Add workflows to an open engine. Raises DefinitionChanged, ServiceMissing, BadRequest: none is added then."""
         core = self.core()
         new = {p: d for p, d in registry(workflows).items() if self._definitions.get(p) is not d}
@@ -222,7 +222,7 @@ class Engine(Verbs, Tasks):
 
     async def start(
         self,
-        workflow: type[Workflow[D]] | Pipeline[D] | Definition | str,
+        workflow: type[Workflow[D]] | Authored[D] | Definition | str,
         data: D | Mapping[str, Any],
         *,
         key: str | None = None,
@@ -247,7 +247,7 @@ class Engine(Verbs, Tasks):
 
     async def start_many(
         self,
-        workflow: type[Workflow[D]] | Pipeline[D] | Definition | str,
+        workflow: type[Workflow[D]] | Authored[D] | Definition | str,
         data: Iterable[D | Mapping[str, Any]] | Mapping[str, D | Mapping[str, Any]],
         *,
         version: int | None = None,
@@ -272,7 +272,7 @@ class Engine(Verbs, Tasks):
 
     async def run(
         self,
-        workflow: type[Workflow[D]] | Pipeline[D] | Definition | str,
+        workflow: type[Workflow[D]] | Authored[D] | Definition | str,
         data: D | Mapping[str, Any],
         *,
         version: int | None = None,
@@ -300,7 +300,7 @@ class Engine(Verbs, Tasks):
     # -- one instance
 
     @overload
-    def instance(self, instance_id: str, workflow: type[Workflow[D]] | Pipeline[D]) -> Instance[D]: ...
+    def instance(self, instance_id: str, workflow: type[Workflow[D]] | Authored[D]) -> Instance[D]: ...
     @overload
     def instance(self, instance_id: str, workflow: None = None) -> Instance[Any]: ...
     def instance(self, instance_id: str, workflow: Any = None) -> Instance[Any]:

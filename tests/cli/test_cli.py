@@ -242,3 +242,81 @@ def test_dead_letters_and_breakers(run: Run, url: str) -> None:
     assert run("redrive", ids["failed"], "--from", "work/reserve", "--actor", "ann")[:2] == (0, "redrive: processed\n")
     assert run("breakers", "--json")[:2] == (0, "[]\n")
     assert run("breakers", "--close", "cards")[:2] == (1, "cards is not open\n")
+
+
+SAGA = """name: small
+input: {properties: {word: {type: string}, said: {type: string, default: ""}}, required: [word], additionalProperties: false}
+output: {said: "{{ steps.say.output }}"}
+steps:
+  - {name: say, uses: say, with: "{{ input.word }}"}
+"""
+SAYING = """from typing import Any
+from stepkeel import Context, Fail, activity
+
+@activity
+async def say(ctx: Context[Any, str]) -> str:
+    \"\"\"Says it.\"\"\"
+    if ctx.input == "no":
+        raise Fail("REFUSED", "it says no")
+    return ctx.input.upper()
+"""
+
+
+def test_documents_are_checked_drawn_and_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "small.yaml").write_text(SAGA)
+    (tmp_path / "bad.yaml").write_text(SAGA.replace("uses: say", "uses: sy"))
+    (tmp_path / "saying.py").write_text(SAYING)
+    (tmp_path / "word.json").write_text('{"word": "hello"}')
+    given = ("-a", "saying")
+    assert run("validate", "small.yaml", *given) == (0, "small.yaml: small version 1, nothing is wrong\n", "")
+    code, out, _ = run("validate", "small.yaml", "bad.yaml", "none.yaml", *given)
+    assert code == 1
+    assert "bad.yaml:5:17 steps[0].uses: there is no activity sy [unknown_activity] -> did you mean say?" in out
+    assert "none.yaml cannot be read" in out
+    code, out, _ = run("validate", "bad.yaml", *given, "--json")
+    assert [p["code"] for p in json.loads(out)["bad.yaml"]] == ["unknown_activity"]
+    code, out, _ = run("run", "small.yaml", "--input", "@word.json", *given, "--json")
+    assert (code, json.loads(out)["status"], json.loads(out)["data"]["said"]) == (0, "completed", "HELLO")
+    code, out, _ = run("run", "small.yaml", "--input", '{"word": "no"}', *given)
+    assert code == 1
+    assert "small failed: REFUSED: it says no (at saga/steps:say/say)" in out
+    code, _, err = run("run", "small.yaml", "--input", '{"wrd": "no"}', *given)
+    assert code == 2
+    assert "'wrd' was unexpected" in err
+    assert "saga__steps__say" in run("graph", "small.yaml", *given)[1]
+    assert run("graph", "small.yaml", *given, "--format", "svg")[1].startswith("<svg")
+    assert json.loads(run("graph", "small.yaml", *given, "--format", "json")[1])["name"] == "small"
+    assert json.loads(run("schema")[1])["required"] == ["name", "steps"]
+    assert json.loads(run("activities", *given, "--json")[1]) == [{"name": "say", "given": "str", "for": "Says it."}]
+    assert run("validate")[0] == 2
+
+
+def test_the_schema_of_documents_takes_what_load_takes(run: Run) -> None:
+    jsonschema_rs = pytest.importorskip("jsonschema_rs")
+    from stepkeel.document.source import read_source
+
+    check = jsonschema_rs.validator_for(json.loads(run("schema")[1]))
+    for file in ("payment_saga/payment_saga.yaml", "etl/etl.yaml"):
+        check.validate(read_source(Path(__file__).parents[2] / "examples" / file).data)
+    assert not check.is_valid({"name": "x", "steps": [{"name": "a", "uses": "b", "retry": {"atempts": 3}}]})
+
+
+def test_two_documents_are_compared(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "saying.py").write_text(SAYING)
+    (tmp_path / "a.yaml").write_text(SAGA)
+    (tmp_path / "b.yaml").write_text(SAGA.replace("input.word", "input.said"))
+    (tmp_path / "c.yaml").write_text(SAGA + '  - {name: again, uses: say, with: "{{ steps.say.output }}"}\n')
+    given = ("-a", "saying")
+    assert run("diff", "a.yaml", "a.yaml", *given) == (0, "no difference\n", "")
+    code, out, _ = run("diff", "a.yaml", "b.yaml", *given)
+    place = "states/saga/body/steps/steps/say/body/say/given"
+    assert (code, out.splitlines()[0]) == (1, f"~ {place}: {{{{ input.word }}}} -> {{{{ input.said }}}}")
+    assert "the shape is the same" in out
+    code, out, _ = run("diff", "a.yaml", "c.yaml", *given)
+    assert (code, out) == (1, "+ states/saga/body/steps/steps/again\nanother shape: give it another version\n")
+    told = json.loads(run("diff", "b.yaml", "a.yaml", *given, "--json")[1])
+    assert (told["same_shape"], told["same_code"], told["differences"][0]["code"]) == (True, False, True)

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import stepkeel
-from stepkeel import errors
+from stepkeel import Context, activity, errors
+from stepkeel.document.saga import RETRY, SAGA, STEP
 from stepkeel.model.event import EVENTS
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +64,25 @@ def test_the_readmes_program_runs_and_is_short(tmp_path: Path) -> None:
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (0, "completed\n"), done.stderr
+
+
+def test_the_document_of_the_reference_page_can_be_loaded(tmp_path: Path) -> None:
+    def stand_in(name: str) -> Any:
+        @activity(name=name)
+        async def run(ctx: Context[Any]) -> Any: ...
+
+        return run
+
+    page = (ROOT / "docs/reference/documents.md").read_text(encoding="utf-8")
+    found = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    file = tmp_path / "page.yaml"
+    file.write_text(found[1], encoding="utf-8")
+    names = set(re.findall(r"uses: ([\w.]+)", found[1]))
+    definition = stepkeel.load(file, [stand_in(name) for name in names])
+    assert definition.name == "process-payment"
+    fields = {*SAGA.fields, *STEP.fields, *RETRY.fields}
+    assert not [f for f in fields if f"`{f}`" not in page and f not in page.split("## ")[0]], "a field that the page does not tell"
 
 
 def test_every_public_name_is_documented_and_has_a_docstring() -> None:

@@ -88,7 +88,7 @@ def test_detached_items_are_begun_as_many_at_a_time_as_may_be_and_the_flow_is_be
 def test_cancelling_what_the_flow_is_behind_already_begins_nothing_again() -> None:
     for node in (spawn(act, name="both"), parallel(a=act, b=wait(Ping), join=Join("any", rest="finish"), name="both")):
         s = Scenario(build(node, act, wait(Go)), Job())
-        if node.kind == "parallel" and "detached" not in node.options:
+        if not node.options["detached"]:
             s.done("work/both:a/act")
         before = s.snapshot.open["work/act"]
         for then in ("end", "skip"):

@@ -24,6 +24,7 @@ from stepkeel import (
     during,
     emit,
     for_each,
+    graph,
     loop,
     machine,
     parallel,
@@ -32,6 +33,7 @@ from stepkeel import (
     tagged,
     when,
 )
+from stepkeel import step as graph_step
 
 Pick = Callable[[str, Sequence[Any]], Any]
 STEPS = 60  # more than that is left out: it only takes long
@@ -113,6 +115,23 @@ class Each:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """Steps of leaves, each with the numbers of those that it needs. They work on the same data, and ask nothing of them."""
+
+    steps: tuple[tuple[int, tuple[int, ...]], ...]
+    width: int
+    key: str = "graph"
+
+    @property
+    def order(self) -> list[int]:
+        """They are written last to first; of those whose needs are before them the first written comes first."""
+        order: list[int] = []
+        while len(order) < len(self.steps):
+            order.append(max(n for n, (_, needs) in enumerate(self.steps) if n not in order and {*needs} <= {*order}))
+        return order
+
+
+@dataclass(frozen=True)
 class Machine:
     """States one after another, each with a body; a scope is one with a single state."""
 
@@ -150,10 +169,17 @@ def make(pick: Pick, depth: int = 3, *, looped: bool = False) -> tuple[Any, ...]
 
 
 def _node(pick: Pick, depth: int, looped: bool) -> Any:
-    kind = pick("kind", ("leaf", "leaf", "loop", "choice", "parallel", "each", "machine", "during", "child")) if depth else "leaf"
+    kind = (
+        pick("kind", ("leaf", "leaf", "loop", "choice", "parallel", "each", "machine", "during", "child", "graph"))
+        if depth
+        else "leaf"
+    )
     if kind == "parallel":
         branches = tuple(make(pick, depth - 1) for _ in range(pick("branches", (1, 2, 3))))
         return Parallel(branches, pick("width", (None, 1, 2)))
+    if kind == "graph":
+        needs = [tuple(k for k in range(n) if pick("needs", (True, False))) for n in range(pick("steps", (1, 2, 4)))]
+        return Graph(tuple((pick("leaves", (1, 2)), each) for each in needs), pick("width", (1, 2, 10)))
     if kind == "machine":
         scoped = pick("scoped", (True, False))
         count = 1 if scoped else pick("states", (1, 2, 3))
@@ -185,6 +211,9 @@ def written(body: tuple[Any, ...]) -> Iterator[Any]:
             yield child(workflow(node.body, f"nest-{next(_numbers)}"), into=lambda _, inner: inner)
         elif isinstance(node, During):
             yield during(at("work"), *written(node.body))
+        elif isinstance(node, Graph):
+            steps = [graph_step(f"g{n}", [step] * k, needs=[f"g{m}" for m in needs]) for n, (k, needs) in enumerate(node.steps)]
+            yield graph(*reversed(steps), max_concurrency=node.width)
         elif isinstance(node, Machine):
             yield scope(*written(node.states[0]), on={Never: step}) if node.scoped else machine(_machine(node), name="machine")
         elif isinstance(node, Parallel):
@@ -247,6 +276,9 @@ class Run:
                 self.play(node.body, "work")
             elif isinstance(node, During):
                 self.play(node.body, path)
+            elif isinstance(node, Graph):
+                for n in node.order:
+                    self.play((Leaf(leaps=False),) * node.steps[n][0], f"{path}:g{n}")
             elif isinstance(node, Machine):
                 for n, state in enumerate(node.states):
                     self.play(state, f"{path}:within" if node.scoped else f"{path}:s{n}")

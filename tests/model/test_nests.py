@@ -27,7 +27,7 @@ def test_a_nest_runs_as_plain_python_would(data: st.DataObject) -> None:
     async def run() -> Any:
         harness = Harness()
         job = await harness.start(workflow(body), Job())
-        await harness.advance(1)  # what runs beside takes its time
+        await harness.advance(60)  # what runs beside takes its time, and a child waits for it, turn after turn
         job.assert_status("completed")
         assert (await harness.doctor()).clean
         log = job.value.log

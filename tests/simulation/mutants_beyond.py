@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import deque
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from stepkeel.engine import people
-from stepkeel.kernel import decide
+from stepkeel.kernel import compensation, decide, graph, join
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.node import task
 from stepkeel.model import input as inputs
@@ -30,6 +32,39 @@ def of_several_letters_only_those_before_a_park_are_taken(patch: pytest.MonkeyPa
         original(self, row)
 
     patch.setattr(Resident, "_control", control)
+
+
+@mutant("graphs", "check", "pure_failed")
+def a_step_begins_behind_the_first_that_it_needs(patch: pytest.MonkeyPatch) -> None:
+    """As if any of them were enough."""
+    original = join.unlock
+
+    def unlock(draft: Any, path: str, node: Any, steps: Any) -> None:
+        eager = tuple(dataclasses.replace(s, needs=s.needs[:1]) for s in node.steps)
+        original(draft, path, dataclasses.replace(node, steps=eager), steps)
+
+    patch.setattr(join, "unlock", unlock)
+
+
+@mutant("graphs", "no_orphan", "stranded")
+def what_needs_a_skipped_step_is_not_judged(patch: pytest.MonkeyPatch) -> None:
+    """It is neither dead nor may it begin, and the graph never ends."""
+
+    class Never(deque[str]):
+        def extend(self, names: Any) -> None: ...
+
+    patch.setattr(graph, "deque", Never)
+
+
+@mutant("graphs", "check")
+def an_undo_is_given_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Though its step has told what it did."""
+    original = compensation.register
+
+    def register(draft: Any, path: str, node: Any, before: Any, after: Any, output: Any = NOTHING) -> None:
+        original(draft, path, node, before, after)
+
+    patch.setattr(compensation, "register", register)
 
 
 @mutant("families", "child_unreported", "child_forgotten", "stranded")

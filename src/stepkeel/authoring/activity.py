@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints, overload
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.source import code_of
@@ -16,11 +18,27 @@ from stepkeel.errors import BadRequest, DefinitionError
 from stepkeel.model.function import Function
 from stepkeel.model.instant import to_span
 from stepkeel.model.node import Activity, Pool
+from stepkeel.model.outcome import Fail
 from stepkeel.model.policy import Breaker, CompensateWhen, Limit, Retry
 
-__all__ = ["Call", "activity", "activity_of", "pools_of", "read_call", "snake"]
+__all__ = [
+    "Call",
+    "activity",
+    "activity_of",
+    "given_type",
+    "is_activity",
+    "output_type",
+    "pools_of",
+    "read_call",
+    "returned_by",
+    "snake",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
+D = TypeVar("D")
+I = TypeVar("I")  # noqa: E741 - what an activity is given
+T = TypeVar("T")
+P = ParamSpec("P")
 _MARK = "__stepkeel_activity__"
 _NAMES = "__stepkeel_names__"
 
@@ -41,7 +59,25 @@ def activity(
     limits: Limit | Sequence[Limit] = (),
     transactional: bool = False,
     breaker: Breaker | None = None,
+    batch: Literal[False] = False,
 ) -> Callable[[F], F]: ...
+@overload
+def activity(
+    *,
+    batch: int,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: timedelta | float | None = None,
+    deadline: timedelta | float | None = None,
+    optional: bool = False,
+    fallback: Callable[..., Any] | None = None,
+    compensate: Callable[..., Any] | None = None,
+    compensate_when: CompensateWhen = "done",
+    limits: Limit | Sequence[Limit] = (),
+    breaker: Breaker | None = None,
+) -> Callable[
+    [Callable[Concatenate[Context[D, list[I]], P], Awaitable[list[T]]]], Callable[Concatenate[Context[D, I], P], Awaitable[T]]
+]: ...
 def activity(
     target: Any = None,
     /,
@@ -57,6 +93,7 @@ def activity(
     limits: Limit | Sequence[Limit] = (),
     transactional: bool = False,
     breaker: Breaker | None = None,
+    batch: int = False,
 ) -> Any:
     """Mark a function, or a class with `__call__`, as an activity and give it policies. It stays what it was.
 
@@ -72,9 +109,11 @@ def activity(
     transactional    what it writes through `ctx.connection` is committed together with its step, exactly once: an asyncpg
                      connection within a transaction on PostgreSQL, an apsw one on SQLite. Keep it short; it has no `ctx.step`
     breaker          stops calling what keeps failing, for the whole fleet
+    batch            one call for steps or items of an instance that begin together, at most so many (True: 100): `ctx.input` is the
+                     list of their inputs, `ctx.keys` of their keys; it returns that of their results, a `Fail` where one has failed
     Raises BadRequest on values that make no sense.
     """
-    _sensible(timeout, deadline, compensate_when, breaker)
+    _sensible(timeout, deadline, compensate_when, breaker, batch, transactional)
     names = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
 
     def mark(found: Any) -> Any:
@@ -93,6 +132,7 @@ def activity(
             pools=pools_of(limits, f"activity/{name or _name_of(found)}"),
             transactional=transactional,
             breaker=breaker,
+            batch=100 if batch is True else batch,
         )
         setattr(found, _MARK, record)
         return found
@@ -100,14 +140,16 @@ def activity(
     return mark if target is None else mark(target)
 
 
-def _sensible(timeout: Any, deadline: Any, compensate_when: Any, breaker: Any) -> None:
+def _sensible(timeout: Any, deadline: Any, compensate_when: Any, breaker: Any, batch: Any, transactional: Any) -> None:
     """Raises BadRequest."""
     for label, span in (("timeout", timeout), ("deadline", deadline)):
         if span is not None and to_span(span) <= 0:
             raise BadRequest(f"activity({label}={span!r})", remedy="a positive timedelta or number of seconds")
     if compensate_when not in ("done", "started"):
         raise BadRequest(f"activity(compensate_when={compensate_when!r})", remedy="done or started")
-
+    many = 100 if batch is True else batch
+    if not isinstance(many, int) or not 0 <= many <= 10_000 or many == 1 or (many and transactional):
+        raise BadRequest(f"activity(batch={batch!r})", remedy="True, or a number from 2 to 10,000; not of a transactional one")
     if breaker is not None and not isinstance(breaker, Breaker):
         raise BadRequest(f"activity(breaker={breaker!r})", remedy="Breaker(threshold=5, sample=10, open=60)")
 
@@ -131,6 +173,23 @@ def activity_of(target: Callable[..., Any]) -> Activity:
     """The activity record of a callable; an undecorated one has no policies."""
     record = getattr(target, "__dict__", {}).get(_MARK)
     return record if isinstance(record, Activity) else Activity(_name_of(target), target)
+
+
+def given_type(activity: Activity) -> Any:
+    """The type of what an activity is given: of one that takes many, each. Raises what `read_call` does."""
+    wanted = read_call(activity.target).input
+    return (get_args(wanted) or (Any,))[0] if activity.batch else wanted
+
+
+def output_type(activity: Activity) -> Any:
+    """The type of its output; of one that takes many, of each. Any where that is not known."""
+    found = returned_by(activity.target)
+    return (get_args(found) or (Any,))[0] if activity.batch else found
+
+
+def is_activity(target: Any) -> bool:
+    """It was marked with `activity`."""
+    return isinstance(getattr(target, "__dict__", {}).get(_MARK), Activity)
 
 
 def snake(name: str) -> str:
@@ -159,6 +218,7 @@ class Call:
     is_async: bool
 
 
+@functools.lru_cache(maxsize=1_024)
 def read_call(target: Callable[..., Any]) -> Call:
     """Read the signature of an activity. Raises DefinitionError naming the parameter that cannot be understood."""
     construct: tuple[tuple[str, Any], ...] | None = None
@@ -190,6 +250,19 @@ def read_call(target: Callable[..., Any]) -> Call:
         raise DefinitionError(f"{_name_of(target)}: {missing[0]} has no type", remedy="services are found by type: annotate it")
     data, input = args if args else (Any, Any)
     return Call(data, input, tuple(rest), construct, inspect.iscoroutinefunction(called))
+
+
+@functools.lru_cache(maxsize=1_024)
+def returned_by(target: Callable[..., Any]) -> Any:
+    """The type of what an activity returns, outcomes aside; Any where that is not known."""
+    called: Any = target.__call__ if inspect.isclass(target) else target
+    try:
+        kind = get_type_hints(called, localns=getattr(target, "__dict__", {}).get(_NAMES), include_extras=True).get("return", Any)
+    except (NameError, TypeError):
+        return Any
+    members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    left = tuple(m for m in members if getattr(m, "__module__", "") != Fail.__module__)
+    return Union[left] if left else None  # noqa: UP007 - made of what was found
 
 
 def _parameters(function: Any, name: str, names: dict[str, Any] | None) -> list[tuple[str, Any]]:

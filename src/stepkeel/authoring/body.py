@@ -9,6 +9,7 @@ from typing import Any, cast
 from stepkeel.authoring import concurrent
 from stepkeel.authoring.activity import activity_of
 from stepkeel.authoring.check import Problems, check_activity, check_field, check_into, misfits
+from stepkeel.authoring.graph import graph_node
 from stepkeel.authoring.node import BodyNode, When, tagged_items
 from stepkeel.authoring.signal import signal_name, signal_type
 from stepkeel.authoring.source import code_of, takes
@@ -89,6 +90,8 @@ class Bodies:
             return Function(call, call.name, "", call)
         name = getattr(call, "__name__", type(call).__name__)
         name = place if name == "<lambda>" else name
+        if hasattr(call, "__stepkeel_source__"):
+            name = f"= {name}"
         code = code_of(call)
         self.codes.append((name, code))
         return Function(call, name, code)
@@ -166,6 +169,7 @@ class Bodies:
             "choice": lambda: self.choice(o, key, place, given),
             "parallel": lambda: self.parallel(o, key, place, given),
             "for_each": lambda: self.for_each(o, key, place),
+            "graph": lambda: graph_node(self, o, key, place),
             "machine": lambda: self.machine(o, key, place),
             "scope": lambda: self.scope(o, key, place),
             "pick": lambda: self.pick(o, key, place),
@@ -220,7 +224,7 @@ class Bodies:
         self.gives = outer
         join, into = self.join(o["join"], place), self.mapper(o["into"], place, None)
         own = self.own(o["own"], place)
-        return ParallelNode(key, tuple(branches), join, o["max_concurrency"], own, into, bool(o.get("detached")))
+        return ParallelNode(key, tuple(branches), join, o["max_concurrency"], own, into, o["detached"])
 
     def for_each(self, o: Any, key: str, place: str) -> ForEachNode:
         join = self.join(o["join"], place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, cast
 
 from stepkeel.authoring.activity import pools_of
@@ -28,6 +29,7 @@ from stepkeel.model.node import (
     DuringNode,
     EmitNode,
     ForEachNode,
+    GraphNode,
     MachineNode,
     Node,
     ParallelNode,
@@ -145,6 +147,7 @@ class Policies:
     on_cancel: Any = None
     finally_: Any = None
     limits: Limit | Sequence[Limit] = ()
+    compensation_timeout: timedelta | float | None = None
 
 
 def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefinition:
@@ -163,6 +166,9 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
     handlers = {n: builder.handler(n, getattr(policies, a)) for n, a in _HANDLERS.items()}
     deadlines = builder.deadlines()
     check_definition(problems, name, initial, states, deadlines)
+    limit = None if policies.compensation_timeout is None else to_span(policies.compensation_timeout)
+    if limit is not None and limit <= 0:
+        problems.add("bad_policy", name, f"compensation_timeout={policies.compensation_timeout!r}", "longer than nothing")
     pools: tuple[Pool, ...] = ()
     try:
         pools = pools_of(policies.limits, f"definition/{name}")
@@ -171,7 +177,8 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
     problems.raise_if_any(name)
     indexes = _indexes(states, handlers, deadlines)
     outline = outline_of(
-        name, policies.version, builder.data, initial, states, builder.signals, policies.unhandled, policies.compensation, handlers,
+        name, policies.version, builder.data, initial, states, builder.signals, {"unhandled_signals": policies.unhandled,
+        "compensation": policies.compensation, **({"compensation_timeout": limit} if limit else {})}, handlers,
         limits_of(pools, indexes["activities"].values()), deadlines, builder.tags,
     )  # fmt: skip
     definition = AuthoredDefinition(
@@ -184,13 +191,14 @@ def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefini
         fingerprint=Fingerprint(outline.shape, _code(builder.codes)),
         unhandled=policies.unhandled,
         compensation=policies.compensation,
+        compensation_timeout=limit,
         on_failure=handlers["on_failure"],
         on_cancel=handlers["on_cancel"],
         finally_=handlers["finally"],
         problems=tuple(problems.found),
         outline=outline.document,
         pools=pools,
-        reducers=reducers_of(builder.data.fields),
+        reducers=reducers_of(builder.data.reduced),
         deadlines=deadlines,
         tags=builder.tags,
         **indexes,
@@ -250,7 +258,7 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]], de
     for name, body in handlers.items():
         add(f"!{name}", body)
     conditional = any(isinstance(p.node, DuringNode) or _asks_data(p.node) for p in places.values())
-    concurrent = any(isinstance(p.node, ParallelNode | ForEachNode) or _stays(p.node) for p in places.values())
+    concurrent = any(isinstance(p.node, ParallelNode | ForEachNode | GraphNode) or _stays(p.node) for p in places.values())
     nested = any(isinstance(p.node, MachineNode) for p in places.values())
     itemized = any(
         isinstance(f, Function) and f.item

@@ -19,9 +19,10 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, cast, get_args, get_origin
 
-from stepkeel.authoring.activity import read_call
+from stepkeel.authoring.activity import given_type, read_call
 from stepkeel.authoring.state import AnyOf
 from stepkeel.authoring.state import State as StateObject
 from stepkeel.errors import DefinitionError
@@ -30,8 +31,9 @@ from stepkeel.model.definition import Problem, State
 from stepkeel.model.node import Activity, ChildNode, WaitNode, walk
 from stepkeel.model.policy import CompensationPolicy, Unhandled
 from stepkeel.model.reaction import Reaction
+from stepkeel.model.schema import Schema
 
-__all__ = ["Problems", "check_activity", "check_definition", "check_field", "check_into", "misfits"]
+__all__ = ["Problems", "check_activity", "check_definition", "check_field", "check_given", "check_into", "misfits", "refused"]
 
 _KEY = re.compile(r"^[^\s/~#@:!\[\]]+$")
 
@@ -84,11 +86,16 @@ class Problems:
                 self.add("reserved_name", f"{name}.{key}", "any_of(...) is no state", "use it without assigning it")
 
     def raise_if_any(self, name: str) -> None:
-        errors = [p for p in self.found if not p.warning]
-        if errors:
-            lines = "\n".join(f"  - {p}" for p in errors)
-            many = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-            raise DefinitionError(f"{name} has {many}:\n{lines}", tuple(errors))
+        if any(not p.warning for p in self.found):
+            raise refused(name, self.found)
+
+
+def refused(name: str, problems: Sequence[Problem]) -> DefinitionError:
+    """What tells of all problems, warnings aside."""
+    errors = [p for p in problems if not p.warning]
+    lines = "\n".join(f"  - {p}" for p in errors)
+    many = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+    return DefinitionError(f"{name} has {many}:\n{lines}", tuple(errors))
 
 
 def check_activity(problems: Problems, data: Codec, activity: Activity, place: str, given: Any) -> None:
@@ -113,8 +120,24 @@ def check_activity(problems: Problems, data: Codec, activity: Activity, place: s
         problems.add("other_input", place, f"{activity.name} expects {expected}, it is given {given.__name__}", "same input type")
 
 
+def check_given(problems: Problems, compensation: Activity, output: Any, place: str) -> None:
+    """Does a compensation take what the step that it undoes has given?"""
+    try:
+        wanted = given_type(compensation)
+    except (DefinitionError, TypeError, ValueError):
+        return  # told where the activity itself is checked
+    if wanted is Any or wanted is None or wanted is type(None):
+        return
+    if output is None or output is type(None) or not _fits(output, wanted):
+        gives = "nothing" if output in (None, type(None)) else getattr(output, "__name__", str(output))
+        expected = getattr(wanted, "__name__", wanted)
+        text = f"the compensation {compensation.name} expects {expected}, the step gives {gives}"
+        problems.add("compensation_input", place, text, "say what it is given: compensate_given=")
+
+
 def _fits(have: Any, want: Any) -> bool:
     """Only what is surely wrong is reported; protocols, unions and variables are left to the type checker."""
+    have = dict if isinstance(have, Schema) else have
     if want is Any or have is Any or not inspect.isclass(want) or not inspect.isclass(have):
         return True
     if (

@@ -10,7 +10,7 @@ from stepkeel.authoring.node import BodyNode, Item, When
 from stepkeel.errors import BadRequest
 from stepkeel.model.join import Arrivals, Paths
 
-__all__ = ["Join", "Own", "for_each", "join_of", "own_of", "parallel", "spawn"]
+__all__ = ["Join", "Own", "check_bound", "for_each", "join_of", "own_of", "parallel", "spawn"]
 
 D = TypeVar("D")
 
@@ -113,9 +113,12 @@ def parallel(
     empty = next((b.name for b in named if not b.body), None)
     if empty is not None:
         raise BadRequest(f"the branch {empty} of a parallel is empty", remedy="give it a node, or leave it out")
-    _bound("parallel", max_concurrency)
+    check_bound("parallel", max_concurrency)
     own = own_of(data) if into is None else Own("nothing")
-    options = {"branches": tuple(named), "join": join_of(join), "max_concurrency": max_concurrency, "own": own, "into": into}
+    options = {
+        "branches": tuple(named), "join": join_of(join), "max_concurrency": max_concurrency, "own": own, "into": into,
+        "detached": False,
+    }  # fmt: skip
     return BodyNode("parallel", name or "parallel", options)
 
 
@@ -126,7 +129,8 @@ def _branch(given: Any, key: str) -> When[Any]:
     return When(None, tuple(cast("Sequence[Any]", given) if isinstance(given, Sequence) else (given,)), key)
 
 
-def _bound(what: str, n: Any) -> None:
+def check_bound(what: str, n: Any) -> None:
+    """Raises BadRequest."""
     if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
         raise BadRequest(f"{what}(max_concurrency={n!r})", remedy="a whole number from 1")
 
@@ -158,7 +162,7 @@ def for_each(
         raise BadRequest(f"for_each({items!r})", remedy="for_each(lambda data: data.lines, activity)")
     if not body:
         raise BadRequest("for_each() of nothing", remedy="for_each(lambda data: data.lines, activity, ...)")
-    _bound("for_each", max_concurrency)
+    check_bound("for_each", max_concurrency)
     options = {
         "items": items, "body": body, "max_concurrency": max_concurrency, "into": into, "join": join_of(join), "own": own_of(data),
         "detached": detached, "stays": True if stay_open_until == "completed" else stay_open_until,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -46,6 +47,7 @@ class Context(Generic[D_co, I_co]):
     attempt          1 for the first
     instance_id, node, definition, version, correlation_id, attributes   where this runs
     now              time of the decision that started the attempt, UTC
+    keys             of an activity that takes many: the idempotency key of each input, in their order
     done             in a compensation: the fields as its activity left them
     """
 
@@ -62,6 +64,7 @@ class Context(Generic[D_co, I_co]):
         "done",
         "idempotency_key",
         "instance_id",
+        "keys",
         "node",
         "version",
     )
@@ -92,6 +95,7 @@ class Context(Generic[D_co, I_co]):
         self.instance_id = instance_id
         self.node = node
         self.idempotency_key = idempotency_key
+        self.keys: tuple[str, ...] = (idempotency_key,)
         self.attempt = attempt
         self.definition = definition
         self.version = version
@@ -127,6 +131,12 @@ class Context(Generic[D_co, I_co]):
     def now(self) -> datetime:
         return from_micros(self._now)
 
+    def together(self, data: Any, inputs: list[Any], keys: list[str]) -> Context[Any, Any]:
+        """The context of one call for several attempts (the engine's)."""
+        made = copy.copy(self)
+        made._data, made._input, made.keys = data, inputs, tuple(keys)
+        return made
+
     async def step(self, name: str, fn: Callable[..., Awaitable[T] | T], *args: Any) -> T:
         """A checkpoint inside this activity: `fn(*args)` runs once and its result is durable.
 
@@ -155,6 +165,8 @@ class Context(Generic[D_co, I_co]):
         return cast("T", _read(raw, fn))
 
     def _check_steps(self) -> None:
+        if len(self.keys) > 1:
+            raise PermanentError(f"{self.node} takes many: a step of it is nobody's", remedy="leave out ctx.step, or batch=")
         if self._connection is not None:
             text = f"{self.node} is transactional: all it does is one step"
             raise PermanentError(text, remedy="leave out ctx.step, or transactional=True")

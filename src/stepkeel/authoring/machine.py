@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from stepkeel.authoring.build import Policies, build
@@ -22,6 +23,7 @@ class Workflow(Generic[D]):
     version            default 1; several versions may be given to one engine, each instance stays on its own
     unhandled_signals  "reject" (default) or "keep": what becomes of signals nothing takes
     compensation       when an undo fails: "continue_then_fail" (default), "stop_and_fail", "continue_then_terminate"
+    compensation_timeout   how long all undos of an ending may take; those that are left then are listed as not done, and it fails
     on_failure, on_cancel, finally_   activities and nodes that run, after compensation, when the instance fails; is
                        cancelled or terminated; or ends in whatever way. One that finally fails makes the instance fail.
     limits             how many instances may be between their first state and their end at a time, in the whole fleet, all
@@ -42,9 +44,10 @@ class Workflow(Generic[D]):
         on_cancel: Item[D] | Sequence[Item[D]] | None = None,
         finally_: Item[D] | Sequence[Item[D]] | None = None,
         limits: Limit | Sequence[Limit] = (),
+        compensation_timeout: timedelta | float | None = None,
     ) -> None:
         super().__init_subclass__()
-        policies = Policies(version, unhandled_signals, compensation, on_failure, on_cancel, finally_, limits)
+        policies = Policies(version, unhandled_signals, compensation, on_failure, on_cancel, finally_, limits, compensation_timeout)
         cls.definition = build(cls, _data_type(cls), name or cls.__name__, policies)
 
     def __new__(cls) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from stepkeel.authoring.check import Problems
 from stepkeel.authoring.state import Way
@@ -26,11 +26,7 @@ def move_of(problems: Problems, way: Way, to: str, name: str, place: str) -> Mov
         return Move("to", to)
     if kind == "end":
         return Move("end", ending=_ending(problems, o["end"], name, place, way.line))
-    if kind == "cancel":
-        return Move("cancel", target=str(o["cancel"]).strip("/"))
-    if kind == "complete":
-        return Move("complete", target=str(o["complete"]).strip("/"))
-    return Move("go_on" if kind == "go_on" else "stay")
+    return Move(cast("Any", kind), target=str(o[kind]).strip("/") if kind in ("cancel", "complete") else "")
 
 
 def _check(problems: Problems, way: Way, kind: str, name: str, place: str) -> None:

@@ -6,6 +6,7 @@ compared field by field: a new field with a default is no new shape.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from stepkeel.model.node import (
     DuringNode,
     EmitNode,
     ForEachNode,
+    GraphNode,
     LoopNode,
     MachineNode,
     Node,
@@ -48,6 +50,9 @@ __all__ = ["Outline", "limits_of", "outline_of"]
 class Outline:
     document: dict[str, Any]
     shape: str
+
+
+_EXPRESSION = re.compile(r'"= (?:[^"\\]|\\.)*"')
 
 
 def _slim(**fields: Any) -> dict[str, Any]:
@@ -87,19 +92,7 @@ def _activity(activity: Activity) -> dict[str, Any]:
     )
 
 
-def _node(node: Node) -> dict[str, Any]:
-    if isinstance(node, ActivityNode):
-        return _slim(key=node.key, kind="activity", activity=_activity(node.activity))
-    if isinstance(node, PureNode):
-        return _slim(key=node.key, kind=node.kind, function=_name(node.function), template=node.template)
-    if isinstance(node, LoopNode):
-        return _slim(
-            key=node.key, kind="loop", body=[_node(n) for n in node.body], until=_name(node.until),
-            max_iterations=node.max_iterations, at_max=node.at_max, **{"while": _name(node.while_)},
-        )  # fmt: skip
-    if isinstance(node, ChoiceNode):
-        arms = [_slim(key=a.key, when=_name(a.when), body=[_node(n) for n in a.body]) for a in node.arms]
-        return _slim(key=node.key, kind="choice", arms=arms)
+def _concurrent(node: ParallelNode | ForEachNode | GraphNode) -> dict[str, Any]:
     if isinstance(node, ParallelNode):
         branches = [_slim(key=b.key, when=_name(b.when), body=[_node(n) for n in b.body]) for b in node.branches]
         return _slim(
@@ -112,6 +105,29 @@ def _node(node: Node) -> dict[str, Any]:
             max_concurrency=node.max_concurrency, join=_join(node.join), data=_own(node.own), detached=node.detached,
             stays=_said(node.stays),
         )  # fmt: skip
+    steps = [_slim(key=s.key, needs=s.needs, when=_name(s.when), body=[_node(n) for n in s.body]) for s in node.steps]
+    return _slim(
+        key=node.key, kind="graph", steps=steps, max_concurrency=node.max_concurrency, into=_into(node.into),
+        sequential=node.sequential,
+    )  # fmt: skip
+
+
+def _node(node: Node) -> dict[str, Any]:
+    if isinstance(node, ActivityNode):
+        given = {n: _name(getattr(node, n)) for n in ("given", "fallback_given", "undo_given")}
+        return _slim(key=node.key, kind="activity", activity=_activity(node.activity), into=_into(node.into), **given)
+    if isinstance(node, PureNode):
+        return _slim(key=node.key, kind=node.kind, function=_name(node.function), template=node.template)
+    if isinstance(node, LoopNode):
+        return _slim(
+            key=node.key, kind="loop", body=[_node(n) for n in node.body], until=_name(node.until),
+            max_iterations=node.max_iterations, at_max=node.at_max, **{"while": _name(node.while_)},
+        )  # fmt: skip
+    if isinstance(node, ChoiceNode):
+        arms = [_slim(key=a.key, when=_name(a.when), body=[_node(n) for n in a.body]) for a in node.arms]
+        return _slim(key=node.key, kind="choice", arms=arms)
+    if isinstance(node, ParallelNode | ForEachNode | GraphNode):
+        return _concurrent(node)
     if isinstance(node, MachineNode):
         return _slim(
             key=node.key,
@@ -205,13 +221,10 @@ def _ending(ending: Ending | None) -> dict[str, Any] | None:
 
 
 def _anywhere(states: Mapping[str, State], deadlines: Iterable[Reaction]) -> list[dict[str, Any]]:
-    """What every state reacts to, told once."""
-    each = {_said_of(r): r for s in states.values() for r in s.reactions if r.anywhere}
-    return [_reaction(r) for r in (*each.values(), *deadlines)]
-
-
-def _said_of(reaction: Reaction) -> tuple[Any, ...]:
-    return reaction.trigger, reaction.signal, reaction.errors, reaction.move, _name(reaction.when).rpartition("!")[2], reaction.undo
+    """What every state reacts to, told once: all but final ones have the same."""
+    first = next((s for s in states.values() if s.ending is None), None)
+    each = [r for r in first.reactions if r.anywhere] if first else []
+    return [_reaction(r) for r in (*each, *deadlines)]
 
 
 def limits_of(own: Iterable[Pool], activities: Iterable[Activity]) -> dict[str, Any]:
@@ -234,8 +247,7 @@ def outline_of(
     initial: str,
     states: Mapping[str, State],
     signals: Mapping[str, SignalType],
-    unhandled: str,
-    compensation: str,
+    policies: Mapping[str, Any],
     handlers: Mapping[str, tuple[Node, ...]],
     limits: Mapping[str, Any],
     deadlines: Iterable[Reaction],
@@ -246,7 +258,7 @@ def outline_of(
         "version": version,
         "initial": initial,
         "states": [_state(s) for s in states.values()],
-        "policies": {"unhandled_signals": unhandled, "compensation": compensation},
+        "policies": dict(policies),
         "handlers": {n: [_node(b) for b in body] for n, body in handlers.items() if body},
         "keep": {n: s.keep for n, s in signals.items() if s.keep is not None},
     }
@@ -254,7 +266,8 @@ def outline_of(
         document["anywhere"] = anywhere
     if tags:
         document["tags"] = {at: sorted(marked) for at, marked in tags.items()}
-    shape = digest(msgspec.json.encode(document, order="deterministic").decode())
+    # What an expression says is code: it may be mended while instances live.
+    shape = digest(_EXPRESSION.sub('"="', msgspec.json.encode(document, order="deterministic").decode()))
     # A limit is no shape: it may change while instances live.
     schemas: dict[str, Any] = {
         "limits": limits,

@@ -20,8 +20,8 @@ from stepkeel.authoring.node import BodyNode, choice, loop
 from stepkeel.authoring.node import when as _when
 from stepkeel.authoring.people import Names, approval, task
 from stepkeel.authoring.state import State
-from stepkeel.authoring.step import Equals, Recorded, adapted, name_of_step, named
-from stepkeel.authoring.view import AuthoredDefinition
+from stepkeel.authoring.step import Equals, Recorded, adapted, name_of_step, named, with_policies
+from stepkeel.authoring.view import Authored, AuthoredDefinition
 from stepkeel.errors import BadRequest
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.instant import to_span
@@ -61,7 +61,7 @@ class _Stage:
     validate: Callable[[Any], bool] | None = None
 
 
-class Pipeline(Generic[D]):
+class Pipeline(Authored[D]):
     """Steps over a state that each of them gives anew. Every method returns a new pipeline; `definition` is what it compiles to.
 
     name, data   the definition's name, and the type of the state (a frozen dataclass, say)
@@ -235,9 +235,7 @@ class Pipeline(Generic[D]):
 
     # -- what it is
 
-    @cached_property
-    def definition(self) -> AuthoredDefinition:
-        """What it compiles to. Raises DefinitionError with every problem found."""
+    def _compiled(self) -> AuthoredDefinition:
         begin: State[Any] = State(name="not_started", initial=True)
         end: State[Any] = State.completed(name="completed")
         states = [begin, *(State(*stage.body, name=stage.phase) for stage in self._stages), end]
@@ -298,23 +296,8 @@ class Pipeline(Generic[D]):
     def _activity(self, step: Step, name: str, confidence: float | None = None, **options: Any) -> Any:
         """The step as an activity with these policies besides its own."""
         own = activity_of(step)
-        said: dict[str, Any] = {"retry": options.get("retry")}
-        for n in ("timeout", "deadline"):
-            span = None if options.get(n) is None else to_span(options[n])
-            if span is not None and span <= 0:
-                raise BadRequest(f"{n} of {name}", remedy="longer than nothing")
-            said[n] = span
-        for n in ("fallback", "compensate"):
-            other = options.get(n)
-            said[n] = None if other is None else self._activity(other, name_of_step(other)).record
-        record = replace(
-            own,
-            name=name or own.name,
-            target=adapted(step, self.data, confidence),
-            optional=own.optional or bool(options.get("optional")),
-            **{n: v for n, v in said.items() if v is not None},
-        )
-        return Recorded(record)
+        own = replace(own, name=name or own.name, target=adapted(step, self.data, confidence))
+        return Recorded(with_policies(own, options, lambda other: self._activity(other, name_of_step(other)).record))
 
     def _all(self, steps: Any) -> list[Any]:
         return [s if isinstance(s, BodyNode) else self._activity(s, name_of_step(s) or "step") for s in _several(steps)]

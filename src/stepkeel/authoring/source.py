@@ -21,6 +21,9 @@ def digest(text: str) -> str:
 
 def code_of(function: Callable[..., Any]) -> str:
     """A digest of a function's source, normalised by the parser; empty when there is no source."""
+    written = getattr(function, "__stepkeel_source__", None)
+    if isinstance(written, str):
+        return digest(written)
     code = getattr(function, "__code__", None)
     if not isinstance(code, types.CodeType):
         return ""

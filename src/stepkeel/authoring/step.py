@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast, get_origin, get_type_hints
 
 from stepkeel.authoring.activity import activity_of, snake
 from stepkeel.authoring.context import Context
 from stepkeel.errors import BadRequest, DefinitionError
+from stepkeel.model.instant import to_span
 from stepkeel.model.node import Activity
 from stepkeel.model.outcome import Break
 
-__all__ = ["Confident", "Equals", "Recorded", "adapted", "name_of_step", "named"]
+__all__ = ["Confident", "Equals", "Recorded", "adapted", "name_of_step", "named", "with_policies"]
 
 D = TypeVar("D")
 
@@ -37,6 +38,20 @@ class Recorded:
 
     def __call__(self, *_: Any) -> Any:
         raise TypeError(f"{self.record.name} is run by the engine")
+
+
+def with_policies(own: Activity, said: Mapping[str, Any], record_of: Callable[[Any], Activity] = activity_of) -> Activity:
+    """The activity with the policies that a step tells of it, before its own. Raises BadRequest."""
+    found: dict[str, Any] = {n: said[n] for n in ("retry", "compensate_when") if said.get(n) is not None}
+    for n in ("timeout", "deadline"):
+        if said.get(n) is not None:
+            found[n] = to_span(said[n])
+            if found[n] <= 0:
+                raise BadRequest(f"{n} of {own.name}", remedy="longer than nothing")
+    for n in ("fallback", "compensate"):
+        if said.get(n) is not None:
+            found[n] = record_of(said[n])
+    return replace(own, optional=own.optional or bool(said.get("optional")), **found)
 
 
 class Equals:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 from stepkeel.document.diagram import mermaid
 from stepkeel.document.svg import svg
 from stepkeel.model.definition import Definition
 
-__all__ = ["AuthoredDefinition"]
+__all__ = ["Authored", "AuthoredDefinition"]
+
+D = TypeVar("D")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,3 +40,15 @@ class AuthoredDefinition(Definition):
     def _repr_markdown_(self) -> str:
         """Notebooks that know Mermaid draw it."""
         return f"```mermaid\n{self.mermaid()}\n```"
+
+
+class Authored(Generic[D]):
+    """What compiles to a definition besides a Workflow class: a Pipeline, a Saga. `D` is the type of its data."""
+
+    @cached_property
+    def definition(self) -> AuthoredDefinition:
+        """What it compiles to. Raises DefinitionError with every problem found."""
+        return self._compiled()
+
+    def _compiled(self) -> AuthoredDefinition:
+        raise NotImplementedError

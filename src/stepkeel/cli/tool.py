@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from stepkeel.authoring.view import AuthoredDefinition
+from stepkeel.cli.document import ActivitiesOption, definition_in
 from stepkeel.cli.output import print_json, print_table, say
 from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, load_object, on_engine
 from stepkeel.config import database_url
+from stepkeel.document.compare import differences
 from stepkeel.errors import BadRequest
 
 __all__ = ["add_to"]
@@ -17,12 +19,15 @@ __all__ = ["add_to"]
 
 def add_to(app: App) -> None:
     app.command(graph)
+    app.command(diff)
     app.command(diagram)
     app.command(bench)
 
 
-def _load(target: str) -> AuthoredDefinition:
-    """The definition of `module:Class`, looked for in the working directory first. Raises BadRequest."""
+def _load(target: str, activities: list[str] | None) -> AuthoredDefinition:
+    """The definition of a document, or of `module:Class`, looked for in the working directory first. Raises BadRequest."""
+    if target.endswith((".yaml", ".yml", ".json")):
+        return definition_in(target, activities)
     found = load_object(target, "workflow", "module:Class, for example shop.orders:OrderApproval")
     definition: Any = getattr(found, "definition", found)
     if not isinstance(definition, AuthoredDefinition):
@@ -30,13 +35,44 @@ def _load(target: str) -> AuthoredDefinition:
     return definition
 
 
-def graph(target: str, /, *, format: Literal["mermaid", "svg"] = "mermaid", json: JsonOption = False) -> None:
-    """Print the diagram of module:Class, as Mermaid or SVG; --json prints the definition's outline."""
-    definition = _load(target)
-    if json:
+def graph(
+    target: Annotated[str, Parameter(help="a document, or module:Class")],
+    /,
+    *,
+    format: Literal["mermaid", "svg", "json"] = "mermaid",
+    activities: ActivitiesOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print the diagram of a document or of module:Class, as Mermaid or SVG; json (or --json) is the definition's outline."""
+    definition = _load(target, activities)
+    if json or format == "json":
         print_json(definition.outline)
     else:
         say(definition.svg() if format == "svg" else definition.mermaid())
+
+
+def diff(
+    before: Annotated[str, Parameter(help="a document, or module:Class")],
+    after: str,
+    /,
+    *,
+    activities: ActivitiesOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Print what is different between two definitions, and whether instances may go on. Exit code 1 if anything is."""
+    old, new = _load(before, activities), _load(after, activities)
+    found = differences(old.outline, new.outline)
+    same = old.fingerprint.shape == new.fingerprint.shape
+    if json:
+        print_json({"same_shape": same, "same_code": old.fingerprint.code == new.fingerprint.code, "differences": found})
+    else:
+        for each in found:
+            say(str(each))
+        if found:
+            say("the shape is the same: it may replace the other" if same else "another shape: give it another version")
+        else:
+            say("no difference" + ("" if old.fingerprint.code == new.fingerprint.code else " but in the code of its functions"))
+    return 1 if found else 0
 
 
 def diagram(

@@ -5,41 +5,20 @@
 | activity, wait, task, child, log, transform, stop | a line |
 | loop, for_each, during | a frame around its body |
 | parallel, choice | a frame around columns, one for each branch or arm |
+| graph | a frame around its steps, each below those it needs |
 | machine, scope, pick | a frame around its states, each with its body and its ways out |
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from stepkeel.document.words import label_of, span, states_in
+from stepkeel.document.box import GAP, LINE, PAD, TITLE, WAY, Box, text_width
+from stepkeel.document.dag import graph_box
+from stepkeel.document.words import line_of, span, states_in
 
-__all__ = ["Box", "body_box", "text_width"]
-
-LINE, PAD, GAP, TITLE, WAY = 22.0, 8.0, 8.0, 16.0, 15.0
-_NARROW, _WIDE = frozenset("iljtfr.,:;'|!()[]/ "), frozenset("mwMW@%&")
-
-
-def text_width(text: str, size: float = 12.0) -> float:
-    """About how wide a text is in the widest of the fonts that stand in for each other."""
-    units = sum(0.36 if c in _NARROW else 0.98 if c in _WIDE else 0.74 if c.isupper() else 0.63 for c in text)
-    return units * size
-
-
-@dataclass
-class Box:
-    """`kind` is leaf, frame or group; `at` is its place within the box around it. `address` is what paths call it."""
-
-    kind: str
-    width: float
-    height: float
-    text: str = ""
-    address: str = ""
-    style: str = ""
-    at: tuple[float, float] = (0.0, 0.0)
-    inner: list[Box] = field(default_factory=list["Box"])
+__all__ = ["body_box"]
 
 
 def body_box(body: Sequence[Mapping[str, Any]], container: str) -> Box:
@@ -90,9 +69,23 @@ def _node(node: Mapping[str, Any], address: str) -> Box:
         places = [(part, f"{address}:{part['key']}") for part in parts]
         columns = [_frame(_part(part), body_box(part["body"], place), place, "part") for part, place in places]
         return _frame(_title(node), _row(columns), address)
+    if kind == "graph":
+        return _frame(_title(node), _steps(node["steps"], address), address)
     if kind == "machine":
         return _frame(key, _column([_state(state, address) for state in states_in(node)]), address)
     return _leaf(_line(node), address, kind)
+
+
+def _steps(steps: Sequence[Mapping[str, Any]], address: str) -> Box:
+    """A step that is one node of its name is drawn as that; another one as a frame."""
+    boxes: dict[str, Box] = {}
+    for step in steps:
+        name, place = str(step["key"]), f"{address}:{step['key']}"
+        if "when" not in step and [node["key"] for node in step["body"]] == [name]:
+            boxes[name] = _node(step["body"][0], f"{place}/{name}")
+        else:
+            boxes[name] = _frame(_part(step), body_box(step["body"], place), place, "part")
+    return graph_box(steps, boxes)
 
 
 def _state(state: Mapping[str, Any], address: str) -> Box:
@@ -106,9 +99,7 @@ def _state(state: Mapping[str, Any], address: str) -> Box:
 
 
 def _reaction(reaction: Mapping[str, Any]) -> str:
-    do = ", ".join(str(node["key"]) for node in reaction.get("do", ()))
-    to = f" → {reaction['to']}" if reaction.get("to") else ""
-    return label_of(reaction) + (f" / {do}" if do else "") + to
+    return line_of(reaction) + (f" → {reaction['to']}" if reaction.get("to") else "")
 
 
 def _title(node: Mapping[str, Any]) -> str:
@@ -123,6 +114,8 @@ def _title(node: Mapping[str, Any]) -> str:
         return f"{key} while {node['guard']}"
     if kind == "choice":
         return f"{key} ?"
+    if kind == "graph":
+        return f"{key} 1·2·3" if node.get("sequential") else key
     if node.get("detached"):
         return f"{key} ⇢"
     need = node.get("join", {}).get("need", "all")
@@ -130,8 +123,10 @@ def _title(node: Mapping[str, Any]) -> str:
 
 
 def _part(part: Mapping[str, Any]) -> str:
-    when = part.get("when", "")
-    return f"{part['key']} [{when}]" if when and "/" not in when and ":" not in when else str(part["key"])
+    """Its name, and its guard: an expression, or a function that has a name."""
+    when = str(part.get("when", ""))
+    shown = when.removeprefix("= ") if when.startswith("= ") or ("/" not in when and ":" not in when) else ""
+    return f"{part['key']} [{shown}]" if shown else str(part["key"])
 
 
 def _line(node: Mapping[str, Any]) -> str:

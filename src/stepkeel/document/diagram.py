@@ -21,12 +21,33 @@ def mermaid(outline: Mapping[str, Any], marks: Marks | None = None) -> str:
     for state in states_in(outline):
         name = _id(state["name"])
         title = state.get("label") or state["name"]
-        body = [_node(node) for node in state.get("body", ())]
+        body = [_node(node) for node in state.get("body", ()) if node["kind"] != "graph"]
         text = title if not body else f"{title}<br/>{'<br/>'.join(body)}"
         lines.append(f"    {name}: {_text(text)}")
+        lines += _graphs(name, state.get("body", ()))
     for state in states_in(outline):
         lines += _ways(state)
     return "\n".join([*lines, *_marked(outline, marks)])
+
+
+def _graphs(state: str, body: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The steps of the graphs in a state's body, within the state."""
+    lines: list[str] = []
+    for node in body:
+        if node["kind"] != "graph":
+            continue
+        for step in node["steps"]:
+            name = _id(f"{state}__{node['key']}__{step['key']}")
+            lines.append(f"        {name}: {_text(_step(step))}")
+            for need in step.get("needs", ()):
+                before = _id(f"{state}__{node['key']}__{need}")
+                lines.append(f"        {before} --> {name}")
+    return [f"    state {state} {{", *lines, "    }"] if lines else []
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    row = _row(step["body"])
+    return str(step["key"]) if row == step["key"] else f"{step['key']}<br/>{row}"
 
 
 def _marked(outline: Mapping[str, Any], marks: Marks | None) -> list[str]:
@@ -68,6 +89,8 @@ def _node(node: Mapping[str, Any]) -> str:
     if node["kind"] == "parallel":
         branches = [f"{branch['key']}: {_row(branch['body'])}" for branch in node["branches"]]
         return f"{node['key']} ({' || '.join(branches)})"
+    if node["kind"] == "graph":
+        return f"{node['key']} ({', '.join(str(step['key']) for step in node['steps'])})"
     if node["kind"] == "during":
         return f"{node['key']} {node['guard']} ({_row(node['body'])})"
     if node["kind"] == "task":

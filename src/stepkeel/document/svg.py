@@ -10,10 +10,11 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from stepkeel.document.block import Box, body_box, text_width
+from stepkeel.document.block import body_box
+from stepkeel.document.box import Box, text_width
 from stepkeel.document.layers import Layout, layers
 from stepkeel.document.marks import Marks
-from stepkeel.document.words import label_of, states_in
+from stepkeel.document.words import line_of, states_in
 
 __all__ = ["svg"]
 
@@ -27,7 +28,7 @@ text{font:12px Helvetica,Arial,sans-serif;fill:#1f2933}
 .wait{fill:#f3f0ff;stroke:#b3a6e0}
 .frame{fill:none;stroke:#cbd2d9;stroke-dasharray:4 3}
 .part{fill:#fff;fill-opacity:.55;stroke:#e4e7eb}.inner{fill:#fff;stroke:#9aa5b1}
-.edge{fill:none;stroke:#7b8794;stroke-width:1.3}.label{fill:#fff;fill-opacity:.92}.then{stroke:#cbd2d9}
+.edge{fill:none;stroke:#7b8794;stroke-width:1.3}.label{fill:#fff;fill-opacity:.92}.then{stroke:#cbd2d9}.need{fill:none;stroke:#9aa5b1;stroke-width:1.2}
 .visited>.box{fill:#e8f5e9;stroke:#57a55a}
 .taken{stroke:#2e7d32;stroke-width:2.4}.now>.box{fill:#fff3cd;stroke:#d98e04;stroke-width:2.6}
 .broken>.box{fill:#fdecea;stroke:#c62828;stroke-width:2.6}.m-done{fill:#dff2e0;stroke:#57a55a}.m-open{fill:#ffe6a8;stroke:#d98e04;stroke-width:2}
@@ -55,13 +56,8 @@ def _ways(outline: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
         for reaction in state.get("reactions", ()):
             to = reaction.get("to") or state["name"]
             if to != state["name"]:
-                found.setdefault((state["name"], to), []).append(_label(reaction))
+                found.setdefault((state["name"], to), []).append(line_of(reaction))
     return found
-
-
-def _label(reaction: Mapping[str, Any]) -> str:
-    do = ", ".join(str(node["key"]) for node in reaction.get("do", ()))
-    return f"{label_of(reaction)} / {do}" if do else label_of(reaction)
 
 
 class _State:
@@ -73,7 +69,7 @@ class _State:
         self.ending = state.get("ending")
         self.body = body_box(state.get("body", ()), self.name)
         self.stays = [
-            f"{'◉' if r['move'] == 'end' else '↺'} {_label(r)}"
+            f"{'◉' if r['move'] == 'end' else '↺'} {line_of(r)}"
             for r in state.get("reactions", ())
             if (r.get("to") or self.name) == self.name
         ]
@@ -181,6 +177,9 @@ class _Drawing:
             self._write(box.text, x + box.width / 2, y + box.height / 2 + 4, style, "middle")
         elif box.kind == "frame":
             self._write(box.text, x + 8, y + 13, "small dim")
+        for line in box.lines:
+            points = " ".join(f"{x + a:.1f},{y + b:.1f}" for a, b in line)
+            self.parts.append(f'<polyline class="need" points="{points}" marker-end="url(#a)"/>')
         for n, inner in enumerate(box.inner):
             at_x, at_y = x + inner.at[0], y + inner.at[1]
             if box.style == "column" and n and inner.style != "way":

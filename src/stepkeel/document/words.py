@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["ANY", "label_of", "span", "states_in", "then_of"]
+__all__ = ["ANY", "label_of", "line_of", "span", "states_in", "then_of"]
 
 ANY = "any state"
 _UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"))
@@ -29,6 +29,12 @@ def label_of(reaction: Mapping[str, Any]) -> str:
     if "/" not in reaction.get("when", "/") and "!" not in reaction.get("when", "!"):
         label += f" [{reaction['when']}]"
     return label + then_of(reaction)
+
+
+def line_of(reaction: Mapping[str, Any]) -> str:
+    """The same, and what is done then."""
+    do = ", ".join(str(node["key"]) for node in reaction.get("do", ()))
+    return f"{label_of(reaction)} / {do}" if do else label_of(reaction)
 
 
 def then_of(reaction: Mapping[str, Any]) -> str:

@@ -49,9 +49,10 @@ async def control(core: Core, instance_id: str, request: inputs.Control, wait: f
             raise InstanceEnded(f"{instance_id} is archived, {name} does not reach it", remedy="archived instances only read")
         if isinstance(request, inputs.SetState | inputs.Redrive) and _definition(core, row) is None:
             await _check_place(core, row, request)
-        if isinstance(request, inputs.Release):
-            answer = await _released(core, row, request)
-        elif row.owner is None and not _for_a_worker(core, row, request):
+        release = isinstance(request, inputs.Release)
+        if release and row.owner is None:
+            raise InvalidTransition(f"no worker holds {row.id}, it is {row.status}", remedy="explain says what would move it")
+        if release or (row.owner is None and not _for_a_worker(core, row, request)):
             answer = await _directly(core, row, request, name)
         else:
             answer = await _through_inbox(core, row, request, name, wait)
@@ -84,21 +85,6 @@ async def _check_place(core: Core, row: Row, request: inputs.SetState | inputs.R
         raise InvalidTransition(refused, remedy="explain says what would move it")
 
 
-async def _released(core: Core, row: Row, request: inputs.Release) -> Receipt | None:
-    """Free the row from its owner, whose commits are refused from then on: what takeover does, before the lease is over."""
-    if row.owner is None:
-        raise InvalidTransition(f"no worker holds {row.id}, it is {row.status}", remedy="explain says what would move it")
-    now = max(core.store.now(), row.updated_at + 1)
-    decision = apply_only(snapshot_of(row), request, now, core.ids.seed(), None)
-    _raise(decision)
-    s = decision.snapshot
-    step = Step(
-        s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, row.owner),),
-        release=True, wake_at=min(now, earliest(s.timers) or now), moved=False,
-    )  # fmt: skip
-    return await _apply(core, row, step, "release")
-
-
 def _raise(decision: Decision) -> None:
     if decision.refused == "instance_ended":
         raise InstanceEnded(decision.message, remedy="an ended instance can be archived; a failed one redriven")
@@ -119,11 +105,6 @@ async def _directly(core: Core, row: Row, request: inputs.Control, name: str) ->
     """Decide on the row as it was read; the commit holds only if nobody has moved it since. None: somebody has."""
     handlers = row.status not in TERMINAL and await _runs_handlers(core, row)
     step = _resume_fault(core, row, request) or _step(core, row, request, handlers=handlers)
-    return await _apply(core, row, step, name)
-
-
-async def _apply(core: Core, row: Row, step: Step, name: str) -> Receipt | None:
-    """Commit it, if nobody has moved the row since it was read."""
     try:
         answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, row.owner, row.epoch, row.revision, step),)))
         applied, reached = answer.commits[0], answer.reached
@@ -168,10 +149,11 @@ def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> S
     _, returned = tickets_of(decision.effects, s.at, row.priority)
     # What is wanted next is the next claim's business: it settles, runs, undoes. A pause rests.
     # Not behind a timer that is overdue: our time may be ahead of the database's.
-    rests = archive or (s.status == "paused" and s.moving is None) or s.status in TERMINAL
+    paused = s.status == "paused" and s.moving is None and row.owner is None  # one that is released may have attempts in flight
+    rests = archive or paused or s.status in TERMINAL
     wake = None if rests else min(now, earliest(s.timers) or now)
     return Step(
-        s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, ""),),
+        s.status, s.state, s.label, s.revision, encode(s), s.at, row.seen, (history_row(decision, request.actor, row.owner or ""),),
         release=not archive, wake_at=wake, ended=s.ended, archive=archive, returned=returned,
         sent=letters_of(decision.effects, s), changed=tasks_of(decision.effects)[1],
     )  # fmt: skip

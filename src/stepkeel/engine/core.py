@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.pipeline import Pipeline
+from stepkeel.authoring.view import Authored
 from stepkeel.clock import Clock
 from stepkeel.errors import BadRequest, NotFound, UnknownWorkflow
 from stepkeel.ids import IdMaker
@@ -34,8 +34,8 @@ class Committing(Protocol):
 class Host(Protocol):
     """The local worker, as far as verbs need it."""
 
-    @property
-    def owner(self) -> str: ...
+    id: str
+
     def reserve(self, instance_id: str, *, inline: bool = False) -> bool: ...
     def launched(self, definition: Definition, row: Row, decision: Decision | None) -> None: ...
     def hint(self, instance_id: str, owner: str | None) -> None: ...
@@ -114,7 +114,7 @@ class Core:
             self.store.tell(owner)
 
     def definition_of(
-        self, workflow: type[Workflow[Any]] | Pipeline[Any] | Definition | str, version: int | None = None
+        self, workflow: type[Workflow[Any]] | Authored[Any] | Definition | str, version: int | None = None
     ) -> Definition:
         """The registered definition that is meant: the highest version unless said. Raises UnknownWorkflow."""
         if isinstance(workflow, str):

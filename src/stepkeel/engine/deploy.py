@@ -19,7 +19,7 @@ import msgspec
 
 from stepkeel.authoring.check import misfits
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.pipeline import Pipeline
+from stepkeel.authoring.view import Authored
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest, DefinitionChanged
 from stepkeel.model.definition import Definition
@@ -33,7 +33,7 @@ _log = logging.getLogger("stepkeel.definition")
 OnChange = Literal["refuse", "replace"]
 
 
-def registry(workflows: Iterable[type[Workflow[Any]] | Pipeline[Any] | Definition]) -> dict[tuple[str, int], Definition]:
+def registry(workflows: Iterable[type[Workflow[Any]] | Authored[Any] | Definition]) -> dict[tuple[str, int], Definition]:
     """Definitions by name and version, with those of the children that they begin.
 
     Raises BadRequest for two that are the same, and for a child that does not fit.
@@ -136,6 +136,8 @@ def schema_breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What stored data of the old JSON Schema lacks or has otherwise under the new one."""
     was, now = _fields(old), _fields(new)
     breaks = [f"{n} is new and has no default" for n in _required(new) if n not in was]
+    if _object(new).get("additionalProperties") is False:
+        breaks += [f"{n} is gone, and no others are allowed" for n in was if n not in now]
     for name in was.keys() & now.keys():
         if _type(was[name], old) != _type(now[name], new):
             breaks.append(f"{name} has another type")

@@ -13,6 +13,7 @@ from stepkeel.errors import UnknownWorkflow
 from stepkeel.kernel.decide import start
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.model.commit import Delivery, Start, StartRow, Step
+from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import ChangeTask, ControlChild, Effect, Emit, OpenTask, ReportToParent, StartChild
 from stepkeel.model.input import Started
@@ -20,7 +21,7 @@ from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import Snapshot
 from stepkeel.model.task import TaskChange, TaskRow
 
-__all__ = ["children_of", "letters_of", "messages_of", "tasks_of"]
+__all__ = ["children_of", "letters_of", "messages_of", "start_of", "tasks_of"]
 
 
 def children_of(
@@ -46,12 +47,17 @@ def children_of(
                 remedy="Engine(..., workflows=[...])",
             )
         decision = start(definition, Started(effect.id, by.tenant, effect.data, parent=effect.parent), by.at, 0)
-        s = decision.snapshot
-        row = StartRow(by.tenant, s.definition, s.version, None, correlation_id, priority, parent=by.id if effect.parent else None)
-        entry = history_row(decision, "", "")
-        step = Step(s.status, s.state, s.label, s.revision, encode(s), s.at, 0, (entry,), release=True, wake_at=min(now, s.at))
-        found.append(Start(effect.id, row, step))
+        parent = by.id if effect.parent else None
+        row = StartRow(by.tenant, definition.name, definition.version, None, correlation_id, priority, parent=parent)
+        found.append(start_of(decision, row, now))
     return tuple(found)
+
+
+def start_of(decision: Decision, row: StartRow, now: int, actor: str = "") -> Start:
+    """An instance that nobody holds yet: the next worker with room claims it."""
+    s, entry = decision.snapshot, history_row(decision, actor, "")
+    step = Step(s.status, s.state, s.label, s.revision, encode(s), s.at, 0, (entry,), release=True, wake_at=min(now, s.at))
+    return Start(s.id, row, step)
 
 
 def letters_of(effects: Iterable[Effect], by: Snapshot) -> tuple[Delivery, ...]:

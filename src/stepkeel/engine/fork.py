@@ -10,16 +10,16 @@ import msgspec
 
 from stepkeel.engine.control import places_known
 from stepkeel.engine.core import Core
+from stepkeel.engine.family import start_of
 from stepkeel.engine.result import reading_history, snapshot_of
 from stepkeel.engine.signal import check_schema
 from stepkeel.engine.start import Options
-from stepkeel.errors import BadRequest, DataInvalid, InvalidTransition
+from stepkeel.errors import BadRequest, InvalidTransition
 from stepkeel.kernel.fork import fork as decide_fork
 from stepkeel.kernel.fork import lists
-from stepkeel.kernel.history import encode, history_row
 from stepkeel.kernel.replay import fold, read_events
 from stepkeel.model.codec import to_json
-from stepkeel.model.commit import Row, Start, StartRow, Step
+from stepkeel.model.commit import Row, StartRow
 from stepkeel.model.input import Forked
 from stepkeel.model.snapshot import Snapshot
 
@@ -53,15 +53,11 @@ async def fork(
     decision = decide_fork(source, forked, await places_known(core, row), lambda p, n: items[p, n], now, core.ids.seed())
     if decision.refused:
         raise InvalidTransition(decision.message, remedy="history says what became of it")
-    s = decision.snapshot
-    step = Step(
-        s.status, s.state, s.label, s.revision, encode(s), s.at, 0, (history_row(decision, actor, ""),), release=True, wake_at=now
-    )
-    start = StartRow(core.tenant, row.definition, row.version, key, options.correlation_id, options.priority, row.attributes)
-    held = await core.committer.start(Start(s.id, start, step, None))
-    if held == s.id:
+    place = StartRow(core.tenant, row.definition, row.version, key, options.correlation_id, options.priority, row.attributes)
+    held = await core.committer.start(start_of(decision, place, now, actor))
+    if held == forked.id:
         core.hint(held, None)
-    return held, held == s.id
+    return held, held == forked.id
 
 
 async def _as_it_was(core: Core, row: Row, revision: int) -> tuple[dict[str, Any], str]:
@@ -84,11 +80,8 @@ async def _changed(core: Core, row: Row, data: dict[str, Any], changes: Mapping[
         outline = await core.outline(row.definition, row.version)
         check_schema(row.definition, (outline or {}).get("data", {}), merged)
         return msgspec.json.encode(merged)
-    codec = definition.data
-    unknown = sorted(set(changes) - set(codec.fields or changes))
-    if unknown:
-        raise DataInvalid(f"{codec.name} has no field {', '.join(unknown)}", remedy=f"known: {', '.join(codec.fields or ())}")
-    return codec.encode(codec.decode(msgspec.json.encode(merged)))
+    definition.data.check_fields(changes)
+    return definition.data.encode(definition.data.decode(msgspec.json.encode(merged)))
 
 
 async def _items(core: Core, source: Snapshot) -> dict[tuple[str, int], list[Any]]:

@@ -66,7 +66,7 @@ async def start(core: Core, definition: Definition, data: Any, options: Options,
         core.tenant, definition.name, definition.version, options.key, options.correlation_id, options.priority,
         to_json(options.attributes) if options.attributes else b"{}",
     )  # fmt: skip
-    owner = host.owner if host is not None and claimed else None
+    owner = host.id if host is not None and claimed else None
     decision: Decision | None = None
     held = ""
     try:

@@ -5,6 +5,7 @@
 | continue_then_fail (default) | undone | failed |
 | stop_and_fail | listed as not done | failed |
 | continue_then_terminate | undone | terminated |
+| any, and compensation_timeout is over | listed as not done | failed |
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ import re
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import machine, region
+from stepkeel.kernel import graph, machine, region
+from stepkeel.kernel.data import PureFailed
 from stepkeel.kernel.draft import READY, Draft
 from stepkeel.kernel.parts import body_of, concurrent_at
 from stepkeel.kernel.path import below, is_reaction, machine_of, reaction_of
 from stepkeel.kernel.record import item_at
 from stepkeel.model.codec import split_fields
 from stepkeel.model.node import Activity, ActivityNode
-from stepkeel.model.snapshot import Failure, Frame, Undo
+from stepkeel.model.snapshot import NOTHING, Failure, Frame, Undo
 
 __all__ = [
+    "ALL",
     "abandon",
     "begin",
     "entry_at",
@@ -32,15 +35,17 @@ __all__ = [
     "finish",
     "open_next",
     "register",
+    "time_out",
     "undo_activity",
     "undo_branches",
 ]
 
 
+ALL = "undo"  # the path of the timer of all undos of an ending
 _HANDLER = re.compile(r"!(on_failure|on_cancel|finally)\b")
 
 
-def register(draft: Draft, path: str, node: ActivityNode, before: Raw, after: Raw) -> None:
+def register(draft: Draft, path: str, node: ActivityNode, before: Raw, after: Raw, output: Raw = NOTHING) -> None:
     """Remember how to undo a finished activity, with the fields as it left them.
 
     The entry's number is the revision, which is never used again; several of one decision are counted.
@@ -53,7 +58,13 @@ def register(draft: Draft, path: str, node: ActivityNode, before: Raw, after: Ra
     item = item_at(draft.open, path) if "[" in path else None
     frame = draft.open.get(reaction_of(path)) if item is None and "!" in path else None
     given = None if frame is None else Frame(reason=frame.reason, input=frame.input, error=frame.error)
-    draft.undo = (*draft.undo, Undo(draft.revision, path, changed, same + 1, item, given))
+    entry = Undo(draft.revision, path, changed, same + 1, item, given)
+    if node.undo_given is not None:
+        try:
+            entry = replace(entry, item=None, given=None, input=graph.given(draft, path, node.undo_given, output))
+        except PureFailed as error:  # it has happened, and there is no undoing it: known when it comes to that
+            entry = replace(entry, fault=str(error))
+    draft.undo = (*draft.undo, entry)
 
 
 def entry_at(draft: Draft, path: str) -> Undo | None:
@@ -79,8 +90,11 @@ def begin(draft: Draft, entry: Undo) -> None:
         draft.undo = tuple(u for u in draft.undo if u.key != entry.key)
         draft.say("compensation_skipped", f"undo/{entry.key}", of=entry.path, reason="the definition has no such undo any more")
         return
-    draft.say("compensation_began", f"undo/{entry.key}", of=entry.path)
-    draft.put(f"undo/{entry.key}", READY)
+    path = f"undo/{entry.key}"
+    draft.say("compensation_began", path, of=entry.path)
+    draft.put(path, READY)
+    if entry.fault:
+        draft.fail(path, Failure("pure_failed", entry.fault, path, kind="permanent"))
 
 
 def finish(draft: Draft, path: str) -> None:
@@ -117,6 +131,20 @@ def fail(draft: Draft, path: str, failure: Failure) -> None:
     draft.ending = replace(ending, status=status, failure=cause)
     if policy == "stop_and_fail":
         abandon(draft, "an earlier undo failed")
+
+
+def time_out(draft: Draft) -> None:
+    """They have taken too long: the one in flight is stopped and has failed, those behind it are listed as not done."""
+    text = "the compensation_timeout of the definition is over"
+    for path, frame in list(draft.open.items()):
+        if path.startswith("undo/") and frame.run != "stopping":
+            fail(draft, path, Failure("compensation_timeout", text, kind="permanent"))
+            if frame.run == "flying":
+                draft.put(path, frame)
+                draft.stop(path, frame)
+    abandon(draft, text)
+    if draft.ending is not None:
+        draft.ending = replace(draft.ending, status="failed")
 
 
 def undo_branches(draft: Draft) -> bool:

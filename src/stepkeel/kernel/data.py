@@ -14,6 +14,7 @@ from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.fact import ask_fact
 from stepkeel.kernel.merge import MergeFailed, write
 from stepkeel.model.function import Function, Mapper
+from stepkeel.model.run import Run
 from stepkeel.model.snapshot import Failure
 
 __all__ = ["PureFailed", "apply_into", "ask", "ask_at", "change", "fill", "holds", "pure_failure"]
@@ -40,14 +41,18 @@ def ask_at(draft: Draft, path: str, function: Function) -> Any:
     return ask(function, draft.view(path), *((draft.item(path),) if function.item else ()))
 
 
-def holds(draft: Draft, guard: Function | None, *args: Any, at: str = "") -> bool:
-    """A guard's answer; no guard always holds. `at` is the node it belongs to. Raises PureFailed."""
+def holds(draft: Draft, guard: Function | None, *args: Any, at: str = "", of: Run[Any] | None = None) -> bool:
+    """A guard's answer; no guard always holds. `at` is the node it belongs to; that of a step is asked `of` its Run.
+
+    Raises PureFailed.
+    """
     if guard is None:
         return True
+    about = draft.view(at) if of is None else of
     if guard.fact is not None:
         fact = guard.fact
-        return bool(ask(Function(partial(fact.holds, partial(ask_fact, draft)), guard.name), (draft.view(at), *args)))
-    return bool(ask(guard, draft.view(at), *args))
+        return bool(ask(Function(partial(fact.holds, partial(ask_fact, draft)), guard.name), (about, *args)))
+    return bool(ask(guard, about, *args))
 
 
 def change(draft: Draft, path: str, function: Function, *args: Any) -> None:

@@ -176,13 +176,9 @@ def _nothing(draft: Draft, _: Any) -> None:
     """The rules see what has come."""
 
 
-def _detail(input: inputs.Control) -> dict[str, str]:
-    return {k: v for k, v in (("reason", input.reason), ("by", input.actor)) if v}
-
-
 def _pause(draft: Draft, input: inputs.Pause) -> None:
     draft.pause = Pause(input.actor, input.reason, draft.now, input.by_parent)
-    draft.say("paused", **_detail(input))
+    draft.say("paused", **inputs.said_of(input))
     family.pass_on(draft, "pause", input)
 
 
@@ -191,7 +187,7 @@ def _resume(draft: Draft, input: inputs.Resume) -> str | None:
         return "it was paused by itself, and is resumed by itself"
     draft.pause = None
     draft.status = "running" if draft.state else "created"
-    draft.say("resumed", **_detail(input))
+    draft.say("resumed", **inputs.said_of(input))
     family.pass_on(draft, "resume", input)
     return None
 
@@ -210,7 +206,7 @@ def _terminate(draft: Draft, input: inputs.Terminate) -> None:
 
 
 def _release(draft: Draft, input: inputs.Release) -> None:
-    draft.say("released", **_detail(input))
+    draft.say("released", **inputs.said_of(input))
 
 
 def _fire_timer(draft: Draft, input: inputs.FireTimer) -> str | None:
@@ -220,28 +216,28 @@ def _fire_timer(draft: Draft, input: inputs.FireTimer) -> str | None:
         what = f"{input.purpose} timer" if input.purpose else "timer"
         return f"there is no {what} at {input.path}; there are: {there or 'none'}"
     for purpose in purposes:
-        draft.set_timer(input.path, purpose, draft.now, **_detail(input))
+        draft.set_timer(input.path, purpose, draft.now, **inputs.said_of(input))
     return None
 
 
 def _cancel_node(draft: Draft, input: inputs.CancelNode) -> str | None:
-    return operate.cancel(draft, input.path, input.then, **_detail(input))
+    return operate.cancel(draft, input.path, input.then, **inputs.said_of(input))
 
 
 def _complete_node(draft: Draft, input: inputs.CompleteNode) -> str | None:
-    return operate.complete(draft, input.path, **_detail(input))
+    return operate.complete(draft, input.path, **inputs.said_of(input))
 
 
 def _add_items(draft: Draft, input: inputs.AddItems) -> str | None:
-    return operate.add_items(draft, input.path, input.items, **_detail(input))
+    return operate.add_items(draft, input.path, input.items, **inputs.said_of(input))
 
 
 def _set_data(draft: Draft, input: inputs.SetData) -> str | None:
-    return operate.set_data(draft, input.changes, **_detail(input))
+    return operate.set_data(draft, input.changes, **inputs.said_of(input))
 
 
 def _archive(draft: Draft, input: inputs.Archive) -> None:
-    draft.say("archived", **_detail(input))
+    draft.say("archived", **inputs.said_of(input))
 
 
 _APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {

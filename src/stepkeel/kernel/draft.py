@@ -129,7 +129,7 @@ class Draft:
 
     def record(self, path: str = "") -> Raw:
         """The data that a node sees: the instance's, unless it stands in a branch (record.py)."""
-        return seen_at(self.open, self.data, path) if self.definition.concurrent else self.data
+        return seen_at(self.definition.places, self.open, self.data, path) if self.definition.concurrent else self.data
 
     def view(self, path: str = "") -> Any:
         """The same as the author's type, for functions that only look. Decoded once for each change of it."""

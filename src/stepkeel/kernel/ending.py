@@ -68,6 +68,9 @@ def advance(draft: Draft) -> bool:
         if not _settle(draft):
             return False
         draft.ending = replace(ending, stage="undoing")
+        limit = draft.definition.compensation_timeout
+        if limit is not None and ending.compensate and draft.undo:
+            draft.set_timer(compensation.ALL, "timeout", draft.now + limit)
         return True
     if draft.open:
         return False
@@ -79,6 +82,7 @@ def advance(draft: Draft) -> bool:
 
 def _next_handler(draft: Draft, ending: EndingStage) -> None:
     """Begin the next body of the definition that this ending calls for, or close."""
+    draft.drop_timers(compensation.ALL)
     stages = _HANDLERS[ending.status]
     begun = stages.index(ending.stage) + 1 if ending.stage in stages else 0
     for stage in stages[begun:] if ending.handlers else ():

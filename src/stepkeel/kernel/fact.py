@@ -18,7 +18,7 @@ from typing import Any
 
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.parts import concurrent_at, names_of, open_count, to_begin
-from stepkeel.kernel.path import address, around, container
+from stepkeel.kernel.path import around, container, means
 from stepkeel.model.node import ChildNode
 from stepkeel.model.snapshot import Round
 
@@ -29,22 +29,22 @@ def ask_fact(draft: Draft, kind: str, path: str) -> Any:
     if kind == "visits":
         return draft.visits.get(path, 0)
     if kind == "at":
-        return any(_means(each, path) for open_path in draft.open for each in _within(open_path))
+        return any(means(each, path) for open_path in draft.open for each in _within(open_path))
     if kind == "children":
         return sum(f.child is not None and not f.child.over and _is_of(draft, p, path) for p, f in draft.open.items())
     if kind == "branches_open":
-        rounds = [(p, f.round) for p, f in draft.open.items() if f.round is not None and (not path or _means(p, path))]
+        rounds = [(p, f.round) for p, f in draft.open.items() if f.round is not None and (not path or means(p, path))]
         return sum(open_count(concurrent_at(draft, p), round) for p, round in rounds)
     if kind == "size":
-        return max((f.round.size for p, f in draft.open.items() if f.round is not None and _means(p, path)), default=0)
+        return max((f.round.size for p, f in draft.open.items() if f.round is not None and means(p, path)), default=0)
     holder, colon, branch = path.rpartition(":")
     if kind == "started":
         if not colon:
             return draft.visits.get(path, 0) > 0 or ask_fact(draft, "at", path)
-        return any(f.round is not None and _means(p, holder) and _begun(draft, p, f.round, branch) for p, f in draft.open.items())
+        return any(f.round is not None and means(p, holder) and _begun(draft, p, f.round, branch) for p, f in draft.open.items())
     if not colon:
         return path != draft.state and draft.visits.get(path, 0) > 0
-    return any(f.round is not None and _means(p, holder) and f.round.ended.get(branch) == "done" for p, f in draft.open.items())
+    return any(f.round is not None and means(p, holder) and f.round.ended.get(branch) == "done" for p, f in draft.open.items())
 
 
 def _begun(draft: Draft, path: str, round: Round, branch: str) -> bool:
@@ -64,8 +64,3 @@ def _within(path: str) -> Iterator[str]:
         yield holder
     while path := container(path):
         yield path
-
-
-def _means(open_path: str, path: str) -> bool:
-    known = address(open_path)
-    return known == path or known.endswith((f"/{path}", f":{path}"))

@@ -18,10 +18,10 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from stepkeel.kernel.draft import UNKNOWN, Draft
-from stepkeel.kernel.reposition import Places, place_refused, stand_again
+from stepkeel.kernel.reposition import Places, place_refused, stand_again, to_place, undone_refused
 from stepkeel.model.decision import Decision
-from stepkeel.model.input import Forked, Redrive
-from stepkeel.model.snapshot import Failure, Frame, Moving, Round, Snapshot
+from stepkeel.model.input import Forked, Redrive, said_of
+from stepkeel.model.snapshot import Frame, Moving, Round, Snapshot
 
 __all__ = ["fork", "lists"]
 
@@ -36,11 +36,9 @@ def fork(source: Snapshot, forked: Forked, places: Places, items: Listed, now: i
     empty = Snapshot(forked.id, source.tenant, source.definition, source.version, source.fingerprint, "created", Raw(forked.data))
     draft = Draft(UNKNOWN, empty, now, seed, ())
     draft.say("created")
-    said = (("from", forked.from_state), ("reason", forked.reason), ("by", forked.actor))
-    draft.say("forked", of=source.id, revision=forked.revision, **{k: v for k, v in said if v})
+    draft.say("forked", of=source.id, revision=forked.revision, **said_of(forked, **{"from": forked.from_state}))
     if forked.from_state:
-        state, _, node = forked.from_state.partition("/")
-        draft.moving = Moving(state, node, actor=forked.actor)
+        draft.moving = to_place(forked.from_state, actor=forked.actor)
     else:
         _stand_where_it_failed(draft, source, items)
     return draft.decision()
@@ -51,10 +49,7 @@ def _refused(source: Snapshot, forked: Forked, places: Places) -> str:
         return place_refused(places, source, Redrive(from_state=forked.from_state))
     if source.status != "failed":
         return f"{source.id} has not failed, it is {source.status}: say from which state, or node of one (from_state=)"
-    undone = (source.failure or Failure("unknown")).undone
-    if undone:
-        return f"undone since the failure: {', '.join(undone)}; say from which state, or node of one (from_state=)"
-    return ""
+    return undone_refused(source.failure)
 
 
 def _stand_where_it_failed(draft: Draft, source: Snapshot, items: Listed) -> None:
@@ -71,8 +66,7 @@ def lists(open: Mapping[str, Frame]) -> Iterator[tuple[str, int]]:
     """Of which for_each, and which revision, the items are needed; also of those that stood in branches that had failed."""
     for path, frame in open.items():
         if frame.round is not None:
-            if frame.round.listed:
-                yield from ((path, revision) for _, revision in ((0, frame.round.listed), *frame.round.added))
+            yield from ((path, revision) for _, revision in frame.round.lists)
             for stood in frame.round.stood.values():
                 yield from lists(stood)
 
@@ -83,7 +77,7 @@ def _relisted(draft: Draft, path: str, frame: Frame, items: Listed) -> Frame:
     if round is None:
         return frame
     if round.listed:
-        whole = [each for _, revision in ((0, round.listed), *round.added) for each in items(path, revision)]
+        whole = [each for _, revision in round.lists for each in items(path, revision)]
         draft.say("items_listed", path, items=whole)
         round = replace(round, listed=draft.revision, added=())
     return replace(frame, round=_with_stood(draft, round, items))

@@ -1,4 +1,4 @@
-"""Joins: when branches or items that ran at the same time are one again. The same rules for parallel and for_each.
+"""Joins: when branches, steps or items that ran at the same time are one again. The same rules for parallel, graph, for_each.
 
 | comes | and | then |
 |---|---|---|
@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -22,11 +23,13 @@ from msgspec.structs import replace
 from stepkeel.kernel import region
 from stepkeel.kernel.data import PureFailed, apply_into, ask, holds, pure_failure
 from stepkeel.kernel.draft import READY, Draft
+from stepkeel.kernel.graph import unlock
 from stepkeel.kernel.machine import open_body
 from stepkeel.kernel.merge import MergeFailed, reconcile, settle_parts, write
 from stepkeel.kernel.parts import (
     Concurrent,
     body_of,
+    branches_of,
     concurrent_at,
     open_count,
     outcome_of,
@@ -42,6 +45,7 @@ from stepkeel.kernel.ranges import with_number
 from stepkeel.kernel.record import UNCHANGED
 from stepkeel.model.codec import split_fields
 from stepkeel.model.function import Function
+from stepkeel.model.graph import GraphNode
 from stepkeel.model.join import Arrivals, Paths
 from stepkeel.model.node import ForEachNode, ParallelNode
 from stepkeel.model.snapshot import NOTHING, Failure, Frame, Round
@@ -59,7 +63,6 @@ __all__ = [
     "nothing_loose",
     "reopen",
     "resumed",
-    "stays_open",
 ]
 
 
@@ -81,15 +84,15 @@ def resumed(draft: Draft, path: str, frame: Frame) -> bool:
 
 def begin(draft: Draft, path: str, round: Round) -> None:
     """The parts are known: as many as may be are opened."""
-    if concurrent_at(draft, path).own is not None:
+    node = concurrent_at(draft, path)
+    if node.own is not None:
         round = replace(round, entry=draft.record(path))
-    draft.put(path, Frame(run="open", round=round))
-    if concurrent_at(draft, path).detached:
-        draft.put(path, Frame(run="loose", round=round))
-        _open_more(draft, path, concurrent_at(draft, path))
-        draft.closing.append(path)
+    draft.put(path, Frame(run="loose" if node.detached else "open", round=round))
+    if not node.detached:
+        judge(draft, path)
         return
-    judge(draft, path)
+    _open_more(draft, path, node)
+    draft.closing.append(path)
 
 
 # -- opening
@@ -110,10 +113,15 @@ def _open_more(draft: Draft, path: str, node: Concurrent) -> None:
     own = round.own
     if node.own is not None:
         own = {**own, **dict.fromkeys(taken, UNCHANGED)}
-    put_round(draft, path, replace(round, next=round.next + begun, own=own))
-    bodies = {b.key: b.body for b in node.branches} if isinstance(node, ParallelNode) else None
+    put_round(draft, path, replace(round, next=round.next + begun, ready=round.ready[begun:], own=own))
+    if isinstance(node, ForEachNode):
+        bodies = dict.fromkeys(taken, node.body)
+    elif isinstance(node, GraphNode):
+        bodies = {name: node.steps[node.place[name]].body for name in taken}
+    else:
+        bodies = {b.key: b.body for b in node.branches}
     for name in taken:
-        open_body(draft, body_of(node, path, name), node.body if isinstance(node, ForEachNode) else (bodies or {})[name])
+        open_body(draft, body_of(node, path, name), bodies[name])
 
 
 def reopen(draft: Draft, path: str) -> None:
@@ -166,12 +174,23 @@ def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) ->
     _settle(draft, path, node)
     run = draft.open[path].run
     if run == "open":
+        if isinstance(node, GraphNode) and not _unlock(draft, path, node, node.behind[part]):
+            return
         judge(draft, path)
     elif run == "loose":
         if node.detached:
             _open_more(draft, path, node)
         if not open_count(node, round_of(draft, path)):
             nothing_loose(draft, path)
+
+
+def _unlock(draft: Draft, path: str, node: GraphNode, steps: Iterable[str]) -> bool:
+    try:
+        unlock(draft, path, node, steps)
+    except PureFailed as error:
+        draft.fail(path, pure_failure(path, error))
+        return False
+    return True
 
 
 def _arrives(node: Concurrent, outcome: str) -> bool:
@@ -181,6 +200,8 @@ def _arrives(node: Concurrent, outcome: str) -> bool:
 def _say_ended(draft: Draft, node: Concurrent, body: str, outcome: str, **detail: object) -> None:
     if isinstance(node, ForEachNode):
         draft.say("item_ended", body, outcome=outcome, **detail)
+    elif isinstance(node, GraphNode):
+        draft.say("step_ended", body, outcome=outcome, **detail)
     else:
         draft.say("branch_ended", body, outcome=outcome, **detail)
 
@@ -211,8 +232,8 @@ def _settle(draft: Draft, path: str, node: Concurrent) -> None:
     if not round.parts:
         return
     names = map(str, range(round.settled, round.size))
-    if isinstance(node, ParallelNode):
-        names = (b.key for b in node.branches[round.settled :])
+    if not isinstance(node, ForEachNode):
+        names = (b.key for b in branches_of(node)[round.settled :])
     over = [*itertools.takewhile(lambda name: outcome_of(round, name), names)]
     if over:
         put_round(draft, path, settle_parts(draft, replace(round, settled=round.settled + len(over)), over))
@@ -249,7 +270,8 @@ def judge(draft: Draft, path: str) -> None:
 def complete(draft: Draft, path: str) -> None:
     """Resolve the join with what has arrived; parts that have not begun never do."""
     node, round = concurrent_at(draft, path), round_of(draft, path)
-    put_round(draft, path, replace(round, size=round.size - len([*to_begin(node, round)])))
+    left = round.size - round.next if isinstance(node, GraphNode) else len([*to_begin(node, round)])
+    put_round(draft, path, replace(round, size=round.size - left))
     _resolve(draft, path, node, "met")
 
 
@@ -261,7 +283,7 @@ def grow(draft: Draft, path: str, count: int) -> None:
 
 
 def _verdict(draft: Draft, path: str, node: Concurrent, round: Round) -> Literal["open", "met", "unmet"]:
-    if stays_open(draft, path, node):
+    if _stays_open(draft, path, node):
         return "open"
     left = round.size - round.arrived - round.missed
     need = need_of(draft, path, node, round)
@@ -274,7 +296,7 @@ def _verdict(draft: Draft, path: str, node: Concurrent, round: Round) -> Literal
     return "unmet"
 
 
-def stays_open(draft: Draft, path: str, node: Concurrent) -> bool:
+def _stays_open(draft: Draft, path: str, node: Concurrent) -> bool:
     """More items may be added. Raises PureFailed."""
     if not isinstance(node, ForEachNode) or node.stays is None:
         return False
@@ -323,6 +345,10 @@ def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
         if isinstance(node, ForEachNode) and node.into is not None:
             given = [None if raw is None else msgspec.json.decode(raw) for _, raw in results_of(draft, path, node, round)]
             apply_into(draft, path, node.into, given)
+        elif isinstance(node, GraphNode) and node.into is not None:
+            given = dict(results_of(draft, path, node, round))
+            outputs = {s.key: None if given[s.key] is None else s.read(given[s.key]) for s in node.steps}
+            apply_into(draft, path, node.into, outputs)
         elif isinstance(node, ParallelNode) and node.into is not None:
             ends = {name: raw for name, raw in results_of(draft, path, node, round) if raw is not None}
             apply_into(draft, path, node.into, Paths({n: draft.definition.data.decode(raw) for n, raw in ends.items()}))
@@ -349,10 +375,10 @@ def _resolve(draft: Draft, path: str, node: Concurrent, verdict: str) -> None:
 
 
 def keep_result(draft: Draft, path: str, result: msgspec.Raw) -> None:
-    """What an item has given, for `into` and for the need of the join."""
+    """What an item has given, for `into` and for the need of the join; or a step, for those that need it."""
     for holder, part in around(path):
         frame = draft.open.get(holder)
-        if frame is not None and frame.round is not None and isinstance(concurrent_at(draft, holder), ForEachNode):
+        if frame is not None and frame.round is not None and not isinstance(concurrent_at(draft, holder), ParallelNode):
             if result is not NOTHING and frame.run == "open":
                 draft.put_result(body_of(concurrent_at(draft, holder), holder, part), result)
             return

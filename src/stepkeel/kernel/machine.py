@@ -32,6 +32,7 @@ __all__ = [
     "flying",
     "handlers",
     "heard",
+    "is_own",
     "leave_state",
     "loose",
     "machines",
@@ -108,13 +109,13 @@ def enter(draft: Draft, name: str, machine: str = "", begin: str | None = "") ->
         at = _standing(draft, machine)
         visit = at.visits.get(name, 0) + 1
         draft.put(machine, replace(draft.open[machine], machine=Standing(name, {**at.visits, name: visit})))
-        draft.fired = {p: n for p, n in draft.fired.items() if not below(p, machine) or p.startswith(f"{machine}:!")}
+        draft.fired = {p: n for p, n in draft.fired.items() if not below(p, machine) or is_own(p, machine)}
     else:
         visit = draft.visits.get(name, 0) + 1
         draft.visits = {**draft.visits, name: visit}
         draft.state = name
         if draft.fired:
-            draft.fired = {p: n for p, n in draft.fired.items() if p.startswith("!")}
+            draft.fired = {p: n for p, n in draft.fired.items() if is_own(p)}
         if state.label:
             draft.label = state.label
     path = root_path(draft, machine)
@@ -145,6 +146,11 @@ def fail_machine(draft: Draft, machine: str, failure: Failure) -> None:
 def anchor(machine: str) -> str:
     """What the paths of a machine's own reactions begin with: `!late` of the instance's, `work/track:!late` of one within."""
     return f"{machine}:" if machine else ""
+
+
+def is_own(path: str, machine: str = "") -> bool:
+    """True for a reaction of the machine as a whole, its timer, and what it does."""
+    return path.startswith(f"{anchor(machine)}!")
 
 
 def deadlines(draft: Draft, machine: str = "") -> tuple[Reaction, ...]:
@@ -180,7 +186,7 @@ def arm(draft: Draft, path: str, reaction: Reaction) -> None:
 
 def drop_deadlines(draft: Draft, machine: str) -> None:
     """A machine within a body is over."""
-    for path in [p for p in draft.timers if p.startswith(f"{machine}:!")]:
+    for path in [p for p in draft.timers if is_own(p, machine)]:
         draft.drop_timers(path)
 
 
@@ -189,7 +195,7 @@ def rests(draft: Draft, machine: str = "") -> bool:
     scope = root_path(draft, machine) if machine else ""
     holders = loose(draft)
     for path, frame in draft.open.items():
-        own = not scope or below(path, scope) or path.startswith(f"{machine}:!")
+        own = not scope or below(path, scope) or is_own(path, machine)
         busy = own and (frame.run in _BUSY or is_reaction(path))
         if busy and not (holders and is_loose(path, holders)):
             return False
@@ -246,8 +252,7 @@ def leave_state(draft: Draft, to: str, machine: str = "") -> None:
     """Close what is open, note which signals can no longer be meant for this state."""
     path = root_path(draft, machine)
     holders = loose(draft)
-    own = f"{anchor(machine)}!"  # a reaction of the machine as a whole that is at work
-    for open_path in [p for p in draft.open if (below(p, path) and not is_loose(p, holders)) or p.startswith(own)]:
+    for open_path in [p for p in draft.open if (below(p, path) and not is_loose(p, holders)) or is_own(p, machine)]:
         draft.drop(open_path)
     for timed in [p for p in draft.timers if below(p, path) and not is_loose(p, holders)]:
         draft.drop_timers(timed)

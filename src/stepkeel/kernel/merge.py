@@ -5,6 +5,8 @@
 | plain | set; noted who has set it, from the second on the last value of each | those that arrived agree, or `data_conflict` |
 | reduced | what came before all, and every contribution, in the order of the branches | - |
 
+Of the steps of a graph only those count at the join that no other one, which needs them, has overwritten.
+
 Outside of branches a reduced field is set like a plain one, unless branches that are still open have contributed to it. Where
 nothing is concurrent, the data that a node was given are replaced by those it has made of them.
 """
@@ -23,6 +25,7 @@ from stepkeel.kernel.parts import concurrent_at
 from stepkeel.kernel.path import around
 from stepkeel.kernel.record import home_of, kept_at
 from stepkeel.model.codec import split_fields
+from stepkeel.model.graph import GraphNode
 from stepkeel.model.node import ParallelNode
 from stepkeel.model.reducer import Conflict, Reducer
 from stepkeel.model.snapshot import Round
@@ -54,6 +57,8 @@ class _Level:
 def order_of(draft: Draft, holder: str) -> Callable[[str], int]:
     """The place of a branch or item among the others."""
     node = concurrent_at(draft, holder)
+    if isinstance(node, GraphNode):
+        return node.place.__getitem__
     return [b.key for b in node.branches].index if isinstance(node, ParallelNode) else int
 
 
@@ -192,6 +197,9 @@ def reconcile(draft: Draft, holder: str, round: Round, arrived: Callable[[str], 
         if isinstance(wrote, str):
             continue
         values = {part: value for part, value in wrote.items() if arrived(part)}
+        node = concurrent_at(draft, holder)
+        if isinstance(node, GraphNode):
+            values = {part: values[part] for part in node.last(values)}
         if len({bytes(v) for v in values.values()}) > 1:
             parts = sorted(values, key=order_of(draft, holder))
             raise MergeFailed("data_conflict", f"the field {field}: {', '.join(parts)} have each set it to another value")

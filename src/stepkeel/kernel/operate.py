@@ -22,7 +22,7 @@ from stepkeel.kernel import join, region
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.merge import MergeFailed, write
 from stepkeel.kernel.parts import body_of, concurrent_at, parts_open
-from stepkeel.kernel.path import address, around, below, inside, is_reaction, part_of
+from stepkeel.kernel.path import address, around, below, inside, is_reaction, means, part_of
 from stepkeel.model.node import ActivityNode, ForEachNode, WaitNode
 
 __all__ = ["add_items", "cancel", "complete", "open_nodes", "set_data", "stop", "targets"]
@@ -140,8 +140,7 @@ def set_data(draft: Draft, changes: dict[str, Any], **detail: Any) -> str | None
 def targets(draft: Draft, target: str) -> list[str]:
     """The open nodes that are meant: by their path or the end of one, without counters, or by a tag."""
     tags = draft.definition.tags
-    known = ((p, address(p)) for p in open_nodes(draft))
-    return [p for p, at in known if at == target or at.endswith((f"/{target}", f":{target}")) or target in tags.get(at, ())]
+    return [p for p in open_nodes(draft) if means(p, target) or target in tags.get(address(p), ())]
 
 
 def stop(draft: Draft, path: str, target: str, how: Literal["cancel", "complete"], then: Then, within: str = "") -> int:

@@ -1,4 +1,4 @@
-"""The parts of a parallel or for_each: what they are called, which have begun, which have ended, what they have given."""
+"""The parts of a parallel, for_each or graph: what they are called, which have begun, which have ended, what they have given."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from msgspec.structs import replace
 
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.ranges import holds_number
-from stepkeel.model.node import ForEachNode, ParallelNode
+from stepkeel.model.graph import GraphNode, Step
+from stepkeel.model.node import Branch, ForEachNode, ParallelNode
 from stepkeel.model.snapshot import Round
 
 __all__ = [
     "Concurrent",
     "body_of",
+    "branches_of",
     "concurrent_at",
     "names_of",
     "open_count",
@@ -27,17 +29,22 @@ __all__ = [
     "to_begin",
 ]
 
-Concurrent = ParallelNode | ForEachNode
+Concurrent = ParallelNode | ForEachNode | GraphNode
 
 
 def concurrent_at(draft: Draft, path: str) -> Concurrent:
     node = draft.node_at(path)
-    assert isinstance(node, ParallelNode | ForEachNode)
+    assert isinstance(node, ParallelNode | ForEachNode | GraphNode)
     return node
 
 
+def branches_of(node: ParallelNode | GraphNode) -> tuple[Branch, ...] | tuple[Step, ...]:
+    """The parts that have a name."""
+    return node.steps if isinstance(node, GraphNode) else node.branches
+
+
 def body_of(node: Concurrent, path: str, part: str) -> str:
-    """The path of the body of a branch or item."""
+    """The path of the body of a branch, step or item."""
     return f"{path}[{part}]" if isinstance(node, ForEachNode) else f"{path}:{part}"
 
 
@@ -57,14 +64,14 @@ def outcome_of(round: Round, part: str) -> str:
 
 
 def to_begin(node: Concurrent, round: Round) -> Iterator[str]:
-    """The parts that have not begun, in order."""
+    """The parts that have not begun, in order; of a graph those that may."""
     if isinstance(node, ForEachNode):
         return (str(n) for n in range(round.next, round.size))
-    return (b.key for b in node.branches[round.next :])
+    return iter(round.ready) if isinstance(node, GraphNode) else (b.key for b in node.branches[round.next :])
 
 
 def names_of(node: Concurrent, round: Round) -> list[str]:
-    return [b.key for b in node.branches] if isinstance(node, ParallelNode) else [str(n) for n in range(round.size)]
+    return [str(n) for n in range(round.size)] if isinstance(node, ForEachNode) else [b.key for b in branches_of(node)]
 
 
 def open_count(node: Concurrent, round: Round) -> int:
@@ -76,6 +83,9 @@ def open_count(node: Concurrent, round: Round) -> int:
 
 def parts_open(node: Concurrent, round: Round) -> list[str]:
     """The parts that have begun and not ended, in order."""
+    if isinstance(node, GraphNode):
+        begun = (s for s in node.steps if s.key not in round.ended and s.key not in round.ready)
+        return [s.key for s in begun if all(n in round.ended for n in s.needs)]
     if isinstance(node, ParallelNode):
         return [b.key for b in node.branches[: round.next] if b.key not in round.ended]
     return [str(n) for n in range(round.next) if not outcome_of(round, str(n))] if open_count(node, round) else []
@@ -88,5 +98,5 @@ def results_of(draft: Draft, path: str, node: Concurrent, round: Round) -> list[
 
 
 def outcomes_of(node: Concurrent, round: Round) -> dict[str, str]:
-    names = [b.key for b in node.branches] if isinstance(node, ParallelNode) else [str(n) for n in range(round.next)]
+    names = [str(n) for n in range(round.next)] if isinstance(node, ForEachNode) else [b.key for b in branches_of(node)]
     return {name: outcome for name in names if (outcome := outcome_of(round, name))}

@@ -26,6 +26,7 @@ __all__ = [
     "is_reaction",
     "iteration",
     "machine_of",
+    "means",
     "part_of",
     "reaction_of",
     "state_path",
@@ -93,6 +94,12 @@ def around(path: str) -> Iterator[tuple[str, str]]:
 def below(path: str, outer: str) -> bool:
     """True for what stands in a body, in a node, in a state or in a reaction of it: `outer` is the path of that."""
     return path.startswith(outer) and (len(path) == len(outer) or path[len(outer)] in "/!:[@")
+
+
+def means(path: str, target: str) -> bool:
+    """True if what is asked for, a path or the end of one without counters, is this one."""
+    known = address(path)
+    return known == target or known.endswith((f"/{target}", f":{target}"))
 
 
 def iteration(path: str) -> int:

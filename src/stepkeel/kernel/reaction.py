@@ -64,8 +64,7 @@ def fire(
         input=signal.payload if signal else NOTHING,
         error=error,
     )
-    away = reaction.move.kind in ("to", "end") or (reaction.move.kind == "go_on" and error is None)
-    stopped = flying(draft, machine) if away and (reaction.interrupt or error is not None) else []
+    stopped = flying(draft, machine) if _leads_out(reaction, error) and (reaction.interrupt or error is not None) else []
     if stopped:
         for open_path, open_frame in stopped:
             draft.stop(open_path, open_frame)
@@ -73,6 +72,11 @@ def fire(
         return
     draft.put(path, frame)
     _run(draft, path, reaction)
+
+
+def _leads_out(reaction: Reaction, error: Failure | None) -> bool:
+    """Its move closes the body; after a failure `go_on` goes on in it."""
+    return reaction.move.kind in ("to", "end") or (reaction.move.kind == "go_on" and error is None)
 
 
 def _run(draft: Draft, path: str, reaction: Reaction) -> None:
@@ -107,10 +111,7 @@ def leaving(draft: Draft) -> tuple[tuple[str, str], ...]:
     """Reactions at work that will lead out of a body, and of which state's (nothing: the instance's own)."""
     found: list[tuple[str, str]] = []
     for path, frame in draft.open.items():
-        if not is_reaction(path):
-            continue
-        kind = reaction_at(draft, path).move.kind
-        if kind in ("to", "end") or (kind == "go_on" and frame.error is None):
+        if is_reaction(path) and _leads_out(reaction_at(draft, path), frame.error):
             machine = machine_of(path)
             found.append((path, root_path(draft, machine) if machine else ""))
     return tuple(found)
@@ -160,7 +161,7 @@ def _move(draft: Draft, path: str) -> None:
         elif move.kind == "go_on":
             _close_body(draft, machine)
         if move.kind in ("cancel", "complete"):
-            operate.stop(draft, path, move.target, move.kind, move.then, within=machine)
+            operate.stop(draft, path, move.target, move.kind, "end", within=machine)
 
 
 def _close_body(draft: Draft, machine: str) -> None:

@@ -1,6 +1,7 @@
 """Which data a node sees: the instance's, or the copy of the innermost branch around it that has its own.
 
-Where several branches have set one plain field, each sees the value that it has set itself.
+Where several branches have set one plain field, each sees the value that it has set itself; a step of a graph, if it has not, that
+of the last one that it needs.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from stepkeel.kernel.path import around
+from stepkeel.kernel.path import address, around
 from stepkeel.model.codec import split_fields
+from stepkeel.model.definition import Place
+from stepkeel.model.graph import GraphNode
 from stepkeel.model.snapshot import Frame
 
 __all__ = ["UNCHANGED", "Home", "copy_at", "home_of", "item_at", "kept_at", "seen_at"]
@@ -48,12 +51,12 @@ def item_at(open: Mapping[str, Frame], path: str) -> tuple[str, int, int] | None
     for holder, part in around(path):
         frame = open.get(holder)
         if frame is not None and frame.round is not None and frame.round.listed:
-            first, revision = max(each for each in ((0, frame.round.listed), *frame.round.added) if each[0] <= int(part))
+            first, revision = max(each for each in frame.round.lists if each[0] <= int(part))
             return holder, revision, int(part) - first
     return None
 
 
-def seen_at(open: Mapping[str, Frame], data: Raw, path: str) -> Raw:
+def seen_at(places: Mapping[str, Place], open: Mapping[str, Frame], data: Raw, path: str) -> Raw:
     """The same as the node itself sees them."""
     if ":" not in path and "[" not in path:
         return data
@@ -65,8 +68,11 @@ def seen_at(open: Mapping[str, Frame], data: Raw, path: str) -> Raw:
         if part in frame.round.own:
             break
         for field, wrote in frame.round.wrote.items():
-            if not isinstance(wrote, str) and part in wrote:
-                mine.setdefault(field, wrote[part])
+            if isinstance(wrote, str) or field in mine:
+                continue
+            whose = part if part in wrote else _needed(places, holder, part, wrote)
+            if whose:
+                mine[field] = wrote[whose]
     kept = kept_at(open, data, path)
     if not mine:
         return kept
@@ -74,3 +80,10 @@ def seen_at(open: Mapping[str, Frame], data: Raw, path: str) -> Raw:
     if all(fields.get(f) == v for f, v in mine.items()):
         return kept
     return Raw(msgspec.json.encode({**fields, **mine}))
+
+
+def _needed(places: Mapping[str, Place], holder: str, step: str, wrote: Mapping[str, Raw]) -> str:
+    """The last of those that have set a field, and that this step needs; nothing if it needs none of them."""
+    node = places[address(holder)].node
+    found = node.needed(step, wrote) if isinstance(node, GraphNode) else ()
+    return found[-1] if found else ""

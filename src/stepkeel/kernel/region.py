@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.graph import remembering
 from stepkeel.kernel.path import below
 
 __all__ = ["cancel", "stopping"]
@@ -20,7 +21,7 @@ def cancel(draft: Draft, *outer: str) -> None:
         if frame.run == "stopping" or not any(below(path, o) for o in outer):
             continue
         if frame.run == "flying":
-            draft.stop(path, frame)
+            draft.stop(path, remembering(draft, path, frame))
         else:
             draft.drop(path)
     for path in [p for p in draft.timers if any(below(p, o) for o in outer)]:

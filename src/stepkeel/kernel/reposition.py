@@ -13,18 +13,19 @@ hand (`moving`); so is what has to wait for attempts in flight, and nothing else
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from stepkeel.kernel import compensation, join, machine
 from stepkeel.kernel.data import PureFailed, pure_failure
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.path import address, container, is_reaction
+from stepkeel.kernel.path import address, below, container, is_reaction
 from stepkeel.model.definition import Definition
-from stepkeel.model.input import Redrive, SetState
+from stepkeel.model.input import Redrive, SetState, said_of
 from stepkeel.model.snapshot import Child, Failure, Frame, Moving, Snapshot
 
-__all__ = ["Places", "place_refused", "places_of", "proceed", "redrive", "set_state", "stand_again"]
+__all__ = ["Places", "place_refused", "places_of", "proceed", "redrive", "set_state", "stand_again", "to_place", "undone_refused"]
 
 Places = Mapping[str, Sequence[str]]  # of each state that operators may set, the nodes of its body, in order
 
@@ -48,14 +49,23 @@ def place_refused(places: Places, snapshot: Snapshot, request: SetState | Redriv
         return f"{asked} is a node of the body that is to be left out: one of the two"
     if isinstance(request, Redrive) and node and snapshot.failure is not None:
         left_out = [f"{state}/{k}" for k in keys[: keys.index(node)]]
-        undone = [
-            p
-            for p in snapshot.failure.undone
-            if any(address(p) == x or address(p).startswith((f"{x}/", f"{x}:")) for x in left_out)
-        ]
+        undone = [p for p in snapshot.failure.undone if any(below(address(p), x) for x in left_out)]
         if undone:
             return f"undone since the failure, and before {asked}: {', '.join(undone)}; say from there"
     return ""
+
+
+def undone_refused(failure: Failure | None) -> str:
+    """Why it cannot go on where it failed: the world is not as it was then."""
+    if failure is None or not failure.undone:
+        return ""
+    return f"undone since the failure: {', '.join(failure.undone)}; say from which state, or node of one (from_state=)"
+
+
+def to_place(place: str, **options: Any) -> Moving:
+    """`Pay`, or `Pay/charge`."""
+    state, _, node = place.partition("/")
+    return Moving(state, node, **options)
 
 
 def set_state(draft: Draft, input: SetState) -> str | None:
@@ -67,10 +77,8 @@ def set_state(draft: Draft, input: SetState) -> str | None:
         _stand_open(draft)
     elif draft.status == "created":
         draft.status = "running"
-    state, _, node = input.state.partition("/")
-    detail = {k: v for k, v in (("reason", input.reason), ("by", input.actor)) if v}
-    draft.say("state_set", to=input.state, **({} if input.body else {"body": False}), **detail)
-    draft.moving = Moving(state, node, input.body, actor=input.actor, reopened=reopened)
+    draft.say("state_set", to=input.state, **({} if input.body else {"body": False}), **said_of(input))
+    draft.moving = to_place(input.state, body=input.body, actor=input.actor, reopened=reopened)
     if input.stop:
         for path, frame in machine.flying(draft):
             draft.stop(path, frame)
@@ -86,14 +94,12 @@ def redrive(draft: Draft, input: Redrive) -> str | None:
         return refused
     if input.failed_parts and input.from_state:
         return "from a state, or with what had failed beside: one of the two"
-    if failure.undone and not input.from_state:
-        return f"undone since the failure: {', '.join(failure.undone)}; say from which state, or node of one (from_state=)"
+    if not input.from_state and (refused := undone_refused(failure)):
+        return refused
     _stand_open(draft)
-    said = (("reason", input.reason), ("by", input.actor), ("from", input.from_state))
-    draft.say("redriven", **{k: v for k, v in said if v})
+    draft.say("redriven", **said_of(input, **{"from": input.from_state}))
     if input.from_state:
-        state, _, node = input.from_state.partition("/")
-        draft.moving = Moving(state, node, trigger="redrive", actor=input.actor, reopened=True)
+        draft.moving = to_place(input.from_state, trigger="redrive", actor=input.actor, reopened=True)
     else:
         for path, frame in failure.open.items():
             stand_again(draft, path, frame)

@@ -210,7 +210,7 @@ def _lost(draft: Draft) -> bool:
     """Fail the first machine within a body that has no way on: nor can anything beside it still change what its guards see."""
     for m in machine.machines(draft)[:-1]:
         state, path = machine.current(draft, m), machine.root_path(draft, m)
-        if state.signals or any(below(p, path) or p.startswith(f"{m}:!") for p in (*draft.open, *draft.timers)):
+        if state.signals or any(below(p, path) or machine.is_own(p, m) for p in (*draft.open, *draft.timers)):
             continue
         beside = any(f.run not in ("open", "loose") for f in draft.open.values()) or draft.timers or _hears(draft)
         if not state.transitions or not beside:

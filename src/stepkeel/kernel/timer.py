@@ -7,6 +7,7 @@
 | until | activity that returned Wait | its node is done |
 | delay, until | wait node | its node is done |
 | remind, escalate | task | somebody is told; it passes on to the next role |
+| timeout | all undos of an ending | those that are left are not done (compensation.py) |
 | after | a timeout of a state that rests (or an interrupting one) | the reaction fires |
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from stepkeel.kernel import compensation
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import fail_machine, rests
@@ -52,6 +54,9 @@ def fire_due(draft: Draft, below: str = "") -> bool:
             continue
         draft.drop_timers(path, purpose)
         draft.say("timer_fired", path, purpose=purpose)
+        if path == compensation.ALL:
+            compensation.time_out(draft)
+            return True
         _wake(draft, path, purpose)
         return True
     return False

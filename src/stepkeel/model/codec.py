@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar, cast, get_type_hints
 import msgspec
 
 from stepkeel.errors import DataInvalid, StepkeelError
+from stepkeel.model.schema import Schema
 
 __all__ = ["Codec", "decoder_of", "split_fields", "to_json"]
 
@@ -45,26 +46,32 @@ def decoder_of(kind: Any) -> Callable[[Any], Any]:
 
 
 class Codec:
-    """Encodes, decodes and checks one type: dataclass, msgspec.Struct, TypedDict, attrs class or pydantic model.
+    """Encodes, decodes and checks one type: dataclass, msgspec.Struct, TypedDict, attrs class, pydantic model or Schema.
 
     `Any` stands for a mapping that nothing is known of. Everything wrong is DataInvalid, naming the type and the place.
     """
 
-    __slots__ = ("_decode", "_encode", "_mapping", "_pydantic", "fields", "name", "type")
+    __slots__ = ("_decode", "_encode", "_mapping", "_pydantic", "_schema", "fields", "name", "type")
 
     def __init__(self, kind: Any) -> None:
         self.type: Any = kind
         self.name: str = getattr(kind, "__name__", str(kind))
         self._pydantic: Any = None
-        self._mapping = kind is Any or _is_typed_dict(kind) or kind is dict
+        self._schema = _schema_of(kind)
+        self._mapping = kind is Any or _is_typed_dict(kind) or kind is dict or self._schema is not None
+        if self._schema is not None:
+            self.fields: dict[str, Any] | None = self._schema.fields
+            self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+            self._decode: Callable[[Any], Any] = msgspec.json.Decoder(dict[str, Any]).decode
+            return
         target: Any = dict[str, Any] if kind is Any or kind is dict else kind
         if hasattr(kind, "__pydantic_validator__"):
             from pydantic import TypeAdapter
 
             self._pydantic = TypeAdapter[Any](kind)
-            self._encode: Callable[[Any], bytes] = self._pydantic.dump_json
-            self._decode: Callable[[Any], Any] = self._pydantic.validate_json
-            self.fields: dict[str, Any] | None = _pydantic_fields(kind)
+            self._encode = self._pydantic.dump_json
+            self._decode = self._pydantic.validate_json
+            self.fields = _pydantic_fields(kind)
             return
         try:
             info = msgspec.inspect.type_info(target)
@@ -92,7 +99,10 @@ class Codec:
         elif not isinstance(value, self.type):
             raise DataInvalid(f"{self.name} expected, got {type(value).__name__}")
         try:
-            return self._encode(value)
+            raw = self._encode(value)
+            if self._schema is not None:
+                self._schema.check(self._decode(raw))
+            return raw
         except StepkeelError:
             raise
         except Exception as error:
@@ -116,6 +126,8 @@ class Codec:
             return self.checked(value)[0]
         if not isinstance(value, Mapping):
             raise DataInvalid(f"{self.name} expected, got {type(value).__name__}")
+        if self._schema is not None:
+            return self.encode(self._schema.filled(cast("Mapping[str, Any]", value)))
         given = json.loads(to_json(value))
         raw = self._encode(self.decode(to_json(value)))
         unknown = sorted(_unknown(given, json.loads(raw), "$"))
@@ -123,12 +135,21 @@ class Codec:
             raise DataInvalid(f"{self.name} has no field {', '.join(unknown)}", remedy=f"known: {', '.join(self.fields or ())}")
         return raw
 
-    def updated(self, value: Any, change: Mapping[str, Any]) -> Any:
-        """The value with some fields set. Raises DataInvalid on unknown fields."""
+    @property
+    def reduced(self) -> Mapping[str, Any]:
+        """The types of the fields, those of them that may have a reducer."""
+        return (self.fields or {}) if self._schema is None else self._schema.reduced
+
+    def check_fields(self, change: Mapping[str, Any]) -> None:
+        """Raises DataInvalid on unknown fields."""
         if self.fields is not None:
             unknown = sorted(set(change) - set(self.fields))
             if unknown:
                 raise DataInvalid(f"{self.name} has no field {', '.join(unknown)}", remedy=f"known: {', '.join(self.fields)}")
+
+    def updated(self, value: Any, change: Mapping[str, Any]) -> Any:
+        """The value with some fields set. Raises DataInvalid on unknown fields."""
+        self.check_fields(change)
         if self._mapping:
             return {**value, **change}
         if self._pydantic is not None:
@@ -145,7 +166,13 @@ class Codec:
         """JSON Schema of the type."""
         if self._pydantic is not None:
             return self._pydantic.json_schema()
+        if self._schema is not None:
+            return self._schema.document
         return msgspec.json.schema(dict[str, Any] if self.type is Any else self.type)
+
+
+def _schema_of(kind: Any) -> Schema | None:
+    return kind if isinstance(kind, Schema) else None
 
 
 def _is_typed_dict(kind: Any) -> bool:

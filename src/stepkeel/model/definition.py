@@ -84,6 +84,7 @@ class Definition:
     """`places` maps an address (a path without its counters) to its node; `conditional`: some wait of it has a condition;
 
     `concurrent`: there are branches in it; `nested`: machines; `itemized`: a function of it wants the item of a for_each;
+    `compensation_timeout`: what is not undone by then, counted from the first undo of an ending, is left as it is;
     `reducers` are those of its data's fields, `deadlines` the timeouts of the machine as a whole,
     `tags` what nodes are marked with, by address.
     """
@@ -97,6 +98,7 @@ class Definition:
     fingerprint: Fingerprint
     unhandled: Unhandled = "reject"
     compensation: CompensationPolicy = "continue_then_fail"
+    compensation_timeout: int | None = None
     on_failure: tuple[Node, ...] = ()
     on_cancel: tuple[Node, ...] = ()
     finally_: tuple[Node, ...] = ()

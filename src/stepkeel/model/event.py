@@ -50,6 +50,7 @@ EVENTS: dict[str, str] = {
     "iteration_ended": "",
     "loop_ended": "iterations, by",
     "branch_ended": "outcome, code",
+    "step_ended": "outcome, code",
     "items_listed": "items",
     "item_ended": "outcome, code",
     "join_resolved": "arrived, size, unmet",

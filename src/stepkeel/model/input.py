@@ -41,6 +41,7 @@ __all__ = [
     "Tick",
     "control_name",
     "read_letter",
+    "said_of",
 ]
 
 
@@ -314,6 +315,11 @@ _NAMES = {kind: name for name, kind in CONTROLS.items()}
 def control_name(kind: type[Any]) -> str:
     """What a kind of control request is called in an inbox, and in messages."""
     return _NAMES[kind]
+
+
+def said_of(request: Control | Forked, **more: str) -> dict[str, str]:
+    """What history tells of who asked for it and why, and more; what is empty is left out."""
+    return {k: v for k, v in (("reason", request.reason), ("by", request.actor), *more.items()) if v}
 
 
 def read_letter(kind: str, name: str, payload: bytes) -> Input:

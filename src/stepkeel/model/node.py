@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from msgspec import json
+
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.codec import Codec
 from stepkeel.model.function import Function, Mapper
+from stepkeel.model.graph import GraphNode, Step
 from stepkeel.model.join import Join, Own
 from stepkeel.model.policy import Breaker, CompensateWhen, Retry
 
@@ -30,6 +33,7 @@ __all__ = [
     "DuringNode",
     "EmitNode",
     "ForEachNode",
+    "GraphNode",
     "LoopNode",
     "MachineNode",
     "Node",
@@ -37,6 +41,7 @@ __all__ = [
     "Pool",
     "PureNode",
     "Reference",
+    "Step",
     "StopNode",
     "TaskNode",
     "WaitNode",
@@ -60,7 +65,10 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activity:
-    """A unit of user code with its policies. `target` is a function, or a class whose instances are called."""
+    """A unit of user code with its policies. `target` is a function, or a class whose instances are called.
+
+    `batch`: it takes so many at once, the list of their inputs; 0: one.
+    """
 
     name: str
     target: Callable[..., Any]
@@ -74,18 +82,26 @@ class Activity:
     pools: tuple[Pool, ...] = ()
     transactional: bool = False
     breaker: Breaker | None = None
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActivityNode:
     """Runs user code, attempt by attempt. Done when an attempt succeeds or the node is skipped.
 
-    `gives`: what it returns is the result of the item in whose body it stands; the last one's counts.
+    `gives`: what it returns is the result of the item or step in whose body it stands; the last one's counts. Functions of the
+    Run: `given` is what its attempts are given, `fallback_given` those of its fallback, `undo_given` its compensation.
+    `into` brings what it returned, read by `read`, into the data.
     """
 
     key: str
     activity: Activity
     gives: bool = False
+    given: Function | None = None
+    fallback_given: Function | None = None
+    undo_given: Function | None = None
+    into: Mapper | None = None
+    read: Callable[[Any], Any] = json.decode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -315,8 +331,8 @@ class TaskNode:
 
 
 Node = (
-    ActivityNode | WaitNode | ChildNode | TaskNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | MachineNode
-    | StopNode | DuringNode | AddNode | EmitNode
+    ActivityNode | WaitNode | ChildNode | TaskNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | GraphNode
+    | MachineNode | StopNode | DuringNode | AddNode | EmitNode
 )  # fmt: skip
 
 
@@ -327,6 +343,9 @@ def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
     elif isinstance(node, ParallelNode):
         for branch in node.branches:
             yield f":{branch.key}", branch.body
+    elif isinstance(node, GraphNode):
+        for step in node.steps:
+            yield f":{step.key}", step.body
     elif isinstance(node, MachineNode):
         for state in node.states.values():
             yield f":{state.name}", state.body

@@ -37,7 +37,6 @@ class Move:
     kind: Literal["to", "stay", "go_on", "cancel", "complete", "end"] = "stay"
     state: str = ""
     target: str = ""
-    then: Literal["end", "skip"] = "end"
     ending: Ending | None = None
 
 

@@ -63,9 +63,10 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What concurrent branches or items have come to. A part is a branch's name, or an item's number.
+    """What concurrent branches, steps or items have come to. A part is a branch's or step's name, or an item's number.
 
     size      how many take part; next: how many of them have begun
+    ready     steps of a graph that may begin and for which there is no room yet
     arrived   how many of them count for the join; missed: how many never will
     ended     part -> outcome; of items that are done only `done` tells: ranges like `0-14,16`
     settled   so many, in order, have ended: their contributions to reduced fields are applied for good
@@ -80,6 +81,7 @@ class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     size: int = 0
     next: int = 0
+    ready: tuple[str, ...] = ()
     arrived: int = 0
     missed: int = 0
     ended: dict[str, str] = {}
@@ -92,6 +94,11 @@ class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     listed: int = 0
     added: tuple[tuple[int, int], ...] = ()
     stood: dict[str, dict[str, Frame]] = {}
+
+    @property
+    def lists(self) -> tuple[tuple[int, int], ...]:
+        """Of each list of items the number of its first one, and the revision that tells it; none for a parallel."""
+        return ((0, self.listed), *self.added) if self.listed else ()
 
 
 class Standing(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -139,7 +146,11 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What one open node remembers; defaults are not written, so an activity at its first attempt is `{}`."""
+    """What one open node remembers; defaults are not written, so an activity at its first attempt is `{}`.
+
+    `input` is what a reaction, or the attempts of an activity, are given; `outputs` those of the steps that one told to stop needs,
+    which its compensation may ask for when they are gone.
+    """
 
     attempt: int = 1
     lost: int = 0
@@ -157,6 +168,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     machine: Standing | None = None
     child: Child | None = None
     tasks: dict[str, Assignment] = {}
+    outputs: dict[str, msgspec.Raw] = {}
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -198,7 +210,7 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     It is told from others by the revision that registered it, and where that registered several, by its place among them.
     What the node was given is given to its undo too: `item` says where it is listed (for_each, revision, place), `given` is the
-    signal or failure of the reaction.
+    signal or failure of the reaction. `input`: its undo is given something of its own, or could not be told what (`fault`).
     """
 
     n: int
@@ -207,6 +219,8 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     k: int = 1
     item: tuple[str, int, int] | None = None
     given: Frame | None = None
+    input: msgspec.Raw = NOTHING
+    fault: str = ""
 
     @property
     def key(self) -> str:

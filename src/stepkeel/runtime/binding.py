@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
+from msgspec import Raw
+
 from stepkeel.authoring.activity import read_call
 from stepkeel.errors import ServiceMissing
 from stepkeel.model.codec import decoder_of
@@ -42,6 +44,10 @@ class Binding:
     construct: tuple[Any, ...] | None
     needs_scope: bool
     decode_input: Callable[[Any], Any]
+
+    def decoded(self, raw: Raw) -> Any:
+        """What an attempt is given; of an activity that takes many, as a list of one."""
+        return self.decode_input(b"[%b]" % bytes(raw)) if self.activity.batch else self.decode_input(raw)
 
     def target(self) -> Callable[..., Any]:
         """The function to call, a class's instance made for this attempt. Services must not be scoped."""

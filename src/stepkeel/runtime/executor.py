@@ -29,6 +29,7 @@ from stepkeel.model.input import AttemptDeferred, AttemptEnded, HandedBack, Hear
 from stepkeel.model.node import Activity
 from stepkeel.model.outcome import TryAgain
 from stepkeel.model.snapshot import NOTHING, Failure, Frame, Undo
+from stepkeel.runtime.batch import Batches
 from stepkeel.runtime.behaviour import Behaviour, Invocation, chain
 from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.result import AttemptTimeout, of_error, of_result
@@ -75,6 +76,7 @@ class Executor:
         self.grace = grace
         self.threads = ThreadPoolExecutor(threads, "stepkeel-activity")
         self.breakers: Breakers | None = None  # the worker's, once there is one
+        self.batches = Batches()
 
     def binding(self, resident: Resident, activity: Activity) -> Binding:
         return self._bindings[resident.definition.name, resident.definition.version, activity.name]
@@ -230,6 +232,7 @@ class Attempt:
         if self.path.startswith("undo/"):
             entry = self._undo()
             node: Any = definition.places[address(entry.path)].node
+            self._gives = node.undo_given is not None  # what it returns changes nothing
             return node.activity.compensate, "compensation"
         node = definition.places[address(self.path)].node
         self._gives = node.gives
@@ -264,20 +267,26 @@ class Attempt:
         )
 
     async def _given(self, binding: Binding) -> Any:
-        """The item that the for_each around this node has for it, or what its reaction was given; an undo: what it undoes was."""
+        """What the node says; else the item that the for_each around it has for it, or what its reaction was given; an undo: what
+
+        it undoes was.
+        """
         resident = self.resident
         snapshot = resident.snapshot
         if self.path.startswith("undo/"):
             entry = self._undo()
-            at, frame = entry.item, entry.given
+            at, frame, own = entry.item, entry.given, entry.input
         else:
+            own = self._frame.input
             outer = reaction_of(self.path)
             at = item_at(snapshot.open, self.path) if "[" in self.path else None
             frame = snapshot.open.get(outer) if outer else None
+        if own is not NOTHING:
+            return binding.decoded(own)
         if at is not None:
             item = await resident.given.item(resident.worker.store, resident.id, at)
             await self._until_trusted()
-            return binding.decode_input(item)
+            return binding.decoded(item)
         if snapshot.ending is not None and self.path.startswith("!"):
             return snapshot.ending.failure
         if frame is None:
@@ -306,7 +315,7 @@ class Attempt:
         behaviours = self._executor.behaviours
         if behaviours:
             return self._within(behaviours, binding, context, kind)
-        if binding.is_async and not binding.needs_scope:
+        if binding.is_async and not binding.needs_scope and not binding.activity.batch:
             return binding.target()(context, *binding.arguments)
         return self._invoke(binding, context)
 
@@ -319,6 +328,12 @@ class Attempt:
         return await chain(behaviours, invocation, lambda: self._invoke(binding, context))()
 
     async def _invoke(self, binding: Binding, context: Context[Any, Any]) -> Any:
+        if not binding.activity.batch:
+            return await self._called(binding, context)
+        data = self.resident.definition.data.decode(self.before)
+        return await self._executor.batches.join(binding.activity, context, functools.partial(self._called, binding), data)
+
+    async def _called(self, binding: Binding, context: Context[Any, Any]) -> Any:
         if not binding.needs_scope:
             target, arguments = binding.target(), binding.arguments
             if binding.is_async:

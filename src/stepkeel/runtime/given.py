@@ -33,7 +33,8 @@ class Given:
 
     def data(self, snapshot: Snapshot, path: str) -> tuple[msgspec.Raw, Any]:
         """What the node sees, encoded and as a copy of its own. Raises DataInvalid."""
-        raw = seen_at(snapshot.open, snapshot.data, path) if self._definition.concurrent else snapshot.data
+        definition = self._definition
+        raw = seen_at(definition.places, snapshot.open, snapshot.data, path) if definition.concurrent else snapshot.data
         fresh, self.fresh = self.fresh, None
         if fresh is not None and raw == fresh[0]:
             return raw, fresh[1]
@@ -57,8 +58,8 @@ class Given:
     async def load(self, store: Store, snapshot: Snapshot) -> None:
         """What decisions may ask for, where functions of the definition want their items. Raises Unavailable."""
         for path, frame in snapshot.open.items():
-            if frame.round is not None and frame.round.listed:
-                for _, revision in ((0, frame.round.listed), *frame.round.added):
+            if frame.round is not None:
+                for _, revision in frame.round.lists:
                     await self._read(store, snapshot.id, path, revision)
 
     async def _read(self, store: Store, instance_id: str, path: str, revision: int) -> list[Any]:

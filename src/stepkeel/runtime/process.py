@@ -100,7 +100,8 @@ class Process:
         self._takeover.start()
         self.granter.start()
         self.breakers.start()
-        self.deliverer.start()
+        if self.deliverer.sinks:
+            self.deliverer.start()
         self.retention.start()
         if self.auditor is not None:
             self.auditor.start()

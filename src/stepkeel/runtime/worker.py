@@ -31,7 +31,7 @@ from stepkeel.model import input as inputs
 from stepkeel.model.commit import Row
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
-from stepkeel.model.effect import StartChild
+from stepkeel.model.effect import Emit, StartChild
 from stepkeel.model.snapshot import UNREADABLE, read_snapshot
 from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.committer import Committer
@@ -348,19 +348,17 @@ class Worker:
             return
         if decision.snapshot.tickets:
             self.granting.set()
-        if any(isinstance(e, StartChild) for e in decision.effects):
-            self.due()
-        self.emitting.set()
+        for effect in decision.effects:
+            if isinstance(effect, StartChild):
+                self.due()
+            elif isinstance(effect, Emit):
+                self.emitting.set()
         if row.owner is None:
             self.watch(row.id, at_rest=True)
         elif row.owner == self.id:  # else we were declared dead meanwhile, and others have it
             resident = Resident(self, definition, decision.snapshot, row)
             self.residents[row.id] = resident
             resident.begin(decision)
-
-    @property
-    def owner(self) -> str:
-        return self.id
 
     # -- leaving
 

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.state import State
+from stepkeel.authoring.view import Authored
 from stepkeel.engine.doctor import Report
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Info, snapshot_of
 from stepkeel.facade import Engine
 from stepkeel.kernel.replay import read_events
+from stepkeel.model.definition import Definition
 from stepkeel.model.instant import to_span
 from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.settings import Settings
@@ -96,7 +97,7 @@ class Harness:
         return self._engine
 
     async def start(
-        self, workflow: type[Workflow[D]] | Pipeline[D], data: D | Mapping[str, Any], **options: Any
+        self, workflow: type[Workflow[D]] | Authored[D] | Definition, data: D | Mapping[str, Any], **options: Any
     ) -> HarnessInstance[D]:
         """Start an instance and let it run until it rests."""
         engine = await self.engine()
@@ -105,9 +106,12 @@ class Harness:
         await self.settle()
         return self.instance(instance.id, workflow, created=instance.created)
 
-    def instance(self, instance_id: str, workflow: type[Workflow[D]] | Pipeline[D], *, created: bool = False) -> HarnessInstance[D]:
+    def instance(
+        self, instance_id: str, workflow: type[Workflow[D]] | Authored[D] | Definition, *, created: bool = False
+    ) -> HarnessInstance[D]:
         assert self._engine is not None
-        handle: HarnessInstance[D] = HarnessInstance(self._engine.core, instance_id, workflow.definition, created=created)
+        definition = workflow if isinstance(workflow, Definition) else workflow.definition
+        handle: HarnessInstance[D] = HarnessInstance(self._engine.core, instance_id, definition, created=created)
         handle.harness = self
         return handle
 

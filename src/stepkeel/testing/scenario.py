@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from stepkeel.authoring.machine import Workflow
-from stepkeel.authoring.pipeline import Pipeline
 from stepkeel.authoring.signal import signal_name_of
+from stepkeel.authoring.view import Authored
 from stepkeel.kernel.decide import decide, start
 from stepkeel.kernel.history import history_row
 from stepkeel.kernel.record import seen_at
@@ -17,7 +17,7 @@ from stepkeel.model import input as inputs
 from stepkeel.model.commit import HistoryRow
 from stepkeel.model.decision import Decision
 from stepkeel.model.effect import Effect, RunAttempt, SettleSignal
-from stepkeel.model.snapshot import Failure, read_snapshot
+from stepkeel.model.snapshot import NOTHING, Failure, read_snapshot
 
 __all__ = ["Scenario"]
 
@@ -27,7 +27,7 @@ START = 1_000_000_000
 class Scenario:
     """One instance and its decisions. Each call returns the decision; `expect` compares its effects, all of them."""
 
-    def __init__(self, workflow: type[Workflow[Any]] | Pipeline[Any], data: Any, *, claimed: bool = True, seed: int = 1) -> None:
+    def __init__(self, workflow: type[Workflow[Any]] | Authored[Any], data: Any, *, claimed: bool = True, seed: int = 1) -> None:
         self.definition = workflow.definition
         self.now = START
         self.seed = seed
@@ -71,12 +71,12 @@ class Scenario:
         s = self.snapshot
         for effect in self.last.effects:
             if isinstance(effect, RunAttempt):
-                self._given[effect.path] = seen_at(s.open, s.data, effect.path)
+                self._given[effect.path] = seen_at(self.definition.places, s.open, s.data, effect.path)
 
     def done(self, path: str, *, attempt: int = 1, outcome: Any = "done", result: Any = None, **changes: Any) -> Decision:
         """An attempt ended well; `changes` are fields it set, `result` what it gave."""
         base = self._given.get(path, self.snapshot.data)
-        given = msgspec.Raw() if result is None else msgspec.Raw(msgspec.json.encode(result))
+        given = NOTHING if result is None else msgspec.Raw(msgspec.json.encode(result))
         data = self._data(base, changes) if changes else None
         return self.feed(inputs.AttemptEnded(path, attempt, outcome, data, base=base, result=given))
 

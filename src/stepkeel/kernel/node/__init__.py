@@ -16,6 +16,7 @@ from stepkeel.kernel.node import (
     during,
     emit,
     for_each,
+    graph,
     loop,
     machine,
     parallel,
@@ -32,6 +33,7 @@ from stepkeel.model.node import (
     DuringNode,
     EmitNode,
     ForEachNode,
+    GraphNode,
     LoopNode,
     MachineNode,
     ParallelNode,
@@ -58,6 +60,7 @@ CONTAINERS: dict[type, Container] = {
     ChoiceNode: choice,
     ParallelNode: parallel,
     ForEachNode: for_each,
+    GraphNode: graph,
     MachineNode: machine,
     DuringNode: during,
 }

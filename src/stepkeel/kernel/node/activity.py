@@ -2,6 +2,7 @@
 
 | run | comes | then |
 |---|---|---|
+| ready | what it is to be given raises, or cannot be stored | failed |
 | ready | room | flying, RunAttempt |
 | ready | a limit, no slot yet | held, until its slot is granted; given back with every attempt (hold.py) |
 | flying | done | data merged, undo registered, node closes |
@@ -23,9 +24,9 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation, ending, hold, join, retry
-from stepkeel.kernel.data import PureFailed, pure_failure
-from stepkeel.kernel.draft import FLYING, Draft
+from stepkeel.kernel import compensation, ending, graph, hold, join, retry
+from stepkeel.kernel.data import PureFailed, apply_into, pure_failure
+from stepkeel.kernel.draft import FLYING, READY, Draft
 from stepkeel.kernel.merge import MergeFailed, write
 from stepkeel.kernel.node import loop
 from stepkeel.model.effect import RunAttempt
@@ -38,12 +39,12 @@ __all__ = ["MAX_LOST", "activity_at", "activity_node", "deferred", "ended", "los
 MAX_LOST = 5
 
 
-def activity_at(draft: Draft, path: str) -> Activity | None:
+def activity_at(draft: Draft, path: str, node: ActivityNode | None = None) -> Activity | None:
     """The activity that runs at a path: the node's, its fallback, or what an undo entry names."""
     if path.startswith("undo/"):
         entry = compensation.entry_at(draft, path)
         return compensation.undo_activity(draft, entry) if entry else None
-    node = activity_node(draft, path)
+    node = node or activity_node(draft, path)
     if node is None:
         return None
     frame = draft.open.get(path)
@@ -51,7 +52,8 @@ def activity_at(draft: Draft, path: str) -> Activity | None:
 
 
 def open(draft: Draft, path: str, frame: Frame) -> None:
-    activity = activity_at(draft, path)
+    node = activity_node(draft, path)
+    activity = activity_at(draft, path, node)
     if activity is not None and activity.pools:
         try:
             waits_for = hold.obtain(draft, path, activity.pools)
@@ -62,7 +64,14 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
             draft.put(path, replace(frame, run="held", reason=waits_for))
             return
         frame = replace(frame, reason="")
-    if frame.attempt == 1 and not frame.lost and not frame.steps and not frame.fell_back and not frame.first_at:
+    if node is not None and (node.given is not None or node.fallback_given is not None) and frame.input is NOTHING:
+        function = (frame.fell_back and node.fallback_given) or node.given
+        try:
+            frame = frame if function is None else replace(frame, input=graph.given(draft, path, function))
+        except PureFailed as error:
+            draft.fail(path, pure_failure(path, error))
+            return
+    if frame is READY or frame == READY:
         flying = FLYING if activity is None or activity.deadline is None else Frame(first_at=draft.now)
     else:
         flying = replace(frame, run="flying", first_at=frame.first_at or (draft.now if activity and activity.deadline else 0))
@@ -108,9 +117,11 @@ def _succeeded(draft: Draft, result: AttemptEnded, frame: Frame, before: Raw) ->
     path = result.path
     node = activity_node(draft, path)
     if node is not None and not frame.fell_back:
-        compensation.register(draft, path, node, before, Raw(result.data) if result.data else before)
+        compensation.register(draft, path, node, before, Raw(result.data) if result.data else before, result.result)
     if node is not None and node.gives:
         join.keep_result(draft, path, result.result)
+        if node.into is not None and result.outcome == "done" and not _brought(draft, path, node, result.result):
+            return
     if result.outcome == "wait":
         draft.say("activity_waiting", path, reason=result.reason)
         draft.put(path, replace(frame, run="waiting", reason=result.reason))
@@ -134,6 +145,16 @@ def _succeeded(draft: Draft, result: AttemptEnded, frame: Frame, before: Raw) ->
         return
     status = {"complete": "completed", "cancel": "cancelled", "terminate": "terminated"}[result.outcome]
     ending.begin(draft, status, result.reason)
+
+
+def _brought(draft: Draft, path: str, node: ActivityNode, result: Raw) -> bool:
+    """What it returned is brought into the data; False if that cannot be."""
+    try:
+        apply_into(draft, path, node.into, None if result is NOTHING else node.read(result))
+    except PureFailed as error:
+        draft.fail(path, pure_failure(path, error))
+        return False
+    return True
 
 
 def _failed(draft: Draft, result: AttemptEnded, frame: Frame, failure: Failure) -> None:
@@ -175,7 +196,7 @@ def _stopped(draft: Draft, result: AttemptEnded) -> None:
         draft.say("late_result_dropped", path, attempt=result.attempt)
         if node is not None:
             before = draft.record(path) if result.base is NOTHING else result.base
-            compensation.register(draft, path, node, before, Raw(result.data) if result.data else before)
+            compensation.register(draft, path, node, before, Raw(result.data) if result.data else before, result.result)
     draft.drop(path)
 
 

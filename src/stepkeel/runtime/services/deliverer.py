@@ -42,8 +42,7 @@ class Deliverer(Service):
 
     async def round(self) -> float:
         self._worker.emitting.clear()
-        if self.sinks:
-            await self.sweep()
+        await self.sweep()
         return self._worker.settings.poll_max
 
     async def pause(self, seconds: float) -> None:
@@ -54,13 +53,12 @@ class Deliverer(Service):
     async def sweep(self) -> int:
         """Deliver until none is due. How many were taken."""
         store, count = self._worker.store, 0
-        while self.sinks:
+        while True:
             rows = await store.take_messages([*self.sinks], store.now() + HOLD, BATCH)
-            count += len(rows)
             if not rows:
-                break
+                return count
+            count += len(rows)
             await self._deliver_all(rows)
-        return count
 
     async def _deliver_all(self, rows: Sequence[MessageRow]) -> None:
         """Deliver those that were taken. Put back at once: those behind one that failed, and what is left at a shutdown."""

@@ -18,6 +18,7 @@ from stepkeel.testing.simulation.branches import BRANCHES, MACHINES
 from stepkeel.testing.simulation.chance import Chance
 from stepkeel.testing.simulation.desks import DESKS
 from stepkeel.testing.simulation.families import FAMILIES
+from stepkeel.testing.simulation.graphs import GRAPHS
 from stepkeel.testing.simulation.run import Ended
 from stepkeel.testing.simulation.simulate import Simulation
 
@@ -305,6 +306,7 @@ BUILTIN: tuple[Simulation, ...] = (
     Simulation((Telephone,), signals=(Dialed(), HungUp()), instances=1, signals_at_most=300, workers=2, name="flood"),
     BRANCHES,
     FAMILIES,
+    GRAPHS,
     DESKS,
     MACHINES,
     Simulation((Delivery,), _parcel, check=_stopped_three_times, instances=6, name="limits"),

@@ -173,7 +173,15 @@ class Client:
             if verb == "fire_timer":
                 timers = await engine.timers(instance_id)
                 options["path"] = self.run.chance.pick("timer", [t.path for t in timers] or ["nowhere"])
-            elif verb in NODE_VERBS[:3]:
+            elif verb == "set_state":
+                options["state"] = self._place(instance_id)
+                options["stop"] = self.run.chance.draw("stop") < 0.5
+            elif verb == "fork":
+                await self._fork(instance_id, actor)
+                return
+            elif verb == "release":
+                del options["wait"]
+            elif verb in NODE_VERBS:
                 row = self.run.server.store.row(instance_id)
                 paths = [*self.run.watch.snapshot(row).open] if row is not None else []
                 options["path"] = path = self.run.chance.pick("node", paths or ["nowhere"])
@@ -183,15 +191,6 @@ class Client:
                     options["path"] = path.rpartition("/")[0]
                 if verb == "add_items":
                     options["items"] = [7, 8]
-            if verb == "set_state":
-                options["state"] = self._place(instance_id)
-            if verb == "fork":
-                await self._fork(instance_id, actor)
-                return
-            if verb == "set_state":
-                options["stop"] = self.run.chance.draw("stop") < 0.5
-            if verb == "release":
-                del options["wait"]
             receipt = await call(instance_id, **options)
         except (Unavailable, InstanceEnded, InvalidTransition, NotFound, BadRequest):
             return

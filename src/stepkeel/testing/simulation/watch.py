@@ -133,8 +133,9 @@ class Watch:
         seen.actors.add(entry.actor)
         events = read_events(entry.events)
         status = seen.flat.get("status", "created")
-        allowed = {"archived", *(("redriven", "state_set") if status == "failed" else ())}
-        if status in TERMINAL and not any(e.type in allowed for e in events):
+        told = {e.type for e in events}
+        reopened = told & {"redriven", "state_set"}
+        if status in TERMINAL and not (status == "failed" if reopened else "archived" in told):
             raise Violation("left_terminal", row.id, f"{events[0].type} after {status}")
         timers = {k for k in seen.flat if k.startswith("timers.")}
         due = {(k[7:], p): at for k in timers for p, at in seen.flat[k].items()}
