@@ -6,7 +6,7 @@ from stepkeel.authoring.context import Context
 from stepkeel.authoring.during import at, branches_open, children, done, during, size, started, visits
 from stepkeel.authoring.family import child
 from stepkeel.authoring.graph import Step, graph, step
-from stepkeel.authoring.loading import load
+from stepkeel.authoring.loading.load import load
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import add_items, machine, pick, scope, stop
 from stepkeel.authoring.node import choice, delay, emit, log, loop, tagged, transform, until, wait, when

@@ -288,7 +288,8 @@ def test_documents_are_checked_drawn_and_run(run: Run, tmp_path: Path, monkeypat
     assert "saga__steps__say" in run("graph", "small.yaml", *given)[1]
     assert run("graph", "small.yaml", *given, "--format", "svg")[1].startswith("<svg")
     assert json.loads(run("graph", "small.yaml", *given, "--format", "json")[1])["name"] == "small"
-    assert json.loads(run("schema")[1])["required"] == ["name", "steps"]
+    schema = json.loads(run("schema")[1])
+    assert (schema["then"]["required"], schema["else"]["required"]) == (["name", "states"], ["name", "steps"])
     assert json.loads(run("activities", *given, "--json")[1]) == [{"name": "say", "given": "str", "for": "Says it."}]
     assert run("validate")[0] == 2
 

@@ -12,7 +12,8 @@ import pytest
 
 import stepkeel
 from stepkeel import Context, activity, errors
-from stepkeel.document.saga import RETRY, SAGA, STEP
+from stepkeel.document.step import RETRY, STEP
+from stepkeel.document.workflow import SAGA
 from stepkeel.model.event import EVENTS
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stepkeel import load
-from stepkeel.document.saga import RETRY, SAGA, STEP
 from stepkeel.document.source import SourceInvalid, read_source
+from stepkeel.document.step import RETRY, STEP
+from stepkeel.document.workflow import SAGA
 from stepkeel.errors import DefinitionError
 from tests.document.test_loading import ALL, PAYMENT
 

@@ -153,7 +153,7 @@ def test_where_nothing_can_change_its_condition_it_is_stuck_and_a_condition_that
     assert s.snapshot.failure is not None
     assert s.snapshot.failure.code == "pure_failed"
     with pytest.raises(BadRequest, match="or completed"):
-        for_each(lambda j: j.log, act, stay_open_until="never")  # type: ignore[arg-type]
+        for_each(lambda j: j.log, act, stay_open_until=5)  # type: ignore[arg-type]
 
 
 def test_add_items_to_nothing_is_skipped_and_what_is_no_list_fails() -> None:

@@ -196,7 +196,7 @@ def test_ranges_hold_what_was_put_in_whatever_the_order() -> None:
 def test_what_makes_no_sense_is_refused() -> None:
     for wrong in (
         lambda: for_each(lines),
-        lambda: for_each("lines", act),  # type: ignore[arg-type]
+        lambda: for_each(5, act),  # type: ignore[arg-type]
         lambda: for_each(lines, act, max_concurrency=0),
         lambda: for_each(lines, act, join=-1),
     ):

@@ -26,7 +26,9 @@ __all__ = [
     "activity",
     "activity_of",
     "given_type",
+    "input_of",
     "is_activity",
+    "order_of",
     "output_type",
     "pools_of",
     "read_call",
@@ -179,6 +181,20 @@ def given_type(activity: Activity) -> Any:
     """The type of what an activity is given: of one that takes many, each. Raises what `read_call` does."""
     wanted = read_call(activity.target).input
     return (get_args(wanted) or (Any,))[0] if activity.batch else wanted
+
+
+def input_of(activity: Activity) -> Any:
+    """The type of what it is given; None where it takes anything."""
+    try:
+        wanted = given_type(activity)
+    except (DefinitionError, TypeError, ValueError):
+        return None  # told where the definition is built
+    return wanted if isinstance(wanted, type) and wanted not in (type(None), object, Any) else None
+
+
+def order_of(kind: Any) -> tuple[str, ...]:
+    """The fields of a NamedTuple, which is stored as their list; nothing of another type."""
+    return tuple(getattr(kind, "_fields", ()))
 
 
 def output_type(activity: Activity) -> Any:

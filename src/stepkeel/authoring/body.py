@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from stepkeel.authoring import concurrent
 from stepkeel.authoring.activity import activity_of
-from stepkeel.authoring.check import Problems, check_activity, check_field, check_into, misfits
-from stepkeel.authoring.graph import graph_node
+from stepkeel.authoring.check import check_activity, check_field, misfits
+from stepkeel.authoring.graph import Step, graph_node, step_in_body
 from stepkeel.authoring.node import BodyNode, When, tagged_items
-from stepkeel.authoring.signal import signal_name, signal_type
-from stepkeel.authoring.source import code_of, takes
+from stepkeel.authoring.pieces import Pieces
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.errors import DataInvalid
 from stepkeel.model.codec import Codec
-from stepkeel.model.definition import SignalType, State
-from stepkeel.model.fact import Fact
-from stepkeel.model.function import Function, Mapper
+from stepkeel.model.definition import State
+from stepkeel.model.function import Function
 from stepkeel.model.instant import to_span
 from stepkeel.model.join import Join, Own
 from stepkeel.model.node import (
@@ -61,64 +58,8 @@ def numbered(base: str, used: dict[str, int]) -> str:
     return base if n == 1 else f"{base}-{n}"
 
 
-class Bodies:
-    """Makes the nodes of one workflow: its signals and the code of its functions are gathered on the way."""
-
-    def __init__(self, data: Any, name: str, problems: Problems) -> None:
-        self.name = name
-        self.problems = problems
-        self.signals: dict[str, SignalType] = {}
-        self.codes: list[tuple[str, str]] = []
-        self.tags: dict[str, frozenset[str]] = {}
-        self.gives = False  # what activities return is the result of an item: within the body of a for_each that asks for it
-        self.data = self._data_codec(data)
-
-    def _data_codec(self, kind: Any) -> Codec:
-        if kind is None:
-            self.problems.add("no_data_type", self.name, "the data type is missing", f"class {self.name}(Workflow[YourData])")
-            return Codec(Any)
-        try:
-            return Codec(kind)
-        except DataInvalid as error:
-            self.problems.add("bad_data_type", self.name, error.message, error.remedy or "use a type with named fields")
-            return Codec(Any)
-
-    # -- pieces
-
-    def function(self, call: Callable[..., Any], place: str) -> Function:
-        if isinstance(call, Fact):
-            return Function(call, call.name, "", call)
-        name = getattr(call, "__name__", type(call).__name__)
-        name = place if name == "<lambda>" else name
-        if hasattr(call, "__stepkeel_source__"):
-            name = f"= {name}"
-        code = code_of(call)
-        self.codes.append((name, code))
-        return Function(call, name, code)
-
-    def guard(self, call: Any, place: str) -> Function | None:
-        return None if call is None else self.function(call, place)
-
-    def mapper(self, into: Any, place: str, value: Any) -> Mapper | None:
-        if into is None:
-            return None
-        if isinstance(into, str):
-            check_into(self.problems, self.data, into, value, place)
-            return Mapper(field=into)
-        return Mapper(function=self.function(into, place))
-
-    def signal(self, kind: type[Any], place: str) -> str:
-        name = signal_name(kind)
-        known = self.signals.get(name)
-        if known is None:
-            try:
-                self.signals[name] = signal_type(kind)
-            except DataInvalid as error:
-                self.problems.add("bad_signal_type", place, error.message, "subclass Signal, or use a dataclass")
-        elif known.type is not kind:
-            text = f"two signals are called {name}: {known.type.__qualname__} and {kind.__qualname__}"
-            self.problems.add("signal_name_twice", place, text, "give one of them name=")
-        return name
+class Bodies(Pieces):
+    """Makes the nodes of one workflow."""
 
     def body(self, items: Sequence[Any], place: str, given: Any = None) -> tuple[Node, ...]:
         used: dict[str, int] = {}
@@ -127,12 +68,24 @@ class Bodies:
             key = numbered(self._key(item, place), used)
             if not self.problems.good_key(key, place):
                 continue
+            where = f"{place}/{key}"
+            origin = getattr(item, "origin", None)
+            if origin is not None:
+                self.problems.origins[where] = origin
+            if isinstance(item, Step):
+                tags |= frozenset(cast("Step[Any]", item).options.get("tags", ()))
             if tags:
-                self.tags[f"{place}/{key}"] = tags
-            nodes.append(self.node(item, key, f"{place}/{key}", given))
+                self.tags[where] = tags
+            if isinstance(item, Step):
+                made = step_in_body(self, cast("Step[Any]", item), key, where, given)
+                nodes += [made] if made else []
+            else:
+                nodes.append(self.node(item, key, where, given))
         return tuple(nodes)
 
     def _key(self, item: Any, place: str) -> str:
+        if isinstance(item, Step):
+            return cast("Step[Any]", item).key
         if isinstance(item, BodyNode):
             written: BodyNode[Any] = cast("BodyNode[Any]", item)
             if written.name:
@@ -159,11 +112,11 @@ class Bodies:
         if item.kind == "log":
             text: Any = o["text"]
             level: Any = o["level"]
-            if callable(text):
-                return PureNode(key, "log", self.function(text, place), "", level)
+            if callable(text) or "{{" in text:
+                return PureNode(key, "log", self.reading(text, place, "text"), "", level)
             return PureNode(key, "log", None, str(text), level)
         if item.kind == "transform":
-            return PureNode(key, "transform", self.function(o["change"], place))
+            return PureNode(key, "transform", self.reading(o["change"], place, "fields"))
         containers: dict[str, Callable[[], Node]] = {
             "loop": lambda: self.loop(o, key, place, given),
             "choice": lambda: self.choice(o, key, place, given),
@@ -173,7 +126,7 @@ class Bodies:
             "machine": lambda: self.machine(o, key, place),
             "scope": lambda: self.scope(o, key, place),
             "pick": lambda: self.pick(o, key, place),
-            "during": lambda: DuringNode(key, self.function(o["guard"], place), self.body(o["body"], place, given), o["otherwise"]),
+            "during": lambda: self.during(o, key, place, given),
         }
         if item.kind in containers:
             return containers[item.kind]()
@@ -192,14 +145,20 @@ class Bodies:
         return WaitNode(
             key,
             signal=self.signal(kind, place) if kind is not None else "",
-            when=self.guard(o.get("when"), place),
-            into=self.mapper(o.get("into"), place, kind),
+            when=self.guard(o.get("when"), place, {"signal": kind}),
+            into=self.mapper(o.get("into"), place, kind, "signal"),
             delay=to_span(span) if span is not None and not callable(span) else None,
             delay_of=self.function(span, place) if callable(span) else None,
-            until_of=self.guard(o.get("until"), place),
+            until_of=None if o.get("until") is None else self.function(o["until"], place),
             condition=self.guard(o.get("condition"), place),
             calendar=o.get("calendar"),
         )
+
+    def during(self, o: Any, key: str, place: str, given: Any) -> DuringNode:
+        guard = self.guard(o["guard"], place)
+        assert guard is not None or self.problems.found
+        guard = guard or self.function(bool, place)
+        return DuringNode(key, guard, self.body(o["body"], place, given), o["otherwise"])
 
     def loop(self, o: Any, key: str, place: str, given: Any) -> LoopNode:
         body = self.body(o["body"], place, given)
@@ -231,10 +190,10 @@ class Bodies:
         outer, self.gives = self.gives, o["into"] is not None or isinstance(join.need, Function)
         body = self.body(o["body"], place)
         self.gives = outer
-        items = self.function(o["items"], place)
+        items = self.reading(o["items"], place, "items")
         into = self.mapper(o["into"], place, list)
         own, stays = self.own(o["own"], place), o["stays"]
-        stays = self.function(stays, place) if callable(stays) else stays
+        stays = self.guard(stays, place) if stays is not None and stays is not True else stays
         return ForEachNode(key, items, body, join, o["max_concurrency"], into, own, o["detached"], stays)
 
     def machine(self, o: Any, key: str, place: str) -> MachineNode:
@@ -274,12 +233,6 @@ class Bodies:
                 self.problems.add("bad_child", place, problem, remedy)
         return node
 
-    def of_item(self, call: Any, place: str) -> Any:
-        """A value as it is; a function of the data, or of the data and the item of the for_each around it."""
-        if not callable(call):
-            return call
-        return replace(self.function(call, place), item=takes(call) > 1)
-
     def task(self, o: Any, key: str, place: str) -> TaskNode:
         form = None
         if o["form"] is not None:
@@ -287,7 +240,8 @@ class Bodies:
                 form = Codec(o["form"])
             except DataInvalid as error:
                 self.problems.add("bad_form", place, error.message, error.remedy or "use a type with named fields")
-        names = {n: self.of_item(o[n], place) for n in ("title", "role", "assignee", "candidates", "people", "not_by", "due")}
+        names = {n: self.of_item(o[n], place) for n in ("role", "assignee", "candidates", "people", "not_by")}
+        names |= {"title": self.of_item(o["title"], place, "text"), "due": self.of_item(o["due"], place, "due")}
         for n in ("candidates", "people", "not_by"):
             if not isinstance(names[n], Function):
                 names[n] = (names[n],) if isinstance(names[n], str) else tuple(names[n])

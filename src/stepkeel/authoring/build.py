@@ -24,17 +24,14 @@ from stepkeel.model.instant import to_span
 from stepkeel.model.node import (
     Activity,
     ActivityNode,
-    AddNode,
     ChildNode,
     DuringNode,
-    EmitNode,
     ForEachNode,
     GraphNode,
     MachineNode,
     Node,
     ParallelNode,
     Pool,
-    TaskNode,
     bodies,
 )
 from stepkeel.model.policy import CompensationPolicy, Limit, Unhandled, matcher
@@ -119,6 +116,9 @@ class _Builder(Bodies):
         self.problems.good_key(name, place)
         span: Any = o.get("span")
         where = f"{anchor}{name}"
+        if "origin" in o:
+            self.problems.origins[where] = o["origin"]
+        also = {"signal": kind} if way.trigger == "signal" else {"failure": None} if way.trigger == "failure" else {}
         return Reaction(
             name=name,
             trigger=cast("Any", way.trigger),
@@ -127,12 +127,13 @@ class _Builder(Bodies):
             delay=to_span(span) if span is not None and not callable(span) else None,
             delay_of=self.function(span, where) if callable(span) else None,
             errors=matcher(tuple(o.get("errors", ()))),
-            when=self.guard(o.get("when"), where),
-            into=self.mapper(o.get("into"), where, kind),
+            when=self.guard(o.get("when"), where, also),
+            into=self.mapper(o.get("into"), where, kind, next(iter(also), "nothing")),
             do=self.body(several(o.get("do")), where, kind),
             interrupt=bool(o.get("interrupt")),
             calendar=o.get("calendar"),
             undo=o.get("undo", "none"),
+            otherwise=bool(o.get("otherwise")),
         )
 
 
@@ -150,9 +151,9 @@ class Policies:
     compensation_timeout: timedelta | float | None = None
 
 
-def build(cls: type, data: Any, name: str, policies: Policies) -> AuthoredDefinition:
-    """Build the definition of a workflow class. Raises DefinitionError listing every problem."""
-    problems = Problems()
+def build(cls: type, data: Any, name: str, policies: Policies, problems: Problems | None = None) -> AuthoredDefinition:
+    """Build the definition of a workflow class. Raises DefinitionError listing every problem; `problems` collects them."""
+    problems = problems or Problems()
     builder = _Builder(cls, data, name, problems)
     problems.policies(name, policies.version, policies.unhandled, policies.compensation)
     problems.class_members(cls, name)
@@ -260,11 +261,8 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]], de
     conditional = any(isinstance(p.node, DuringNode) or _asks_data(p.node) for p in places.values())
     concurrent = any(isinstance(p.node, ParallelNode | ForEachNode | GraphNode) or _stays(p.node) for p in places.values())
     nested = any(isinstance(p.node, MachineNode) for p in places.values())
-    itemized = any(
-        isinstance(f, Function) and f.item
-        for p in places.values()
-        if isinstance(p.node, TaskNode | ChildNode | AddNode | EmitNode)
-        for f in (getattr(p.node, n) for n in p.node.__dataclass_fields__)
-    )
+    guards = [s.when for p in places.values() if isinstance(p.node, GraphNode) for s in p.node.steps]
+    fields = (getattr(p.node, n) for p in places.values() for n in p.node.__dataclass_fields__)
+    itemized = any(isinstance(f, Function) and f.item for f in (*guards, *fields))
     flags = {"itemized": itemized, "conditional": conditional, "concurrent": concurrent, "nested": nested}
     return {"places": places, "reactions": reactions, "activities": activities, **flags}

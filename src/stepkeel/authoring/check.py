@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import types
 from collections.abc import Sequence
 from typing import Annotated, Any, cast, get_args, get_origin
 
@@ -43,6 +44,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self.origins: dict[str, tuple[str | int, ...]] = {}  # of places: where they stand in a document
 
     def add(self, code: str, place: str, message: str, remedy: str, line: str = "", *, warning: bool = False) -> None:
         where = f"{place} ({line})" if line else place
@@ -156,7 +158,8 @@ def check_into(problems: Problems, data: Codec, field: str, value: Any, place: s
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     options = [a for a in get_args(kind) if inspect.isclass(a)] or [kind]
-    options = [get_origin(kind)] if inspect.isclass(get_origin(kind)) else options
+    if inspect.isclass(get_origin(kind)) and get_origin(kind) is not types.UnionType:
+        options = [get_origin(kind)]
     if inspect.isclass(value) and all(inspect.isclass(k) for k in options) and not any(_fits(value, k) for k in options):
         problems.add("bad_into", place, f"the field {field} is {kind}, it is given {value.__name__}", "use a function")
 

@@ -91,7 +91,7 @@ def parallel(
     join: Join | Need = "all",
     max_concurrency: int | None = None,
     data: Data = "shared",
-    into: Callable[[D, Paths[D]], D | Mapping[str, Any] | None] | None = None,
+    into: Callable[[D, Paths[D]], D | Mapping[str, Any] | None] | Mapping[str, Any] | None = None,
     otherwise: Item[D] | Sequence[Item[D]] | None = None,
     name: str | None = None,
     **branches: Item[D] | Sequence[Item[D]] | When[D],
@@ -136,17 +136,17 @@ def check_bound(what: str, n: Any) -> None:
 
 
 def for_each(
-    items: Callable[[D], Iterable[Any]],
+    items: Callable[[D], Iterable[Any]] | str,
     *body: Item[D],
     max_concurrency: int = 100,
-    into: Callable[[D, list[Any]], D | Mapping[str, Any] | None] | str | None = None,
+    into: Callable[[D, list[Any]], D | Mapping[str, Any] | None] | Mapping[str, Any] | str | None = None,
     join: Join | Need = "all",
     data: Data = "shared",
     detached: bool = False,
-    stay_open_until: Callable[[D], bool] | Literal["completed"] | None = None,
+    stay_open_until: Callable[[D], bool] | str | None = None,
     name: str | None = None,
 ) -> BodyNode[D]:
-    """Run a body for each item that a function of the data gives; `ctx.input` is the item.
+    """Run a body for each item that a function of the data, or the text of an expression, gives; `ctx.input` is the item.
 
     At most `max_concurrency` items are open at once. `into` takes the list of results in the order of the items: with it,
     what the activities of the body return is the result of their item (the last one's), None for an item that gave none.
@@ -156,9 +156,9 @@ def for_each(
     """
     if detached and (into is not None or stay_open_until is not None):
         raise BadRequest("for_each(detached=True) with into= or stay_open_until=", remedy="nothing waits for it")
-    if stay_open_until is not None and stay_open_until != "completed" and not callable(stay_open_until):
+    if stay_open_until is not None and not isinstance(stay_open_until, str) and not callable(stay_open_until):
         raise BadRequest(f"for_each(stay_open_until={stay_open_until!r})", remedy="a function of the data, or completed")
-    if not callable(items):
+    if not callable(items) and not (isinstance(items, str) and items):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise BadRequest(f"for_each({items!r})", remedy="for_each(lambda data: data.lines, activity)")
     if not body:
         raise BadRequest("for_each() of nothing", remedy="for_each(lambda data: data.lines, activity, ...)")

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from stepkeel.authoring.node import BodyNode, Item
 from stepkeel.errors import BadRequest
-from stepkeel.model.fact import Count, Fact
+from stepkeel.model.fact import Count, Fact, quoted
 
 __all__ = ["at", "branches_open", "children", "done", "during", "size", "started", "visits"]
 
@@ -20,13 +20,13 @@ def at(path: str) -> Any:
     Guards about positions are joined with each other and with functions of the data by `&`, `|` and `~`.
     """
     where = _text(path, "at")
-    return Fact(f"at({where})", lambda ask, _: bool(ask("at", where)))
+    return Fact(f"at({where})", lambda ask, _: bool(ask("at", where)), f"at({quoted(where)})")
 
 
 def done(path: str) -> Any:
     """Holds when a branch of a parallel that is still open has ended well, `done("parallel:stock")`, or a state was left."""
     where = _text(path, "done")
-    return Fact(f"done({where})", lambda ask, _: bool(ask("done", where)))
+    return Fact(f"done({where})", lambda ask, _: bool(ask("done", where)), f"done({quoted(where)})")
 
 
 def visits(state: str) -> Count:
@@ -42,7 +42,7 @@ def size(path: str) -> Count:
 def started(path: str) -> Any:
     """Holds when a branch of a parallel that is still open has begun, `started("parallel:stock")`; or a state was ever entered."""
     where = _text(path, "started")
-    return Fact(f"started({where})", lambda ask, _: bool(ask("started", where)))
+    return Fact(f"started({where})", lambda ask, _: bool(ask("started", where)), f"started({quoted(where)})")
 
 
 def branches_open(path: str = "") -> Count:
@@ -62,7 +62,7 @@ def _text(path: Any, name: str) -> str:
 
 
 def during(
-    guard: Callable[[D], bool] | Fact,
+    guard: Callable[[D], bool] | Fact | str,
     *body: Item[D],
     otherwise: Literal["wait", "skip", "fail"] = "wait",
     name: str | None = None,

@@ -20,7 +20,7 @@ D = TypeVar("D")
 C = TypeVar("C")
 
 Failures = Literal["fail", "record"]
-Of = type[Workflow[C]] | Callable[[], type[Workflow[C]]]
+Of = type[Workflow[C]] | Callable[[], type[Workflow[C]]] | Definition
 
 
 @overload
@@ -28,7 +28,7 @@ def child(
     workflow: Of[C],
     data: Callable[[D], C | Mapping[str, Any]] | Callable[[D, Any], C | Mapping[str, Any]] | None = None,
     *,
-    into: Callable[[D, C], D | Mapping[str, Any] | None] | str | None = None,
+    into: Callable[[D, C], D | Mapping[str, Any] | None] | Mapping[str, Any] | str | None = None,
     state: State[Any] | str | None = None,
     outcome: str | None = None,
     wait: bool = True,
@@ -43,7 +43,7 @@ def child(
     data: Callable[[D], C | Mapping[str, Any]] | Callable[[D, Any], C | Mapping[str, Any]] | None = None,
     *,
     failures: Literal["record"],
-    into: Callable[[D, ChildResult[C]], D | Mapping[str, Any] | None] | None = None,
+    into: Callable[[D, ChildResult[C]], D | Mapping[str, Any] | None] | Mapping[str, Any] | None = None,
     state: State[Any] | str | None = None,
     outcome: str | None = None,
     name: str | None = None,
@@ -63,7 +63,7 @@ def child(
 ) -> BodyNode[Any]:
     """Begin an instance of another workflow, and wait until it has completed.
 
-    workflow  its class; `lambda: Tree` where it is defined later, or is this very one
+    workflow  its class, or what a document was loaded to; `lambda: Tree` where it is defined later, or is this very one
     data      makes its data of this instance's (and of the item of the for_each around it); default: it is given the same,
               which then has to be of one type
     into      brings its data into this instance's: a field, or a function
@@ -102,7 +102,7 @@ def child(
 
 
 def _reference(workflow: Any) -> Reference:
-    definition = getattr(workflow, "definition", None)
+    definition = workflow if isinstance(workflow, Definition) else getattr(workflow, "definition", None)
     if isinstance(definition, Definition):
         return Reference(lambda: definition, definition.name)
     if isinstance(workflow, type) or not callable(workflow):
@@ -110,8 +110,9 @@ def _reference(workflow: Any) -> Reference:
 
     def find() -> Definition:
         found: Any = cast("Callable[[], Any]", workflow)()
-        if not isinstance(getattr(found, "definition", None), Definition):
+        found = getattr(found, "definition", found)
+        if not isinstance(found, Definition):
             raise BadRequest(f"child({workflow!r}) gives {found!r}", remedy="a class that derives from Workflow[...]")
-        return found.definition
+        return found
 
     return Reference(find)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 import heapq
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, TypedDict, TypeVar, Unpack, cast, get_args, overload
 
@@ -13,11 +13,13 @@ from stepkeel.authoring.activity import activity_of, output_type
 from stepkeel.authoring.check import check_given
 from stepkeel.authoring.concurrent import check_bound
 from stepkeel.authoring.context import Context
-from stepkeel.authoring.node import BodyNode, Item, tagged
+from stepkeel.authoring.node import BodyNode, Item, Step, tagged
 from stepkeel.authoring.step import Recorded, with_policies
+from stepkeel.authoring.worded import asked_for, worded, worded_outputs
 from stepkeel.document.form import near
 from stepkeel.errors import BadRequest
 from stepkeel.model.codec import decoder_of
+from stepkeel.model.function import Function
 from stepkeel.model.graph import GraphNode
 from stepkeel.model.graph import Step as StepNode
 from stepkeel.model.node import ActivityNode
@@ -27,11 +29,12 @@ from stepkeel.model.run import Run
 if TYPE_CHECKING:
     from stepkeel.authoring.body import Bodies
 
-__all__ = ["Mode", "Step", "StepOptions", "graph", "graph_node", "step"]
+__all__ = ["Mode", "Step", "StepOptions", "Template", "graph", "graph_node", "step", "step_in_body"]
 
 D = TypeVar("D")
 I = TypeVar("I")  # noqa: E741 - what an activity is given
 T = TypeVar("T")
+Template = str | Mapping[str, Any] | list[Any]  # a value with {{ expressions }} in it
 Mode = Literal["dependency", "sequential", "parallel"]
 
 
@@ -39,16 +42,16 @@ class StepOptions(TypedDict, Generic[D, T], total=False):
     """What may be told of a step; see `step`."""
 
     needs: Sequence[Step[Any] | str]
-    when: Callable[[Run[D]], bool] | None
-    into: Callable[[D, T], D | Mapping[str, Any] | None] | str | None
+    when: Callable[[Run[D]], bool] | str | None
+    into: Callable[[D, T], D | Mapping[str, Any] | None] | Mapping[str, Any] | str | None
     retry: Retry | None
     timeout: timedelta | float | None
     deadline: timedelta | float | None
     optional: bool
     fallback: Callable[..., Any] | None
-    fallback_given: Callable[[Run[D]], Any] | None
+    fallback_given: Callable[[Run[D]], Any] | Template | None
     compensate: Callable[..., Any] | None
-    compensate_given: Callable[[Run[D]], Any] | None
+    compensate_given: Callable[[Run[D]], Any] | Template | None
     compensate_when: CompensateWhen
     tags: Sequence[str]
 
@@ -57,34 +60,18 @@ _POLICIES = ("retry", "timeout", "deadline", "optional", "fallback", "compensate
 _OF_ACTIVITY = (*_POLICIES, "into", "fallback_given", "compensate_given")
 
 
-@dataclass(frozen=True, eq=False)
-class Step(Generic[T]):
-    """A step as its author wrote it; `run[step]` is its output."""
-
-    key: str
-    body: tuple[Any, ...]
-    given: Callable[[Run[Any]], Any] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def output_of(self, run: Run[Any]) -> T:
-        return run[self]
-
-    def __repr__(self) -> str:
-        return f"<Step {self.key}>"
-
-
 @overload
 def step(
     name: str,
     activity: Callable[Concatenate[Context[D, I], ...], Awaitable[T]],
-    given: Callable[[Run[D]], I] | None = None,
+    given: Callable[[Run[D]], I] | Template | None = None,
     **options: Unpack[StepOptions[D, T]],
 ) -> Step[T]: ...
 @overload
 def step(
     name: str,
     activity: Callable[Concatenate[Context[D, I], ...], T],
-    given: Callable[[Run[D]], I] | None = None,
+    given: Callable[[Run[D]], I] | Template | None = None,
     **options: Unpack[StepOptions[D, T]],
 ) -> Step[T]: ...
 @overload
@@ -98,11 +85,13 @@ def step(name: str, activity: Any, given: Any = None, **options: Any) -> Step[An
              made once, and the same for every attempt
     needs    the steps it begins behind. Where none of them has run, nor does it
     when     a function of the Run; where it does not hold the step is skipped
+             Both may be texts, a template (`"{{ steps.reserve.output }}"`) and a condition: those they ask for are needed
     into     a field, or a function of data and output, that brings the output into the data
     compensate_given   what the compensation is given; default: the step's output. fallback_given: default: what the activity was
     retry, timeout, deadline, optional, fallback, compensate, compensate_when   as of an activity, before its own
     tags     as `tagged`
-    Of a step that is no single activity only `needs`, `when` and `tags` may be told. Raises BadRequest.
+    Of a step that is no single activity only `needs`, `when` and `tags` may be told. A step that is one may stand in any body, too:
+    `State(step("price", ask_price, lambda run: run.input.sku, into="price"))`, without `needs` and `when`. Raises BadRequest.
     """
     if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise BadRequest(f"step({name!r})", remedy='step("reserve", reserve_stock)')
@@ -113,7 +102,7 @@ def step(name: str, activity: Any, given: Any = None, **options: Any) -> Step[An
     body: tuple[Any, ...] = tuple(cast("Sequence[Any]", activity)) if isinstance(activity, Sequence) else (activity,)
     if not body:
         raise BadRequest(f"the step {name} is empty", remedy="give it an activity, or leave it out")
-    if len(body) != 1 or isinstance(next(iter(body)), BodyNode):
+    if len(body) != 1 or isinstance(next(iter(body)), BodyNode | Step):
         said = [n for n in _OF_ACTIVITY if options.get(n)] + (["given"] if given is not None else [])
         if said:
             raise BadRequest(f"{said[0]}= of the step {name}, which is no single activity", remedy="say it of the activities in it")
@@ -126,7 +115,7 @@ def graph(
     *steps: Step[Any],
     mode: Mode = "dependency",
     max_concurrency: int = 100,
-    into: Callable[[D, dict[str, Any]], D | Mapping[str, Any] | None] | None = None,
+    into: Callable[[D, dict[str, Any]], D | Mapping[str, Any] | None] | Mapping[str, Any] | None = None,
     name: str | None = None,
 ) -> BodyNode[D]:
     """Steps that begin when those they need are over, at most `max_concurrency` of them at a time, waiting ones included.
@@ -153,16 +142,24 @@ def graph(
 
 def graph_node(bodies: Bodies, o: Mapping[str, Any], key: str, place: str) -> GraphNode:
     """The node of a graph; what is wrong with its steps goes to the problems."""
-    written = _distinct(bodies, o["steps"], place)
+    written = {n: worded(bodies, s, f"{place}:{n}") for n, s in _distinct(bodies, o["steps"], place).items()}
     needs = {s.key: _needs(bodies, s, written, place, o["mode"]) for s in written.values()}
     order = _ordered(bodies, needs, place) if o["mode"] == "dependency" else [*needs]
     steps = [_step(bodies, written[name], tuple(needs[name]), f"{place}:{name}") for name in order]
-    return GraphNode(key, tuple(steps), o["max_concurrency"], bodies.mapper(o["into"], place, None), o["mode"] == "sequential")
+    return GraphNode(
+        key,
+        tuple(steps),
+        o["max_concurrency"],
+        bodies.mapper(worded_outputs(bodies, o["into"], place), place, None),
+        o["mode"] == "sequential",
+    )
 
 
 def _distinct(bodies: Bodies, steps: Iterable[Step[Any]], place: str) -> dict[str, Step[Any]]:
     found: dict[str, Step[Any]] = {}
     for each in steps:
+        if each.origin is not None:
+            bodies.problems.origins[f"{place}:{each.key}"] = each.origin
         if each.key in found:
             bodies.problems.add("step_twice", f"{place}:{each.key}", f"two steps are called {each.key}", "give one another name")
         elif bodies.problems.good_key(each.key, place):
@@ -174,7 +171,7 @@ def _needs(bodies: Bodies, each: Step[Any], every: Mapping[str, Step[Any]], plac
     """The names of those that a step needs and that there are."""
     found: list[str] = []
     where = f"{place}:{each.key}"
-    for need in each.options.get("needs", ()):
+    for need in (*each.options.get("needs", ()), *asked_for(each)):
         name = need.key if isinstance(need, Step) else str(need)
         if name not in every:
             bodies.problems.add("unknown_step", where, f"it needs {name}, and there is no such step", near(name, [*every]))
@@ -218,10 +215,9 @@ def _ordered(bodies: Bodies, needs: dict[str, list[str]], place: str) -> list[st
 
 def _step(bodies: Bodies, each: Step[Any], needs: tuple[str, ...], where: str) -> StepNode:
     items: list[Any] = [*each.body]
-    single = len(items) == 1 and not isinstance(items[0], BodyNode)
+    single = len(items) == 1 and not isinstance(items[0], BodyNode | Step)
     if single:
-        own = activity_of(cast("Any", items[0]))
-        items = [Recorded(with_policies(own, {n: each.options.get(n) for n in _POLICIES}))]
+        items = [_told(each)]
     for tag in each.options.get("tags", ()):
         items = [tagged(tag, *items)]
     outer, bodies.gives = bodies.gives, True
@@ -229,26 +225,54 @@ def _step(bodies: Bodies, each: Step[Any], needs: tuple[str, ...], where: str) -
     bodies.gives = outer
     last = next((n for n in reversed(nodes) if isinstance(n, ActivityNode)), None)
     read = decoder_of(Any if last is None else output_type(last.activity))
-    if single and isinstance(nodes[0], ActivityNode):
+    if single and nodes and isinstance(nodes[0], ActivityNode):
         nodes = (_with_mappings(bodies, each, nodes[0], read, where),)
-    return StepNode(each.key, nodes, needs, bodies.guard(each.options.get("when"), f"{where} when"), read)
+    return StepNode(each.key, nodes, needs, _asking(bodies, each.options.get("when"), f"{where} when"), read)
+
+
+def _told(each: Step[Any]) -> Recorded:
+    """Its activity, with the policies that it tells."""
+    own = activity_of(each.body[0])
+    return Recorded(with_policies(own, {n: each.options.get(n) for n in _POLICIES}))
+
+
+def step_in_body(bodies: Bodies, each: Step[Any], key: str, place: str, given: Any) -> ActivityNode | None:
+    """The node of a step that stands in a body; None where it cannot."""
+    said = [n for n in ("needs", "when") if each.options.get(n)]
+    if said or len(each.body) != 1 or isinstance(each.body[0], BodyNode | Step):
+        text = f"{said[0]}= of a step that stands in no graph" if said else "a step of several nodes that stands in no graph"
+        bodies.problems.add("bad_step", place, text, "graph(step(...)), or choice(when(...)), or the nodes themselves")
+        return None
+    each = worded(bodies, each, place)
+    node = bodies.node(_told(each), key, place, given)
+    assert isinstance(node, ActivityNode)
+    node = replace(node, gives=node.gives or each.options.get("into") is not None)
+    return _with_mappings(bodies, each, node, decoder_of(output_type(node.activity)), place)
 
 
 def _with_mappings(bodies: Bodies, each: Step[Any], node: ActivityNode, read: Any, where: str) -> ActivityNode:
     """What the activity, its fallback and its compensation are given, and where its output goes."""
     o, output = each.options, output_type(node.activity)
     undo: Any = o.get("compensate_given")
-    if node.activity.compensate is not None and undo is None:
+    if node.activity.compensate is not None and undo is None and node.gives:
         check_given(bodies.problems, node.activity.compensate, output, where)
         undo = own_output
     return replace(
         node,
-        given=bodies.guard(each.given, f"{where} given"),
-        fallback_given=bodies.guard(o.get("fallback_given"), f"{where} fallback_given"),
-        undo_given=bodies.guard(undo, f"{where} compensate_given"),
+        given=_asking(bodies, each.given, f"{where} given"),
+        fallback_given=_asking(bodies, o.get("fallback_given"), f"{where} fallback_given"),
+        undo_given=_asking(bodies, undo, f"{where} compensate_given"),
         into=bodies.mapper(o.get("into"), f"{where} into", output),
         read=read,
     )
+
+
+def _asking(bodies: Bodies, call: Any, place: str) -> Function | None:
+    """A function of the Run. One that asks for the item of a for_each around it is given it."""
+    if call is None:
+        return None
+    made = bodies.function(call, place)
+    return replace(made, item=made.item or "item" in getattr(getattr(call, "__code__", None), "co_names", ()))
 
 
 def own_output(run: Run[Any]) -> Any:

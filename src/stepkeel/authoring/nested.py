@@ -8,20 +8,22 @@ from typing import Any, Literal, TypeVar, cast
 
 from stepkeel.authoring.node import BodyNode, Item
 from stepkeel.errors import BadRequest
+from stepkeel.model.definition import Definition
+from stepkeel.model.schema import Schema
 
 __all__ = ["add_items", "machine", "pick", "scope", "stop"]
 
 D = TypeVar("D")
 
 
-def machine(workflow: type[Any], *, name: str | None = None) -> BodyNode[Any]:
+def machine(workflow: type[Any] | Definition, *, name: str | None = None) -> BodyNode[Any]:
     """Run the states of another workflow of the same data as a node: its signals, timeouts and failures are heard while it is open.
 
     It ends when one of its completed states is entered; a failed one fails the node with its code, a terminated one
     terminates the instance. The name is `name`, else the workflow's. Raises BadRequest.
     """
-    definition = getattr(workflow, "definition", None)
-    if definition is None:
+    definition = workflow if isinstance(workflow, Definition) else getattr(workflow, "definition", None)
+    if not isinstance(definition, Definition):
         raise BadRequest(f"machine({workflow!r})", remedy="a class that derives from Workflow[...]")
     return BodyNode("machine", name or definition.name, {"workflow": definition})
 
@@ -76,7 +78,7 @@ def pick(choices: Mapping[Any, Item[D] | Sequence[Item[D]]], *, name: str | None
 
     The body of what comes first runs (given the signal as `ctx.input`), the others are not waited for any more. Raises BadRequest.
     """
-    on = {k: v for k, v in choices.items() if isinstance(k, type)}
+    on = {k: v for k, v in choices.items() if isinstance(k, type | Schema)}
     after = {k: v for k, v in choices.items() if isinstance(k, timedelta)}
     strange = next((k for k in choices if k not in on and k not in after), None)
     if not choices or strange is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, Generic, TypeVar, cast, get_args
 
@@ -12,10 +12,12 @@ from stepkeel.errors import BadRequest
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.instant import to_span
 from stepkeel.model.node import AtMax
+from stepkeel.model.run import Run
 
 __all__ = [
     "BodyNode",
     "Item",
+    "Step",
     "When",
     "choice",
     "delay",
@@ -32,22 +34,44 @@ __all__ = [
 
 D = TypeVar("D")
 S = TypeVar("S")
+T = TypeVar("T")
 
 _LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True, eq=False)
 class BodyNode(Generic[D]):
-    """A node as its author wrote it, before the definition is built."""
+    """A node as its author wrote it, before the definition is built. `origin`: where it stands in a document."""
 
     kind: str
     name: str | None
     options: Mapping[str, Any]
     types: type[D] | None = None
+    origin: tuple[str | int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Step(Generic[T]):
+    """A step as its author wrote it; `run[step]` is its output. `origin`: where it stands in a document."""
+
+    key: str
+    body: tuple[Any, ...]
+    given: Callable[[Run[Any]], Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    origin: tuple[str | int, ...] | None = None
+
+    def output_of(self, run: Run[Any]) -> T:
+        return run[self]
+
+    def __repr__(self) -> str:
+        return f"<Step {self.key}>"
 
 
 Item = (
-    Callable[Concatenate[Context[D, Any], ...], Any] | Callable[..., Callable[Concatenate[Context[D, Any], ...], Any]] | BodyNode[D]
+    Callable[Concatenate[Context[D, Any], ...], Any]
+    | Callable[..., Callable[Concatenate[Context[D, Any], ...], Any]]
+    | BodyNode[D]
+    | Step[Any]
 )
 
 
@@ -71,9 +95,9 @@ def until(at: Callable[[D], datetime], *, name: str | None = None) -> BodyNode[D
 def wait(
     signal: type[S] | None = None,
     *,
-    when: Callable[[D, S], bool] | None = None,
-    into: Callable[[D, S], D | Mapping[str, Any] | None] | str | None = None,
-    condition: Callable[[D], bool] | None = None,
+    when: Callable[[D, S], bool] | str | None = None,
+    into: Callable[[D, S], D | Mapping[str, Any] | None] | Mapping[str, Any] | str | None = None,
+    condition: Callable[[D], bool] | str | None = None,
     delay: timedelta | float | Callable[[D], timedelta] | None = None,
     until: Callable[[D], datetime] | None = None,
     name: str | None = None,
@@ -98,26 +122,33 @@ def log(text: str | Callable[[D], str], *, level: str = "info", name: str | None
     return BodyNode("log", name or "log", {"text": text, "level": level})
 
 
-def emit(what: Callable[[D], Any] | None = None, *, to: str, name: str | None = None) -> BodyNode[D]:
+def emit(what: Callable[[D], Any] | Mapping[str, Any] | str | None = None, *, to: str, name: str | None = None) -> BodyNode[D]:
     """Tell the world: a message about a topic, `emit(lambda order: order.lines, to="orders")`; without a function, the data.
 
     It is part of the step's own commit and delivered to a sink (`Engine(sinks={"orders": publish})`) at least once, in the order of
     the instance's steps. Where no engine has a sink for its topic it stays in the outbox. Raises BadRequest.
     """
-    if not isinstance(to, str) or not 1 <= len(to) <= 200 or (what is not None and not callable(what)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise BadRequest(f"emit({what!r}, to={to!r})", remedy="a function of the data, and a topic of 1 to 200 characters")
+    known = what is None or callable(what) or isinstance(what, str | Mapping)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(to, str) or not 1 <= len(to) <= 200 or not known:  # pyright: ignore[reportUnnecessaryIsInstance]
+        remedy = "a function of the data, or templates, and a topic of 1 to 200 characters"
+        raise BadRequest(f"emit({what!r}, to={to!r})", remedy=remedy)
     return BodyNode("emit", name or "emit", {"what": what, "topic": to})
 
 
-def transform(change: Callable[[D], D | Mapping[str, Any] | None], *, name: str | None = None) -> BodyNode[D]:
-    """Change the data by a pure function: it returns new data, a mapping of fields, or changes what it is given."""
-    return BodyNode("transform", name, {"change": change})
+def transform(
+    change: Callable[[D], D | Mapping[str, Any] | None] | Mapping[str, Any] | str, *, name: str | None = None
+) -> BodyNode[D]:
+    """Change the data by a pure function: it returns new data, a mapping of fields, or changes what it is given.
+
+    Or by a mapping of fields to templates, `{"total": "{{ data.net * 2 }}"}`, or the text of an expression that gives one.
+    """
+    return BodyNode("transform", name or (None if callable(change) else "transform"), {"change": change})
 
 
 def loop(
     *body: Item[D],
-    while_: Callable[[D], bool] | None = None,
-    until: Callable[[D], bool] | None = None,
+    while_: Callable[[D], bool] | str | None = None,
+    until: Callable[[D], bool] | str | None = None,
     max_iterations: int = 1_000,
     at_max: AtMax = "fail",
     name: str | None = None,
@@ -161,13 +192,13 @@ def tagged_items(items: Sequence[Any], around: frozenset[str] = frozenset()) -> 
 class When(Generic[D]):
     """An arm of a choice: see `when`."""
 
-    guard: Callable[[D], bool] | None
+    guard: Callable[[D], bool] | str | None
     body: tuple[Item[D], ...]
     name: str
 
 
-def when(guard: Callable[[D], bool], *body: Item[D], name: str | None = None) -> When[D]:
-    """An arm of a `choice`: its body runs if the guard holds and no earlier one did.
+def when(guard: Callable[[D], bool] | str, *body: Item[D], name: str | None = None) -> When[D]:
+    """An arm of a `choice`: its body runs if the guard, a function or the text of a condition, holds and no earlier one did.
 
     Its name in paths is `name`, else the guard's; of a lambda it is `arm` (`arm-2` ...).
     """

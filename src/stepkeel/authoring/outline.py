@@ -60,7 +60,9 @@ def _slim(**fields: Any) -> dict[str, Any]:
 
 
 def _name(function: Function | None) -> str:
-    return function.name if function else ""
+    if function is None:
+        return ""
+    return f"= {function.text}" if function.text else function.name
 
 
 def _into(mapper: Mapper | None) -> str:

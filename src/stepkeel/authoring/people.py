@@ -37,7 +37,7 @@ def task(
     remind: timedelta | float | None = None,
     escalate_to: str | Sequence[str] = (),
     priority: int = 2,
-    into: Callable[[D, F], D | Mapping[str, Any] | None] | str | None = None,
+    into: Callable[[D, F], D | Mapping[str, Any] | None] | Mapping[str, Any] | str | None = None,
     name: str | None = None,
 ) -> BodyNode[D]:
     """Ask somebody to do something, and wait until they have.
@@ -72,7 +72,7 @@ def approval(
     remind: timedelta | float | None = None,
     escalate_to: str | Sequence[str] = (),
     priority: int = 2,
-    into: Callable[[D, Verdict], D | Mapping[str, Any] | None] | str | None = None,
+    into: Callable[[D, Verdict], D | Mapping[str, Any] | None] | Mapping[str, Any] | str | None = None,
     on_reject: OnReject = "fail",
     name: str | None = None,
 ) -> BodyNode[D]:

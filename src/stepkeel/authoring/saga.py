@@ -8,7 +8,7 @@ from typing import Any, Concatenate, TypeVar, Unpack, overload
 
 from stepkeel.authoring.build import Policies, build
 from stepkeel.authoring.context import Context
-from stepkeel.authoring.graph import Mode, Step, StepOptions, graph, step
+from stepkeel.authoring.graph import Mode, Step, StepOptions, Template, graph, step
 from stepkeel.authoring.node import Item
 from stepkeel.authoring.state import Anywhere, State
 from stepkeel.authoring.view import Authored, AuthoredDefinition
@@ -43,7 +43,7 @@ class Saga(Authored[D]):
         mode: Mode = "dependency",
         max_concurrency: int = 100,
         timeout: timedelta | float | None = None,
-        into: Callable[[D, dict[str, Any]], D | Mapping[str, Any] | None] | None = None,
+        into: Callable[[D, dict[str, Any]], D | Mapping[str, Any] | None] | Mapping[str, Any] | None = None,
         compensation: CompensationPolicy = "continue_then_fail",
         compensation_timeout: timedelta | float | None = None,
         limits: Limit | Sequence[Limit] = (),
@@ -65,7 +65,7 @@ class Saga(Authored[D]):
         self,
         name: str,
         activity: Callable[Concatenate[Context[D, I], ...], Awaitable[T]],
-        given: Callable[[Run[D]], I] | None = None,
+        given: Callable[[Run[D]], I] | Template | None = None,
         **options: Unpack[StepOptions[D, T]],
     ) -> Step[T]: ...
     @overload
@@ -73,7 +73,7 @@ class Saga(Authored[D]):
         self,
         name: str,
         activity: Callable[Concatenate[Context[D, I], ...], T],
-        given: Callable[[Run[D]], I] | None = None,
+        given: Callable[[Run[D]], I] | Template | None = None,
         **options: Unpack[StepOptions[D, T]],
     ) -> Step[T]: ...
     @overload

@@ -61,7 +61,7 @@ class _Ways(Generic[D]):
     def _add(self, trigger: Any, to: State[Any] | None, options: Mapping[str, Any], depth: int = 3) -> None:
         raise NotImplementedError
 
-    def to(self, target: State[Any], *, when: Callable[[D], bool] | None = None) -> None:
+    def to(self, target: State[Any], *, when: Callable[[D], bool] | str | None = None) -> None:
         """An automatic way, taken when the body is done and `when` holds; the first of several that holds."""
         self._add("automatic", target, {"when": when})
 
@@ -70,8 +70,8 @@ class _Ways(Generic[D]):
         signal: type[S],
         *,
         to: State[Any] | None = None,
-        when: Callable[[D, S], bool] | None = None,
-        into: Callable[[D, S], D | Mapping[str, Any] | None] | str | None = None,
+        when: Callable[[D, S], bool] | str | None = None,
+        into: Callable[[D, S], D | Mapping[str, Any] | None] | Mapping[str, Any] | str | None = None,
         do: Item[D] | Sequence[Item[D]] | None = None,
         interrupt: bool = False,
         go_on: bool = False,
@@ -87,6 +87,8 @@ class _Ways(Generic[D]):
         The moves, at most one: `to` another state; `go_on` closes what is open in the body, and the automatic ways are asked;
         `cancel` or `complete` a node of it, by its path or key; `end` the instance (or the machine, within a body).
         `undo` takes back first what was done in this visit of the state, or at all. `otherwise`: tried after all others.
+        `when` may be the text of a condition over `data` and `signal` (`failure` in `on_failure`), `into` a mapping of fields to
+        templates over them: what is written so can be exported to a document.
         """
         moves = {"go_on": go_on, "cancel": cancel, "complete": complete, "end": end, "undo": undo, "otherwise": otherwise}
         options = {"signal": signal, "when": when, "into": into, "do": do, "interrupt": interrupt, "name": name}
@@ -97,8 +99,8 @@ class _Ways(Generic[D]):
         span: timedelta | float | Callable[[D], timedelta],
         *,
         to: State[Any] | None = None,
-        when: Callable[[D], bool] | None = None,
-        into: Callable[[D, None], D | Mapping[str, Any] | None] | None = None,
+        when: Callable[[D], bool] | str | None = None,
+        into: Callable[[D, None], D | Mapping[str, Any] | None] | Mapping[str, Any] | None = None,
         do: Item[D] | Sequence[Item[D]] | None = None,
         interrupt: bool = False,
         go_on: bool = False,
@@ -121,8 +123,8 @@ class _Ways(Generic[D]):
         self,
         *errors: str | type[BaseException],
         to: State[Any] | None = None,
-        when: Callable[[D, Failure], bool] | None = None,
-        into: Callable[[D, Failure], D | Mapping[str, Any] | None] | None = None,
+        when: Callable[[D, Failure], bool] | str | None = None,
+        into: Callable[[D, Failure], D | Mapping[str, Any] | None] | Mapping[str, Any] | None = None,
         do: Item[D] | Sequence[Item[D]] | None = None,
         cancel: str | None = None,
         complete: str | None = None,

@@ -30,10 +30,11 @@ class Confident(Generic[D]):
 
 
 class Recorded:
-    """What `activity_of` finds a record on."""
+    """What `activity_of` finds a record on. `origin`: where it stands in a document."""
 
-    def __init__(self, record: Activity) -> None:
+    def __init__(self, record: Activity, origin: tuple[str | int, ...] | None = None) -> None:
         self.record = record
+        self.origin = origin
         self.__stepkeel_activity__ = record
 
     def __call__(self, *_: Any) -> Any:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+from stepkeel.authoring.activity import activity_of
 from stepkeel.document.diagram import mermaid
+from stepkeel.document.dump import document_of
 from stepkeel.document.svg import svg
 from stepkeel.model.definition import Definition
 
@@ -28,6 +30,13 @@ class AuthoredDefinition(Definition):
     def svg(self) -> str:
         """The same as a picture that needs nothing else: states with all that is in them."""
         return svg(self.outline)
+
+    def document(self) -> dict[str, Any]:
+        """What `load` makes the same definition of, as plain data: conditions, mappings and values that were written as text.
+
+        Activities appear by name. Raises DefinitionError naming every function of Python's, with its place.
+        """
+        return document_of(self, lambda each: activity_of(each.target))
 
     def __str__(self) -> str:
         lines = [f"{self.name} version {self.version} (fingerprint {self.fingerprint})"]

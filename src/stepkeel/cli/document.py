@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from stepkeel.authoring.activity import is_activity
-from stepkeel.authoring.fitting import input_of, named
-from stepkeel.authoring.loading import activities_of, load
+from stepkeel.authoring.activity import input_of, is_activity
+from stepkeel.authoring.loading.fitting import named
+from stepkeel.authoring.loading.load import activities_of, load
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.cli.output import print_json, print_table, say
 from stepkeel.cli.session import DatabaseOption, JsonOption, load_object, read_json
-from stepkeel.document.saga import saga_schema
+from stepkeel.document.workflow import document_schema
 from stepkeel.errors import BadRequest, DefinitionError
 from stepkeel.facade import Engine
 
@@ -119,7 +119,7 @@ def run(
 
 def schema() -> None:
     """Print the JSON Schema of documents, for editors: `stepkeel schema > stepkeel.schema.json`."""
-    print_json(saga_schema())
+    print_json(document_schema())
 
 
 def activities(activities: ActivitiesOption = None, /, *, json: JsonOption = False) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from stepkeel.document.box import GAP, LINE, PAD, TITLE, WAY, Box, text_width
 from stepkeel.document.dag import graph_box
-from stepkeel.document.words import line_of, span, states_in
+from stepkeel.document.words import line_of, shown, span, states_in
 
 __all__ = ["body_box"]
 
@@ -91,7 +91,7 @@ def _steps(steps: Sequence[Mapping[str, Any]], address: str) -> Box:
 def _state(state: Mapping[str, Any], address: str) -> Box:
     """A state of a machine within a body: what it does, and where it leads to."""
     place = f"{address}:{state['name']}"
-    ways = [f"→ {t['to']}" + (f" [{t['when']}]" if "/" not in t.get("when", "/") else "") for t in state.get("transitions", ())]
+    ways = [f"→ {t['to']}" + (f" [{w}]" if (w := shown(t.get("when"))) else "") for t in state.get("transitions", ())]
     ways += [_reaction(r) for r in state.get("reactions", ())]
     body = [_node(node, f"{place}/{node['key']}") for node in state.get("body", ())]
     title = str(state.get("label") or state["name"]) + (f" ({state['ending']['status']})" if "ending" in state else "")
@@ -105,13 +105,13 @@ def _reaction(reaction: Mapping[str, Any]) -> str:
 def _title(node: Mapping[str, Any]) -> str:
     kind, key = node["kind"], str(node["key"])
     if kind == "loop":
-        ends = [f"{word} {node[word]}" for word in ("while", "until") if "/" not in node.get(word, "/")]
+        ends = [f"{word} {shown(node[word])}" for word in ("while", "until") if shown(node.get(word))]
         return f"{key} ↻ {' '.join(ends)}".rstrip()
     if kind == "for_each":
         more = " +" if node.get("stays") else " ⇢" if node.get("detached") else ""
-        return (f"{key} × {node['items']}" if "/" not in node["items"] else f"{key} ×") + more
+        return f"{key} × {shown(node['items'])}".rstrip() + more
     if kind == "during":
-        return f"{key} while {node['guard']}"
+        return f"{key} while {shown(node['guard'])}"
     if kind == "choice":
         return f"{key} ?"
     if kind == "graph":
@@ -124,9 +124,8 @@ def _title(node: Mapping[str, Any]) -> str:
 
 def _part(part: Mapping[str, Any]) -> str:
     """Its name, and its guard: an expression, or a function that has a name."""
-    when = str(part.get("when", ""))
-    shown = when.removeprefix("= ") if when.startswith("= ") or ("/" not in when and ":" not in when) else ""
-    return f"{part['key']} [{shown}]" if shown else str(part["key"])
+    when = shown(part.get("when"))
+    return f"{part['key']} [{when}]" if when else str(part["key"])
 
 
 def _line(node: Mapping[str, Any]) -> str:
@@ -134,12 +133,12 @@ def _line(node: Mapping[str, Any]) -> str:
     if kind == "wait":
         what = [str(node["signal"])] if node.get("signal") else []
         what += [span(node["delay"])] if "delay" in node else []
-        what += [f"until {node['condition']}"] if "/" not in node.get("condition", "/") else []
+        what += [f"until {shown(node['condition'])}"] if shown(node.get("condition")) else []
         return f"{key}: {' or '.join(what)}" if what else key
     if kind == "task":
         people = node.get("people", ())
-        who = node.get("role") or node.get("assignee") or ("" if isinstance(people, str) else ", ".join(people))
-        return f"{key} ☑ {who}" if who and "/" not in who else f"{key} ☑"
+        who = shown(node.get("role") or node.get("assignee") or ("" if isinstance(people, str) else ", ".join(people)))
+        return f"{key} ☑ {who}" if who else f"{key} ☑"
     if kind == "child":
         return f"{key} ▸ {node['of']}" if node.get("of") else f"{key} ▸"
     return key

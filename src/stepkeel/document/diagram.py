@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepkeel.document.marks import Marks
-from stepkeel.document.words import span, states_in, then_of
+from stepkeel.document.words import shown, span, states_in, then_of
 
 __all__ = ["mermaid"]
 
@@ -68,7 +68,7 @@ def _ways(state: Mapping[str, Any]) -> list[str]:
     name = _id(state["name"])
     lines: list[str] = []
     for transition in state.get("transitions", ()):
-        guard = f": [{_text(transition['when'])}]" if "when" in transition else ""
+        guard = f": [{_text(shown(transition['when'], transition['when']))}]" if "when" in transition else ""
         lines.append(f"    {name} --> {_id(transition['to'])}{guard}")
     for reaction in state.get("reactions", ()):
         target = "[*]" if reaction["move"] == "end" else _id(reaction.get("to") or state["name"])
@@ -81,7 +81,7 @@ def _ways(state: Mapping[str, Any]) -> list[str]:
 def _node(node: Mapping[str, Any]) -> str:
     """A node by its key; what holds bodies with what is in them."""
     if node["kind"] == "loop":
-        ends = [f"{word} {node[word]}" for word in ("while", "until") if "/" not in node.get(word, "/")]  # a lambda has no name
+        ends = [f"{word} {shown(node[word])}" for word in ("while", "until") if shown(node.get(word))]
         return " ".join([f"{node['key']} ({_row(node['body'])})", *ends])
     if node["kind"] == "choice":
         arms = " | ".join(f"{arm['key']}: {_row(arm['body'])}" for arm in node["arms"])
@@ -92,16 +92,16 @@ def _node(node: Mapping[str, Any]) -> str:
     if node["kind"] == "graph":
         return f"{node['key']} ({', '.join(str(step['key']) for step in node['steps'])})"
     if node["kind"] == "during":
-        return f"{node['key']} {node['guard']} ({_row(node['body'])})"
+        return f"{node['key']} {shown(node['guard'])} ({_row(node['body'])})"
     if node["kind"] == "task":
-        who = node.get("role") or node.get("assignee") or ""
-        return f"{node['key']} ({who})" if who and "/" not in who else str(node["key"])
+        who = shown(node.get("role") or node.get("assignee"))
+        return f"{node['key']} ({who})" if who else str(node["key"])
     if node["kind"] == "child":
         return f"{node['key']} ({node['of']})" if node.get("of") else str(node["key"])
     if node["kind"] == "machine":
         return f"{node['key']} ({' | '.join(str(state['name']) for state in node['states'])})"
     if node["kind"] == "for_each":
-        items = f" of {node['items']}" if "/" not in node["items"] else ""
+        items = f" of {shown(node['items'])}" if shown(node["items"]) else ""
         return f"{node['key']}{items} ({_row(node['body'])})"
     return str(node["key"])
 
@@ -114,11 +114,15 @@ def _label(reaction: Mapping[str, Any]) -> str:
     if reaction["trigger"] == "signal":
         label = str(reaction["signal"])
     elif reaction["trigger"] == "timeout":
-        label = f"after {span(reaction['delay'])}" if "delay" in reaction else f"after {reaction['delay_of']}"
+        label = (
+            f"after {span(reaction['delay'])}"
+            if "delay" in reaction
+            else f"after {shown(reaction['delay_of'], reaction['delay_of'])}"
+        )
     else:
         label = "on " + (", ".join(reaction.get("errors", ())) or "any failure")
     if "when" in reaction:
-        label += f" [{reaction['when']}]"
+        label += f" [{shown(reaction['when'], reaction['when'])}]"
     label += then_of(reaction)
     do = [_node(node) for node in reaction.get("do", ())]
     return f"{label} / {', '.join(do)}" if do else label

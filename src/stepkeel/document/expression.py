@@ -15,7 +15,7 @@ import msgspec
 
 from stepkeel.errors import BadRequest
 
-__all__ = ["MAX_LENGTH", "Expression", "ExpressionInvalid", "Fields", "steps_named"]
+__all__ = ["MAX_LENGTH", "Expression", "ExpressionInvalid", "Fields", "steps_named", "tokens_of"]
 
 MAX_LENGTH = 5_000
 Fields = Mapping[str, str]  # a variable or a path of fields -> its type: int, string, bool, list, map; `dyn`: not known
@@ -31,12 +31,14 @@ _to_json = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class ExpressionInvalid(Exception):
-    """`column` (from 0) is where in the text; `names` what is not known there."""
+    """`column` (from 0) is where in the text; `name` what is not known there."""
 
-    def __init__(self, message: str, column: int = 0, name: str = "") -> None:
+    def __init__(self, message: str, column: int = 0, name: str = "", remedy: str = "", code: str = "bad_expression") -> None:
         super().__init__(message)
         self.column = column
         self.name = name
+        self.remedy = remedy
+        self.code = code
 
 
 class Expression:
@@ -46,12 +48,13 @@ class Expression:
     (`timestamp(data.at)` makes a moment of one).
     """
 
-    __slots__ = ("__name__", "_program", "kind", "names", "source")
+    __slots__ = ("__name__", "_program", "_seen", "kind", "names", "source")
 
     def __init__(self, source: str, names: Sequence[str], fields: Fields | None = None) -> None:
         """`names` are its variables; `fields` what is known of the types in them. Raises ExpressionInvalid."""
         self.source = source
         self.names = tuple(names)
+        self._seen = tuple(name in source for name in self.names)  # what it does not name it need not be given
         self.__name__ = source
         if len(source) > MAX_LENGTH:
             raise ExpressionInvalid(f"it has {len(source)} characters, {MAX_LENGTH} are allowed")
@@ -62,7 +65,7 @@ class Expression:
         self.kind = str((_check(source, self.names, fields or {}) if known else self._program).return_type().name())
 
     def __call__(self, *values: Any) -> Any:
-        given = {name: plain(value) for name, value in zip(self.names, values, strict=False)}
+        given = {name: plain(value) for name, value, seen in zip(self.names, values, self._seen, strict=False) if seen}
         try:
             found: Any = self._program.eval(data=given)
         except RuntimeError as error:
@@ -79,6 +82,8 @@ def plain(value: Any) -> Any:
     """As JSON has it: what an expression sees."""
     if value is None or type(value) in (str, int, float, bool):
         return value
+    if isinstance(value, Mapping) and not isinstance(value, dict):
+        value = dict(cast("Mapping[str, Any]", value))
     return msgspec.json.decode(_to_json(value))
 
 
@@ -90,7 +95,7 @@ def steps_named(source: str) -> Iterator[tuple[str, int]]:
     if plainly is not None:
         yield plainly[1], 0
         return
-    tokens = [(m.lastgroup, m.group(m.lastgroup or 0), m.start(m.lastgroup or 0)) for m in _TOKEN.finditer(source)]
+    tokens = tokens_of(source)
     for n, (kind, text, at) in enumerate(tokens):
         if kind != "name" or text != "steps" or (n and tokens[n - 1][1] == "."):
             continue
@@ -101,6 +106,11 @@ def steps_named(source: str) -> Iterator[tuple[str, int]]:
             yield after[1][1].strip("'\""), at
         else:
             raise ExpressionInvalid("say which step: steps.reserve.output, or steps['take-it'].output", at)
+
+
+def tokens_of(source: str) -> list[tuple[str, str, int]]:
+    """The tokens of an expression: text, name or other; how it is written; where."""
+    return [(m.lastgroup or "", m.group(m.lastgroup or 0), m.start(m.lastgroup or 0)) for m in _TOKEN.finditer(source)]
 
 
 def _reason(text: str) -> str:

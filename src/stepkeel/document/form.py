@@ -12,7 +12,22 @@ from stepkeel.document.source import Source, Way
 from stepkeel.model.definition import Problem
 from stepkeel.model.instant import read_span
 
-__all__ = ["Anything", "Flag", "Form", "ListOf", "Number", "Report", "Shape", "Span", "Text", "Whole", "near"]
+__all__ = [
+    "Anything",
+    "Either",
+    "Flag",
+    "Form",
+    "Kinds",
+    "ListOf",
+    "MapOf",
+    "Number",
+    "Report",
+    "Shape",
+    "Span",
+    "Text",
+    "Whole",
+    "near",
+]
 
 
 def near(name: str, known: Sequence[str], otherwise: str = "") -> str:
@@ -187,3 +202,78 @@ class Form(Shape):
         properties = {n: s.schema() | ({"description": self.told[n]} if n in self.told else {}) for n, s in self.fields.items()}
         found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
         return found | ({"required": [*self.needed]} if self.needed else {})
+
+
+@dataclass(frozen=True)
+class MapOf(Shape):
+    """A mapping of names to values of one kind."""
+
+    each: Shape
+    called: str = "mapping"
+
+    def check(self, value: Any, way: Way, report: Report) -> None:
+        if not isinstance(value, Mapping) or not value:
+            self.refuse(value, way, report)
+            return
+        for name, item in cast("Mapping[str, Any]", value).items():
+            self.each.check(item, (*way, name), report)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": self.each.schema(), "minProperties": 1}
+
+
+@dataclass(frozen=True)
+class Either(Shape):
+    """One kind where the value is of these JSON types, else the other: a name or a mapping, one or a list."""
+
+    kinds: tuple[type, ...]
+    first: Shape
+    other: Shape
+
+    @property
+    def called(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return f"{self.first.called} or {self.other.called}"
+
+    def check(self, value: Any, way: Way, report: Report) -> None:
+        (self.first if type(value) in self.kinds else self.other).check(value, way, report)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [self.first.schema(), self.other.schema()]}
+
+
+class Kinds(Shape):
+    """A mapping that is of one of several forms: the first of which the field that it is called by is there.
+
+    `plain`: what a text stands for; its schema stands under `name` in `$defs`, for it may hold itself.
+    """
+
+    called = "node"
+
+    def __init__(self, name: str, plain: Shape) -> None:
+        self.name = name
+        self.plain = plain
+        self.forms: dict[str, Form] = {}  # filled in later: a form may speak of this
+
+    def of(self, value: Mapping[str, Any]) -> str:
+        """Which of them it is; empty if none."""
+        return next((kind for kind in self.forms if kind in value), "")
+
+    def check(self, value: Any, way: Way, report: Report) -> None:
+        if not isinstance(value, Mapping):
+            self.plain.check(value, way, report)
+            return
+        given = cast("Mapping[str, Any]", value)
+        kind = self.of(given)
+        if kind:
+            self.forms[kind].check(given, way, report)
+            return
+        named = ", ".join(given) or "nothing"
+        known = near(next(iter(given), ""), [*self.forms])
+        report.add("unknown_node", way, f"a node of {named}", known)
+
+    def schema(self) -> dict[str, Any]:
+        return {"$ref": f"#/$defs/{self.name}"}
+
+    def definition(self) -> dict[str, Any]:
+        """What the reference leads to."""
+        return {"anyOf": [self.plain.schema(), *(form.schema() for form in self.forms.values())]}

@@ -14,7 +14,7 @@ from stepkeel.document.block import body_box
 from stepkeel.document.box import Box, text_width
 from stepkeel.document.layers import Layout, layers
 from stepkeel.document.marks import Marks
-from stepkeel.document.words import line_of, states_in
+from stepkeel.document.words import line_of, shown, states_in
 
 __all__ = ["svg"]
 
@@ -51,7 +51,7 @@ def _ways(outline: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
     for state in states_in(outline):
         for transition in state.get("transitions", ()):
             when = transition.get("when", "")
-            guard = f"[{when}]" if when and "->" not in when else "[…]" if when else ""
+            guard = f"[{shown(when, '…')}]" if when else ""
             found.setdefault((state["name"], transition["to"]), []).append(guard)
         for reaction in state.get("reactions", ()):
             to = reaction.get("to") or state["name"]
@@ -74,7 +74,7 @@ class _State:
             if (r.get("to") or self.name) == self.name
         ]
         back = [t for t in state.get("transitions", ()) if t["to"] == self.name]
-        self.stays += [f"↺ [{t['when']}]" for t in back if "->" not in t.get("when", "->")]
+        self.stays += [f"↺ [{shown(t['when'])}]" for t in back if shown(t.get("when"))]
         inside = [self.body.width, text_width(self.heading, 13.5), *(text_width(s, 11) for s in self.stays)]
         self.width = max(90.0, max(inside) + 2 * PAD)
         self.height = HEAD + (self.body.height + PAD if self.body.inner else 0) + LINE * len(self.stays) + (4 if self.stays else 0)

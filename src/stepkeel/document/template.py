@@ -18,11 +18,12 @@ _HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 class TemplateInvalid(Exception):
     """`path` leads to the text within the value, `column` (from 0) into it."""
 
-    def __init__(self, message: str, path: Way, column: int = 0, name: str = "") -> None:
+    def __init__(self, message: str, path: Way, column: int = 0, name: str = "", remedy: str = "") -> None:
         super().__init__(message)
         self.path = path
         self.column = column
         self.name = name
+        self.remedy = remedy
 
 
 class Template:
@@ -90,7 +91,7 @@ class Template:
                 self.steps.setdefault(name, (path, start + column))
             return Expression(inner.strip(), self.names, fields)
         except ExpressionInvalid as error:
-            raise TemplateInvalid(str(error), path, start + error.column, error.name) from None
+            raise TemplateInvalid(str(error), path, start + error.column, error.name, error.remedy) from None
 
 
 class _Text:

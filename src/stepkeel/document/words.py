@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["ANY", "label_of", "line_of", "span", "states_in", "then_of"]
+__all__ = ["ANY", "label_of", "line_of", "shown", "span", "states_in", "then_of"]
 
 ANY = "any state"
 _UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"))
@@ -18,6 +19,15 @@ def span(micros: int) -> str:
     return f"{micros} us"
 
 
+def shown(name: Any, otherwise: str = "") -> str:
+    """The name of a function, or an expression as it is written; a lambda has nothing but its place."""
+    text = str(name or "")
+    if text.startswith("= "):
+        text = text.removeprefix("= ")
+        return text if len(text) <= 60 else f"{text[:59]}…"
+    return otherwise if re.search(r"[/:!]|->", text) else text
+
+
 def label_of(reaction: Mapping[str, Any]) -> str:
     """What has to come for a reaction, and in which case."""
     if reaction["trigger"] == "signal":
@@ -26,8 +36,8 @@ def label_of(reaction: Mapping[str, Any]) -> str:
         label = f"after {span(reaction['delay'])}" if "delay" in reaction else "after a time"
     else:
         label = "on " + (", ".join(reaction.get("errors", ())) or "any failure")
-    if "/" not in reaction.get("when", "/") and "!" not in reaction.get("when", "!"):
-        label += f" [{reaction['when']}]"
+    if guard := shown(reaction.get("when")):
+        label += f" [{guard}]"
     return label + then_of(reaction)
 
 

@@ -17,6 +17,7 @@ __all__ = ["Codec", "decoder_of", "split_fields", "to_json"]
 
 _fields: Callable[[bytes | msgspec.Raw], dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _plain = msgspec.json.Encoder()
+_CEL: dict[Any, str] = {int: "int", str: "string", bool: "bool"}
 
 
 def split_fields(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -134,6 +135,14 @@ class Codec:
         if unknown:
             raise DataInvalid(f"{self.name} has no field {', '.join(unknown)}", remedy=f"known: {', '.join(self.fields or ())}")
         return raw
+
+    def cel_fields(self, name: str) -> dict[str, str]:
+        """What expressions are told of the types, under the name of a variable; see `Schema.cel_fields`."""
+        if self._schema is not None:
+            return self._schema.cel_fields(name)
+        if self.fields is None:
+            return {}
+        return {name: "dyn"} | {f"{name}.{field}": _CEL.get(kind, "dyn") for field, kind in self.fields.items()}
 
     @property
     def reduced(self) -> Mapping[str, Any]:

@@ -16,7 +16,8 @@ class Function:
     """A pure user function the kernel calls: guard, mapping, condition, transform.
 
     `name` is the function's own, or its place for a lambda; `code` a hash of its source, empty if unknown. `fact`: the
-    guard speaks of positions, and is asked that way. `item`: it is given the item of the for_each around it, too.
+    guard speaks of positions, and is asked that way. `item`: it is given the item of the for_each around it, too. `text`: how
+    it was written, where that was no Python.
     """
 
     call: Callable[..., Any]
@@ -24,6 +25,7 @@ class Function:
     code: str = ""
     fact: Fact | None = None
     item: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,7 +35,7 @@ def error_name(kind: type[BaseException]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """Which errors are meant: by code, or by exception type (its subclasses too). Neither: every error."""
+    """Which errors are meant: by code, or by exception type or its bare name (its subclasses too). Neither: every error."""
 
     codes: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Matcher:
 
     def names(self, code: str, types: tuple[str, ...]) -> bool:
         """True when the error is one of those listed; an empty list names none."""
-        return code in self.codes or any(t in self.types for t in types)
+        return code in self.codes or any(t in self.types or t.rpartition(".")[2] in self.codes for t in types)
 
 
 def matcher(errors: tuple[str | type[BaseException], ...]) -> Matcher:

@@ -46,6 +46,7 @@ class Reaction:
 
     undo       what was done in this visit of the state, or in the whole machine, is undone before the move
     anywhere   it belongs to the machine: its timeout is counted from the machine's beginning (`!name`)
+    otherwise  its author wants it tried after all others: they stand in the order in which they are tried
     """
 
     name: str
@@ -62,6 +63,7 @@ class Reaction:
     calendar: Calendar | None = None
     undo: Literal["none", "state", "all"] = "none"
     anywhere: bool = False
+    otherwise: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Annotated, Any, cast
 
 from stepkeel.errors import BadRequest, DataInvalid
+from stepkeel.model.instant import read_span
 from stepkeel.model.reducer import Append, Merge, Sum
 
 __all__ = ["Schema"]
@@ -19,7 +20,8 @@ _CEL = {"integer": "int", "string": "string", "boolean": "bool"}
 class Schema:
     """A type like any other for `Codec`. `document` is the JSON Schema of an object; of its own besides: `x-reduce` of a property
 
-    (append, merge, sum) names its reducer, and `default` fills it in where it is not given. `$ref` stays within the document.
+    (append, merge, sum) names its reducer, and `default` fills it in where it is not given; `x-keep` of a signal says how long
+    it is kept. `$ref` stays within the document.
     Raises DataInvalid; its `path` leads to what is wrong.
     """
 
@@ -27,12 +29,18 @@ class Schema:
         self.__name__ = name
         self.document: dict[str, Any] = {"type": "object", **document}
         if self.document["type"] != "object":
-            raise SchemaInvalid("the data of a workflow are an object", ("type",))
+            raise SchemaInvalid("it describes no object", ("type",), "properties: {...}")
         for path, ref in _references(self.document, ()):
             if not ref.startswith("#"):
                 raise SchemaInvalid(f"$ref {ref} leads out of the document", path)
         self._errors = _validator(self.document)
         self._check_reducers()
+
+    @property
+    def __signal_keep__(self) -> bool | int | None:
+        """As a signal: how long one that nothing takes stays pending (`x-keep`: true, false, or a span)."""
+        keep = self.document.get("x-keep")
+        return keep if isinstance(keep, bool) or keep is None else read_span(keep)
 
     @property
     def properties(self) -> dict[str, Mapping[str, Any]]:

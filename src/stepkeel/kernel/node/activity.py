@@ -120,8 +120,8 @@ def _succeeded(draft: Draft, result: AttemptEnded, frame: Frame, before: Raw) ->
         compensation.register(draft, path, node, before, Raw(result.data) if result.data else before, result.result)
     if node is not None and node.gives:
         join.keep_result(draft, path, result.result)
-        if node.into is not None and result.outcome == "done" and not _brought(draft, path, node, result.result):
-            return
+    if node is not None and result.outcome == "done" and not _brought(draft, path, node, result.result):
+        return
     if result.outcome == "wait":
         draft.say("activity_waiting", path, reason=result.reason)
         draft.put(path, replace(frame, run="waiting", reason=result.reason))
@@ -149,6 +149,8 @@ def _succeeded(draft: Draft, result: AttemptEnded, frame: Frame, before: Raw) ->
 
 def _brought(draft: Draft, path: str, node: ActivityNode, result: Raw) -> bool:
     """What it returned is brought into the data; False if that cannot be."""
+    if node.into is None:
+        return True
     try:
         apply_into(draft, path, node.into, None if result is NOTHING else node.read(result))
     except PureFailed as error:

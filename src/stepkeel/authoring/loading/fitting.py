@@ -6,34 +6,18 @@ from typing import Any, cast, get_type_hints
 
 import msgspec
 
-from stepkeel.authoring.activity import given_type
+from stepkeel.authoring.activity import order_of
 from stepkeel.document.form import Report, near
 from stepkeel.document.source import Way
 from stepkeel.document.template import Template
-from stepkeel.errors import DefinitionError
-from stepkeel.model.node import Activity
 
-__all__ = ["fits", "input_of", "named", "order_of"]
+__all__ = ["fits", "named"]
 
 _SCALARS: dict[Any, tuple[str, ...]] = {str: ("STRING",), int: ("INT",), bool: ("BOOL",), float: ("INT", "DOUBLE")}
 
 
 def named(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
-
-
-def input_of(activity: Activity) -> Any:
-    """The type of what it is given; None where it takes anything."""
-    try:
-        wanted = given_type(activity)
-    except (DefinitionError, TypeError, ValueError):
-        return None  # told where the definition is built
-    return wanted if isinstance(wanted, type) and wanted not in (type(None), object, Any) else None
-
-
-def order_of(kind: Any) -> tuple[str, ...]:
-    """The fields of a NamedTuple, which is stored as their list; nothing of another type."""
-    return tuple(getattr(kind, "_fields", ()))
 
 
 def fits(report: Report, template: Template, wanted: Any, way: Way) -> None:
