@@ -9,14 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stepkeel import load
+from stepkeel.document.nodes import NODE
 from stepkeel.document.source import SourceInvalid, read_source
 from stepkeel.document.step import RETRY, STEP
-from stepkeel.document.workflow import SAGA
+from stepkeel.document.workflow import MACHINE, SAGA, STATE
 from stepkeel.errors import DefinitionError
+from tests.document import test_machines
 from tests.document.test_loading import ALL, PAYMENT
 
 GOOD: Any = read_source(PAYMENT).data
-KEYS = st.sampled_from(sorted({*SAGA.fields, *STEP.fields, *RETRY.fields, "properties", "type", "$ref", "x-reduce", "a"}))
+ORDER: Any = read_source(test_machines.DOCUMENT).data
+_FIELDS = {f for form in (SAGA, STEP, RETRY, MACHINE, STATE, *NODE.forms.values()) for f in form.fields}
+KEYS = st.sampled_from(sorted({*_FIELDS, "properties", "type", "$ref", "x-reduce", "x-keep", "x-type", "a"}))
 TEXTS = st.one_of(
     st.sampled_from(
         ["a", "a/b", "reserve", "charge", "stock.reserve", "quiet", "10m", "parallel", "sequential", "done", "started"]
@@ -44,15 +48,36 @@ def changed(value: Any, way: tuple[Any, ...], to: Any, key: str | None) -> Any:
     return [changed(v, way[1:], to, key) if n == way[0] else v for n, v in enumerate(value)]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(data=st.data())
-def test_a_changed_document_is_loaded_or_refused(data: st.DataObject) -> None:
-    document = GOOD
+def spoilt(data: st.DataObject, document: Any) -> Any:
+    """A document in which something is otherwise, or there besides."""
     for _ in range(data.draw(st.integers(1, 3))):
         way = data.draw(st.sampled_from(places(document)))
         document = changed(document, way, data.draw(VALUES), data.draw(st.one_of(st.none(), KEYS)))
         if not isinstance(document, dict):
-            return
+            return {}
+    return document
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_changed_machine_is_refused_or_dumps_what_loads_to_the_same(data: st.DataObject) -> None:
+    document = spoilt(data, ORDER)
+    known: Any = {"types": test_machines.TYPES, "workflows": [test_machines.Parcel]}
+    try:
+        made = load(document, test_machines.ALL, **known)
+    except DefinitionError as error:
+        assert error.problems
+        assert all(p.remedy and p.message for p in error.problems), error
+        return
+    again = load(made.document(), test_machines.ALL, **known)
+    assert again.fingerprint == made.fingerprint
+    assert again.document() == made.document()
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_changed_document_is_loaded_or_refused(data: st.DataObject) -> None:
+    document = spoilt(data, GOOD)
     try:
         load(document, ALL)
     except DefinitionError as error:

@@ -34,6 +34,7 @@ from stepkeel import (
     load,
     log,
     loop,
+    machine,
     parallel,
     pick,
     scope,
@@ -115,9 +116,9 @@ class Parcel(Workflow[Order]):
 
 
 class Talks(Workflow[Order]):
-    open = State[Order]()
+    going = State[Order]()
     over = State.completed()
-    open.on(Fixed, to=over, into={"amount": "{{ signal.amount }}"})
+    going.on(Fixed, to=over, into={"amount": "{{ signal.amount }}"})
 
 
 class Twin(Workflow[Order], name="order", unhandled_signals="keep", limits=Limit(3, name="orders"), finally_=quiet):
@@ -145,6 +146,7 @@ class Twin(Workflow[Order], name="order", unhandled_signals="keep", limits=Limit
         during(~at("nowhere") & (visits("second") < 3), quiet),
         task("Correct it", Correction, assignee="bo", into={"amount": "{{ result.amount }}"}, priority=0),
         pick({OrderApproved: quiet, timedelta(seconds=9): []}),
+        machine(Talks),
     )
     confirmed = State.completed(emit(to="orders"))
     rejected = State.terminated(reason="rejected, or nobody approved in time")
@@ -173,6 +175,8 @@ async def through(harness: Harness, flow: Any) -> HarnessInstance[Any]:
         await (verb.approve(actor="bo", wait=0) if n == 0 else verb.complete({"amount": 7}, actor="bo", wait=0))
         await harness.settle()
     await harness.advance(timedelta(seconds=10))
+    await order.signal("Fixed", {"amount": 8})
+    await harness.settle()
     return order
 
 
@@ -188,7 +192,7 @@ async def test_a_document_and_its_python_twin_have_one_fingerprint_and_one_histo
     two = await through(other, Twin)
     assert (await one.get()).status == (await two.get()).status == "completed"
     assert one.value == two.value
-    assert (one.value.notes, one.value.price, one.value.amount) == (["A", "B", "one"], "$$O-1", 7)
+    assert (one.value.notes, one.value.price, one.value.amount) == (["A", "B", "one"], "$$O-1", 8)
     assert await history_of(one) == await history_of(two)
     await other.close()
 
@@ -243,7 +247,7 @@ states:
       - {uses: stock.pick, wiht: 1}
       - {loop: [quiet], until: data.amuont > 1}
       - {set: {amuont: 1}}
-      - {parallel: {a: [{delay: soon}]}, join: {need: most, rest: maybe}}
+      - {parallel: {a: [{delay: soon}]}, join: {rest: maybe}}
       - {for_each: data.amount +, body: quiet}
       - {wiat: Paid}
       - {child: parcel}
@@ -270,7 +274,7 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_line(tmp_path: Path) 
         "11:36 states.open.body[2].until: data has no field amuont [bad_expression] -> did you mean amount?",
         "12:16 states.open.body[3].set.amuont: the data have no field amuont [unknown_field] -> did you mean amount?",
         "13:26 states.open.body[4].parallel.a[0].delay: 'soon' is no span of time [bad_value] -> 5m, 2h, 3d, or {{ ... }}",
-        "13:61 states.open.body[4].join.rest: 'maybe' [bad_value] -> known: cancel, undo, finish",
+        "13:49 states.open.body[4].join.rest: 'maybe' [bad_value] -> known: cancel, undo, finish",
         "15:9 states.open.body[6]: a node of wiat [unknown_node] -> did you mean wait?",
         "16:10 states.open.body[7].child: there is no workflow parcel [unknown_workflow] -> load(..., workflows=[...])",
         "18:10 states.open.to.state: there is no state closd [bad_target] -> did you mean closed?",

@@ -12,6 +12,7 @@ from stepkeel.cli.output import print_json, print_table, say
 from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, load_object, on_engine
 from stepkeel.config import database_url
 from stepkeel.document.compare import differences
+from stepkeel.document.source import to_yaml
 from stepkeel.errors import BadRequest
 
 __all__ = ["add_to"]
@@ -20,6 +21,7 @@ __all__ = ["add_to"]
 def add_to(app: App) -> None:
     app.command(graph)
     app.command(diff)
+    app.command(export)
     app.command(diagram)
     app.command(bench)
 
@@ -73,6 +75,21 @@ def diff(
         else:
             say("no difference" + ("" if old.fingerprint.code == new.fingerprint.code else " but in the code of its functions"))
     return 1 if found else 0
+
+
+def export(
+    target: Annotated[str, Parameter(help="a document, or module:Class")],
+    /,
+    *,
+    activities: ActivitiesOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print a definition as a document, YAML or (--json) JSON. What is only Python, a lambda, is told with its place."""
+    document = _load(target, activities).document()
+    if json:
+        print_json(document)
+    else:
+        say(to_yaml(document).rstrip())
 
 
 def diagram(

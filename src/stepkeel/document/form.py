@@ -46,13 +46,19 @@ class Report:
         self._marks: list[tuple[int, int]] = []
 
     def add(self, code: str, way: Way, message: str, remedy: str, *, column: int | None = None, warning: bool = False) -> None:
-        self._ways.append(way)
+        if not warning:
+            self._ways.append(way)
         self._marks.append(self.source.mark(way, column))
         self.problems.append(Problem(code, self.source.place(way, column), message, remedy, warning))
 
     def in_order(self) -> list[Problem]:
         """As they stand in the document."""
         return [p for _, p in sorted(zip(self._marks, self.problems, strict=True), key=lambda each: each[0])]
+
+    @property
+    def ways(self) -> list[Way]:
+        """Where something is wrong."""
+        return [*self._ways]
 
     def wrong(self, way: Way) -> bool:
         """Something at it, or within it, has been told."""

@@ -21,7 +21,7 @@ from typing import Any, cast
 from stepkeel.errors import BadRequest
 from stepkeel.model.definition import Problem
 
-__all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_VALUES", "Source", "SourceInvalid", "Way", "read_source"]
+__all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_VALUES", "Source", "SourceInvalid", "Way", "read_source", "to_yaml"]
 
 MAX_SIZE = 2_000_000
 MAX_DEPTH = 64
@@ -194,6 +194,17 @@ class _Reader:
             self.marks[*path, key] = _mark(event)
             found[key] = self.value(next(self.events), (*path, key), depth + 1)
         return found
+
+
+def to_yaml(data: Any) -> str:
+    """YAML text of plain data, in the order in which it stands."""
+    yaml = _yaml()
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return str(yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False))
 
 
 def _yaml() -> Any:

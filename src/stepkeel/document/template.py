@@ -38,7 +38,7 @@ class Template:
         self.source: Any = source
         self.names = tuple(names)
         self.fields = fields
-        self.__name__ = source if isinstance(source, str) else json.dumps(source, sort_keys=True)
+        self.__name__ = source if isinstance(source, str) and source else json.dumps(source, sort_keys=True)
         self.steps: dict[str, tuple[Way, int]] = {}
         self._made = self._compile(source, (), fields)
         self.constant = not isinstance(self._made, Expression | _Text | _Parts)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
+from stepkeel.document.words import shown
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.codec import Codec, to_json
 from stepkeel.model.definition import Problem
@@ -67,11 +68,11 @@ class Writer:
             return None
         if function.fact is not None and function.fact.text:
             return function.fact.text
-        source = getattr(function.call, "source", None)
-        if source is None or not function.text:
-            named = f"the function {function.name}" if function.name and "/" not in function.name else "a lambda"
+        if not hasattr(function.call, "source"):
+            named = f"the function {shown(function.name)}" if shown(function.name) else "a lambda"
             self.lost(place, f"{named} is code, not data", 'write it as text: when="data.amount >= 100"')
-        return source
+            return None
+        return cast("Any", function.call).source
 
     def said(self, given: Any, place: str) -> Any:
         """A value, or the text of what makes it."""

@@ -71,6 +71,7 @@ class _Loader(Machines):
         said: Any = self.source.data
         is_machine = isinstance(said, Mapping) and "states" in said
         (MACHINE if is_machine else SAGA).check(said, (), self.report)
+        self.broken = self.report.ways
         found: AuthoredDefinition | None = None
         if isinstance(said, Mapping):
             written = cast("Mapping[str, Any]", said)

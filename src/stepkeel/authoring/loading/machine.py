@@ -135,7 +135,7 @@ class Machines(Nodes):
         given = said.get(kind)
         found: list[Way] = []
         for n, each in enumerate(cast("list[Any]", given) if isinstance(given, list) else []):
-            if isinstance(each, dict):
+            if isinstance(each, dict) and self.intact((*way, kind, n)):
                 found.append(self._reaction(cast("dict[str, Any]", each), (*way, kind, n), kind))
         return found
 
@@ -179,7 +179,7 @@ class Machines(Nodes):
 
     def _limits(self, said: Said) -> list[Limit]:
         found: list[Limit] = []
-        for n, each in enumerate(said["limits"] if self.good(said, "limits") else ()):
+        for n, each in enumerate(said["limits"] if "limits" in said and self.intact(("limits",)) else ()):
             at = ("limits", n)
             key = self.value("{{ " + each["key"] + " }}", (*at, "key")) if "key" in each else None
             per = seconds(each["per"]) if "per" in each else None

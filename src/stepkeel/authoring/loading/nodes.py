@@ -49,7 +49,7 @@ class Nodes(Steps):
             return None
         said = cast("dict[str, Any]", value)
         kind = NODE.of(said)
-        if not kind or any(self.report.wrong((*way, n)) for n in (kind, "name")):
+        if not kind or not self.intact(way):
             self._inner(said, kind, way)
             return None
         try:
@@ -66,10 +66,23 @@ class Nodes(Steps):
         return made
 
     def _inner(self, said: Said, kind: str, way: Way) -> None:
-        """A node that is wrong: what stands in it is looked at all the same."""
+        """A node that says what it cannot: what stands in its body is looked at all the same."""
+        if kind == "uses":
+            self.activity(said, way)
         for name in ("body", "otherwise", kind if kind in ("loop", "scope", "spawn") else ""):
-            if name in said and not isinstance(said[name], str):
+            if name in said and (name != "otherwise" or kind != "during"):
                 self.body(said[name], (*way, name))
+        if not kind or not self.intact((*way, kind)):
+            return
+        if kind == "parallel":
+            for name, branch in said["parallel"].items():
+                self._branch(branch, (*way, "parallel", name))
+        elif kind == "choice":
+            for n, arm in enumerate(said["choice"]):
+                self.body(arm["body"], (*way, "choice", n, "body"))
+        elif kind == "graph":
+            with self.graph(said["graph"], (*way, "graph")):
+                self.steps(said["graph"], (*way, "graph"))
 
     def _name(self, said: Said) -> str | None:
         return said.get("name")

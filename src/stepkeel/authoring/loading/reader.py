@@ -50,6 +50,7 @@ class Reader:
         self.signals: dict[str, Any] = {}
         self.calendars: Mapping[str, Any] = {}
         self.states: dict[str, State[Any]] = {}
+        self.broken: list[Way] = []  # where something is of another kind than it has to be
         self.origins: dict[str, Way] = {}  # where the builder sees things -> where they stand in the document
 
     # -- parts that hold each other
@@ -61,6 +62,10 @@ class Reader:
     def good(self, said: Mapping[str, Any], name: str, way: Way = ()) -> bool:
         """It is there, and nothing is wrong with it."""
         return name in said and not self.report.wrong((*way, name))
+
+    def intact(self, way: Way) -> bool:
+        """All in it is of the kinds that it has to be."""
+        return not any(each[: len(way)] == way for each in self.broken)
 
     def some(self, said: Mapping[str, Any], way: Way, *names: str) -> dict[str, Any]:
         """Those of some fields that are there and right."""
@@ -100,8 +105,10 @@ class Reader:
         for name, make in made.items():
             try:
                 found[name] = make()
-            except BadRequest as error:
-                self.report.add("bad_value", (*way, name) if name else way, error.message, error.remedy or "")
+            except (BadRequest, TypeError, ValueError) as error:
+                told = error if isinstance(error, BadRequest) else BadRequest(str(error))
+                remedy = told.remedy or "see the reference of documents"
+                self.report.add("bad_value", (*way, name) if name else way, told.message, remedy)
         return found
 
     def activity(self, said: Mapping[str, Any], way: Way) -> Activity | None:
@@ -152,6 +159,8 @@ class Reader:
                 self.report.add("unknown_calendar", way, f"there is no calendar {said}", near(said, [*self.calendars]))
                 return None
             return self.calendar(self.calendars[said], ("calendars", said))
+        if not isinstance(said, dict):
+            return None
         options = {**cast("dict[str, Any]", said)}
         if isinstance(options.get("days"), dict):
             options["days"] = {d: _pairs(h) for d, h in cast("dict[str, Any]", options["days"]).items()}

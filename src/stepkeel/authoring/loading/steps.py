@@ -85,6 +85,8 @@ class Steps(Reader):
                 text = f"{said[0]} of the step {name}, which has a body"
                 self.report.add("bad_step", (*way, said[0]), text, "say it of the activities in it")
             body = self.body(entry["body"], (*way, "body"))
+            if not body and not self.report.wrong(way):
+                self.report.add("missing_field", (*way, "body"), f"the body of {name} is empty", "give it a node")
             scope.name, scope.needs = name, needs
         elif "uses" not in entry:
             self.report.add("missing_field", way, "a step needs uses, or a body", "uses: the name of an activity")
