@@ -6,6 +6,7 @@ from stepkeel.authoring.context import Context
 from stepkeel.authoring.during import at, branches_open, children, done, during, size, started, visits
 from stepkeel.authoring.family import child
 from stepkeel.authoring.graph import Step, graph, step
+from stepkeel.authoring.hold import hold
 from stepkeel.authoring.loading.load import load
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import add_items, machine, pick, scope, stop
@@ -100,6 +101,7 @@ __all__ = [
     "emit",
     "for_each",
     "graph",
+    "hold",
     "load",
     "log",
     "loop",

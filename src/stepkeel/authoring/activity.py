@@ -14,6 +14,8 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Union, get_arg
 
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.source import code_of
+from stepkeel.document.formula import value
+from stepkeel.document.template import TemplateInvalid
 from stepkeel.errors import BadRequest, DefinitionError
 from stepkeel.model.function import Function
 from stepkeel.model.instant import to_span
@@ -164,11 +166,23 @@ def pools_of(limits: Limit | Sequence[Limit], owner: str) -> tuple[Pool, ...]:
         if not isinstance(limit, Limit):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise BadRequest(f"limits={limit!r}", remedy="Limit(5), Limit(100, per=60), Limit(1, key=lambda data: ...)")
         name = limit.name or (owner if n == 1 else f"{owner}-{n}")
-        key = None if limit.key is None else Function(limit.key, f"key of {name}", code_of(limit.key))
+        key = None if limit.key is None else _key(limit.key, name)
         found.append(Pool(name, limit.n, None if limit.per is None else to_span(limit.per), key))
     if len({p.name for p in found}) < len(found):
         raise BadRequest(f"two limits of {owner} have one name", remedy="give one of them another name=")
     return tuple(found)
+
+
+def _key(given: Any, name: str) -> Function:
+    """What a limit is counted by. Raises BadRequest."""
+    if isinstance(given, str):
+        try:
+            given = value("{{ " + given + " }}", ("data", "item"))
+        except TemplateInvalid as error:
+            raise BadRequest(f"key={given!r} of {name}: {error}", remedy='key="data.customer_id"') from None
+    text = getattr(given, "__stepkeel_source__", "")
+    item = bool(getattr(given, "__stepkeel_item__", False))
+    return Function(given, text or f"key of {name}", code_of(given), None, item, text)
 
 
 def activity_of(target: Callable[..., Any]) -> Activity:

@@ -9,6 +9,7 @@ from stepkeel.authoring import concurrent
 from stepkeel.authoring.activity import activity_of
 from stepkeel.authoring.check import check_activity, check_field, misfits
 from stepkeel.authoring.graph import Step, graph_node, step_in_body
+from stepkeel.authoring.hold import hold_node
 from stepkeel.authoring.node import BodyNode, When, tagged_items
 from stepkeel.authoring.pieces import Pieces
 from stepkeel.authoring.view import AuthoredDefinition
@@ -126,6 +127,7 @@ class Bodies(Pieces):
             "machine": lambda: self.machine(o, key, place),
             "scope": lambda: self.scope(o, key, place),
             "pick": lambda: self.pick(o, key, place),
+            "hold": lambda: hold_node(self, o, key, place, given),
             "during": lambda: self.during(o, key, place, given),
         }
         if item.kind in containers:

@@ -28,6 +28,7 @@ from stepkeel.model.node import (
     DuringNode,
     ForEachNode,
     GraphNode,
+    HoldNode,
     MachineNode,
     Node,
     ParallelNode,
@@ -261,8 +262,10 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]], de
     conditional = any(isinstance(p.node, DuringNode) or _asks_data(p.node) for p in places.values())
     concurrent = any(isinstance(p.node, ParallelNode | ForEachNode | GraphNode) or _stays(p.node) for p in places.values())
     nested = any(isinstance(p.node, MachineNode) for p in places.values())
+    holds = [p.node for p in places.values() if isinstance(p.node, HoldNode)]
     guards = [s.when for p in places.values() if isinstance(p.node, GraphNode) for s in p.node.steps]
     fields = (getattr(p.node, n) for p in places.values() for n in p.node.__dataclass_fields__)
-    itemized = any(isinstance(f, Function) and f.item for f in (*guards, *fields))
-    flags = {"itemized": itemized, "conditional": conditional, "concurrent": concurrent, "nested": nested}
+    pools = (f for h in holds for p in h.pools for f in (p.key, p.amount))
+    itemized = any(isinstance(f, Function) and f.item for f in (*guards, *fields, *pools))
+    flags = {"itemized": itemized, "conditional": conditional, "concurrent": concurrent, "nested": nested, "holding": bool(holds)}
     return {"places": places, "reactions": reactions, "activities": activities, **flags}

@@ -11,6 +11,7 @@
 | bad_form | what a task asks for cannot be stored |
 | bad_machine, bad_child | a workflow that cannot be a node, or a child, of another |
 | bad_version, bad_policy | class keywords |
+| (warning) hold_order | pools held within each other in two orders |
 | (warning) unreachable, no_way_on, never_taken, no_key | probably not meant |
 """
 

@@ -29,6 +29,7 @@ from stepkeel.model.node import (
     EmitNode,
     ForEachNode,
     GraphNode,
+    HoldNode,
     LoopNode,
     MachineNode,
     Node,
@@ -142,6 +143,12 @@ def _node(node: Node) -> dict[str, Any]:
         return _slim(
             key=node.key, kind="during", guard=_name(node.guard), otherwise=node.otherwise, body=[_node(n) for n in node.body]
         )
+    if isinstance(node, HoldNode):
+        pools = [
+            _slim(name=p.name, scope=p.scope if p.scope != "fleet" else "", amount=_said(p.amount) if p.amount != 1 else None)
+            for p in node.pools
+        ]
+        return _slim(key=node.key, kind="hold", pools=pools, timeout=node.timeout, body=[_node(n) for n in node.body])
     if isinstance(node, EmitNode):
         return _slim(key=node.key, kind="emit", topic=node.topic, what=_name(node.what))
     if isinstance(node, AddNode):

@@ -36,6 +36,8 @@ class Pieces:
         self.tags: dict[str, frozenset[str]] = {}
         self.gives = False  # what activities return is the result of an item: within the body of a for_each that asks for it
         self.data = self._data_codec(data)
+        self.held: tuple[str, ...] = ()  # the pools of the holds around what is being built
+        self._nested: set[tuple[str, str]] = set()
 
     def _data_codec(self, kind: Any) -> Codec:
         if kind is None:
@@ -46,6 +48,17 @@ class Pieces:
         except DataInvalid as error:
             self.problems.add("bad_data_type", self.name, error.message, error.remedy or "use a type with named fields")
             return Codec(Any)
+
+    def holds(self, place: str, pools: list[str]) -> None:
+        """From here on these are held, too. Two orders of the same pools may wait for each other for ever."""
+        for outer in self.held:
+            for inner in pools:
+                self._nested.add((outer, inner))
+                if (inner, outer) in self._nested:
+                    text = f"it holds {inner} within {outer}, and elsewhere {outer} is held within {inner}"
+                    remedy = "one order everywhere, or one hold of both: else two instances can wait for each other for ever"
+                    self.problems.add("hold_order", place, text, remedy, warning=True)
+        self.held = (*self.held, *pools)
 
     # -- functions
 

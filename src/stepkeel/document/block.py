@@ -62,7 +62,7 @@ def _frame(title: str, inner: Box, address: str, style: str = "frame") -> Box:
 
 def _node(node: Mapping[str, Any], address: str) -> Box:
     kind, key = node["kind"], str(node["key"])
-    if kind in ("loop", "for_each", "during"):
+    if kind in ("loop", "for_each", "during", "hold"):
         return _frame(_title(node), body_box(node["body"], address), address)
     if kind in ("parallel", "choice"):
         parts = node["branches" if kind == "parallel" else "arms"]
@@ -110,6 +110,8 @@ def _title(node: Mapping[str, Any]) -> str:
     if kind == "for_each":
         more = " +" if node.get("stays") else " ⇢" if node.get("detached") else ""
         return f"{key} × {shown(node['items'])}".rstrip() + more
+    if kind == "hold":
+        return f"{key} 🔒 {', '.join(p['name'] for p in node['pools'])}"
     if kind == "during":
         return f"{key} while {shown(node['guard'])}"
     if kind == "choice":

@@ -10,7 +10,7 @@ from stepkeel.document.source import Way
 from stepkeel.document.step import COMPENSATE, CONDITION, FALLBACK, NAME, RETRY, STEP, TOLD
 from stepkeel.model.node import AtMax
 
-__all__ = ["BODY", "CALENDAR", "INTO", "NODE", "REACTIONS", "STEPS"]
+__all__ = ["BODY", "CALENDAR", "INTO", "LIMIT", "NODE", "REACTIONS", "STEPS"]
 
 NODE = Kinds("node", NAME)
 BODY = Either((list,), ListOf(NODE, "list of nodes"), NODE)
@@ -227,6 +227,27 @@ _form(
 )
 _form("during", {"during": CONDITION, "body": BODY, "otherwise": Text(("wait", "skip", "fail"))},
       {"during": "the body is offered only while this holds"}, "during", "body")  # fmt: skip
+LIMIT = Form(
+    "limit",
+    {"n": Whole(), "per": Span(), "key": EXPRESSION, "name": Text()},
+    ("n",),
+    {"n": "so many at a time", "per": "or in any span of this length", "key": "counted for each of its values"},
+)
+_AMOUNT = Either((int,), Whole(), EXPRESSION)
+_form(
+    "hold",
+    {
+        "hold": Either((dict,), LIMIT, ListOf(LIMIT, "list of limits", 1)), "body": BODY,
+        "amount": Either((dict,), MapOf(_AMOUNT, "mapping of limits"), _AMOUNT),
+        "scope": Text(("fleet", "tenant", "definition", "instance")), "timeout": Span(),
+    },
+    {
+        "hold": "{n: 1, name: printer}, or several: the pools of which slots are held", "body": "runs while they are",
+        "amount": "how many together: a number, an expression, or a mapping of them by the limits' names",
+        "scope": "whose pool it is; default fleet", "timeout": "how long it waits for them",
+    },
+    "hold", "body",
+)  # fmt: skip
 _form("spawn", {"spawn": BODY, "late": Text(("drop", "merge")), "data": _DATA}, {"spawn": "begins, and the flow goes on at once"})
 _form("stop", {"stop": Text(), "how": Text(("cancel", "complete")), "then": Text(("end", "skip"))},
       {"stop": "what is open there: a key, a path, a tag", "then": "its branch ends, or goes on behind it"})  # fmt: skip

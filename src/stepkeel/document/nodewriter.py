@@ -18,6 +18,7 @@ from stepkeel.model.node import (
     DuringNode,
     EmitNode,
     ForEachNode,
+    HoldNode,
     LoopNode,
     MachineNode,
     Node,
@@ -45,7 +46,8 @@ class NodeWriter(Writer):
         self.writers: dict[type, Callable[[Any, str], Said]] = {
             WaitNode: self._wait, PureNode: self._pure, LoopNode: self._loop, ChoiceNode: self._choice,
             ParallelNode: self._parallel, ForEachNode: self._for_each, GraphNode: self._graph, MachineNode: self._machine,
-            StopNode: self._stop, DuringNode: self._during, AddNode: self._add, EmitNode: self._emit, TaskNode: self._task,
+            StopNode: self._stop, DuringNode: self._during, HoldNode: self._hold,
+            AddNode: self._add, EmitNode: self._emit, TaskNode: self._task,
             ChildNode: self._child,
         }  # fmt: skip
 
@@ -249,6 +251,16 @@ class NodeWriter(Writer):
     def _stop(self, node: StopNode, place: str) -> Said:
         how, then = node.how if node.how != "cancel" else None, node.then if node.then != "end" else None
         return slim(stop=node.target, how=how, then=then)
+
+    def _hold(self, node: HoldNode, place: str) -> Said:
+        limits = [self.limit(p, node.key) for p in node.pools]
+        amounts = {p.name: self.said(p.amount, place) for p in node.pools if p.amount != 1}
+        scope = node.pools[0].scope
+        return {"hold": limits[0] if len(limits) == 1 else limits, "body": self.body(node.body, place)} | slim(
+            amount=next(iter(amounts.values())) if amounts and len(limits) == 1 else amounts,
+            scope=scope if scope != "fleet" else None,
+            timeout=span(node.timeout),
+        )
 
     def _during(self, node: DuringNode, place: str) -> Said:
         other = slim(otherwise=node.otherwise if node.otherwise != "wait" else None)

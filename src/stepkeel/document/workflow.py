@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stepkeel.document.form import Anything, Either, Flag, Form, ListOf, MapOf, Shape, Span, Text, Whole
-from stepkeel.document.nodes import BODY, CALENDAR, NODE, REACTIONS, STEPS
+from stepkeel.document.nodes import BODY, CALENDAR, LIMIT, NODE, REACTIONS, STEPS
 from stepkeel.document.step import CONDITION, NAME
 
 __all__ = ["MACHINE", "SAGA", "STATE", "document_schema"]
@@ -36,12 +36,6 @@ STATE = Form(
         "at_once": "of a completed one: stops what is left to finish",
     },
 )  # fmt: skip
-_LIMIT = Form(
-    "limit",
-    {"n": Whole(), "per": Span(), "key": Text(called="expression (CEL)"), "name": Text()},
-    ("n",),
-    {"n": "so many at a time", "per": "or in any span of this length", "key": "counted for each of its values"},
-)
 _PARTS: dict[str, Shape] = {"states": MapOf(STATE, "mapping of states"), "anywhere": ANYWHERE}
 MACHINE = Form(
     "workflow",
@@ -50,7 +44,7 @@ MACHINE = Form(
         "signals": MapOf(Anything(), "mapping of signals"),
         "calendars": MapOf(CALENDAR, "mapping of calendars"), **_PARTS, "unhandled_signals": Text(("reject", "keep")),
         "compensation": Text(("continue_then_fail", "stop_and_fail", "continue_then_terminate")), "compensation_timeout": Span(),
-        "limits": ListOf(_LIMIT, "list of limits"), "on_failure": BODY, "on_cancel": BODY, "finally": BODY,
+        "limits": ListOf(LIMIT, "list of limits"), "on_failure": BODY, "on_cancel": BODY, "finally": BODY,
     },
     ("name", "states"),
     {

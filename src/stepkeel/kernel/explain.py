@@ -159,7 +159,8 @@ def _of_tickets(snapshot: Snapshot, queues: Mapping[str, Sequence[TicketRow]], w
             mine = next((n for n, t in enumerate(waiting) if (t.instance_id, t.path, t.n) == (snapshot.id, path, ticket.n)), None)
             what = "it" if path == ROOT else path
             size = next((f"{t.size} at once" if t.per is None else f"{t.size} in {t.per / 1e6:g} s" for t in waiting), "full")
-            text = f"{what} waits for a slot of {ticket.pool} ({size})"
+            many = next((t.amount for t in waiting if (t.instance_id, t.path, t.n) == (snapshot.id, path, ticket.n)), 1)
+            text = f"{what} waits for {'a slot' if many == 1 else f'{many} slots'} of {ticket.pool} ({size})"
             if mine is not None:
                 text += f", {mine} before it"
             if holders:

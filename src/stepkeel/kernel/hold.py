@@ -4,6 +4,7 @@
 |---|---|---|
 | no ticket | it needs a slot | hold_asked: a ticket in the queue of the first pool it lacks |
 | a ticket, not granted | - | it waits; whatever closes the path takes it out of the queue |
+| a ticket, not granted | its time is over (a hold's timeout) | the node fails (`hold_timeout`) |
 | a ticket, not granted | grant | hold_granted; the next pool is asked for, or the node may start |
 | all granted | its attempt ended, it was closed, the instance has ended | hold_returned |
 | all granted | its worker is lost | it keeps them: a holder is an instance, not a worker |
@@ -15,15 +16,17 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from stepkeel.kernel.data import PureFailed, ask
+from stepkeel.kernel.data import PureFailed, ask_at
 from stepkeel.kernel.draft import Draft
+from stepkeel.kernel.path import around
 from stepkeel.model.commit import Ask, Return
 from stepkeel.model.effect import AskPool, Effect, ReturnPool
+from stepkeel.model.function import Function
 from stepkeel.model.input import HoldGranted
-from stepkeel.model.node import Pool
+from stepkeel.model.node import HoldNode, Pool
 from stepkeel.model.snapshot import Ticket
 
-__all__ = ["AGE", "ROOT", "granted", "obtain", "tickets_of"]
+__all__ = ["AGE", "ROOT", "granted", "obtain", "tickets_of", "waits_around"]
 
 ROOT = "!hold"  # the path of what the instance as a whole holds
 AGE = 60_000_000  # what a step of priority is worth in waiting: so none starves
@@ -39,24 +42,45 @@ def obtain(draft: Draft, path: str, pools: tuple[Pool, ...]) -> str:
             if name is None:
                 continue
             ticket = Ticket(name, draft.revision)
+            amount = _amount(draft, path, pool)
             draft.put_ticket(path, pool.name, ticket)
-            draft.effects.append(AskPool(path, name, ticket.n, pool.size, pool.per))
-            draft.say("hold_asked", path, pool=name)
+            draft.effects.append(AskPool(path, name, ticket.n, pool.size, pool.per, amount))
+            draft.say("hold_asked", path, pool=name, **({"amount": amount} if amount > 1 else {}))
         if not ticket.granted:
             return ticket.pool
     return ""
 
 
 def _named(draft: Draft, path: str, pool: Pool) -> str | None:
-    """The pool's name with the value of its key; None where the key says that there is no limit."""
+    """The pool's name with its scope and the value of its key; None where the key says that there is no limit."""
+    before = draft.before
+    own = {"fleet": "", "tenant": before.tenant, "definition": before.definition, "instance": before.id}[pool.scope]
+    whole = f"{pool.scope}/{own}/{pool.name}" if own else pool.name
     if pool.key is None:
-        return pool.name
-    value = ask(pool.key, draft.view(path))
+        return whole
+    value = ask_at(draft, path, pool.key)
     if value is None:
         return None
     if not isinstance(value, str | int) or len(str(value)) > 200:
         raise PureFailed(f"{pool.key.name} gave {value!r}: a limit's key is a text of at most 200 characters, a number, or None")
-    return f"{pool.name}:{value}"
+    return f"{whole}:{value}"
+
+
+def _amount(draft: Draft, path: str, pool: Pool) -> int:
+    """How many slots it takes. Raises PureFailed."""
+    found = ask_at(draft, path, pool.amount) if isinstance(pool.amount, Function) else pool.amount
+    if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= pool.size:
+        raise PureFailed(f"{found!r} slots of {pool.name} are asked for, which has {pool.size}")
+    return found
+
+
+def waits_around(draft: Draft, path: str) -> bool:
+    """A hold around it has not got its slots: redriven, it asks for them anew, and nothing in it begins before."""
+    for holder, _ in around(path):
+        frame = draft.open.get(holder)
+        if frame is not None and frame.run in ("held", "ready") and isinstance(draft.node_at(holder), HoldNode):
+            return True
+    return False
 
 
 def granted(draft: Draft, input: HoldGranted) -> None:
@@ -73,6 +97,6 @@ def granted(draft: Draft, input: HoldGranted) -> None:
 
 def tickets_of(effects: Iterable[Effect], at: int, priority: int) -> tuple[tuple[Ask, ...], tuple[Return, ...]]:
     """The tickets that effects of a decision at that time open and close."""
-    asked = [Ask(e.path, e.pool, e.n, e.size, e.per, at + priority * AGE) for e in effects if isinstance(e, AskPool)]
+    asked = [Ask(e.path, e.pool, e.n, e.size, e.per, at + priority * AGE, e.amount) for e in effects if isinstance(e, AskPool)]
     returned = [Return(e.path, e.pool, e.n) for e in effects if isinstance(e, ReturnPool)]
     return tuple(asked), tuple(returned)

@@ -127,6 +127,8 @@ def stand_again(draft: Draft, path: str, frame: Frame) -> None:
         return
     if is_reaction(path):
         draft.put(path, frame)
+    elif frame.run == "holding":
+        draft.put(path, Frame(run="ready"))  # its slots were given back: it asks anew
     elif frame.child is not None and frame.run == "loose":
         draft.put(path, Frame(run="ready", child=Child()))  # begun once more; the flow is behind it already
     elif frame.round is not None or frame.machine is not None or frame.run == "open":  # the last: a `during` that is offered

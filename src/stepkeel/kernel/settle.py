@@ -212,7 +212,7 @@ def _lost(draft: Draft) -> bool:
         state, path = machine.current(draft, m), machine.root_path(draft, m)
         if state.signals or any(below(p, path) or machine.is_own(p, m) for p in (*draft.open, *draft.timers)):
             continue
-        beside = any(f.run not in ("open", "loose") for f in draft.open.values()) or draft.timers or _hears(draft)
+        beside = any(f.run not in ("open", "loose", "holding") for f in draft.open.values()) or draft.timers or _hears(draft)
         if not state.transitions or not beside:
             machine.fail_machine(draft, m, _no_way_on(state, path))
             return True
@@ -224,6 +224,8 @@ def _open_ready(draft: Draft) -> bool:
     leaving = reaction.leaving(draft) if definition.concurrent or definition.nested else ()
     for path, frame in draft.open.items():
         if frame.run == "ready" and (not leaving or reaction.may_begin(path, leaving)):
+            if definition.holding and hold.waits_around(draft, path):
+                continue
             kind_of(draft, path).open(draft, path, frame)
             return True
     return False

@@ -7,6 +7,7 @@
 | until | activity that returned Wait | its node is done |
 | delay, until | wait node | its node is done |
 | remind, escalate | task | somebody is told; it passes on to the next role |
+| timeout | hold | its node fails |
 | timeout | all undos of an ending | those that are left are not done (compensation.py) |
 | after | a timeout of a state that rests (or an interrupting one) | the reaction fires |
 """
@@ -19,7 +20,7 @@ from stepkeel.kernel import compensation
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.machine import fail_machine, rests
-from stepkeel.kernel.node import task
+from stepkeel.kernel.node import hold, task
 from stepkeel.kernel.path import is_reaction, machine_of
 from stepkeel.kernel.reaction import fire, reaction_at
 
@@ -70,6 +71,8 @@ def _wake(draft: Draft, path: str, purpose: str) -> None:
         draft.put(path, replace(frame, run="ready", attempt=frame.attempt + 1))
     elif purpose == "deferred":
         draft.put(path, replace(frame, run="ready", reason=""))
+    elif purpose == "timeout":
+        hold.timed_out(draft, path, frame)
     elif frame.tasks:
         task.timed(draft, path, purpose)
     else:

@@ -49,7 +49,10 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
-    """A ticket: a place in the queue of a pool. `rank` orders it: the time of asking, later for the less urgent."""
+    """A ticket: a place in the queue of a pool, for `amount` slots together. `rank` orders it: the time of asking, later for the
+
+    less urgent.
+    """
 
     path: str
     pool: str
@@ -57,6 +60,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     size: int
     per: int | None
     rank: int
+    amount: int = 1
 
 
 class Return(msgspec.Struct, frozen=True, gc=False):
@@ -77,6 +81,7 @@ class TicketRow(msgspec.Struct, frozen=True, gc=False):
     per: int | None
     rank: int
     granted_at: int | None = None
+    amount: int = 1
 
 
 class StartRow(msgspec.Struct, frozen=True, gc=False):

@@ -83,7 +83,8 @@ class Place:
 class Definition:
     """`places` maps an address (a path without its counters) to its node; `conditional`: some wait of it has a condition;
 
-    `concurrent`: there are branches in it; `nested`: machines; `itemized`: a function of it wants the item of a for_each;
+    `concurrent`: there are branches in it; `nested`: machines; `holding`: bodies that hold slots;
+    `itemized`: a function of it wants the item of a for_each;
     `compensation_timeout`: what is not undone by then, counted from the first undo of an ending, is left as it is;
     `reducers` are those of its data's fields, `deadlines` the timeouts of the machine as a whole,
     `tags` what nodes are marked with, by address.
@@ -110,6 +111,7 @@ class Definition:
     conditional: bool = False
     concurrent: bool = False
     nested: bool = False
+    holding: bool = False
     itemized: bool = False
     reducers: dict[str, Reducer] = field(default_factory=dict[str, Reducer])
     deadlines: tuple[Reaction, ...] = ()

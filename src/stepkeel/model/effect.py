@@ -54,13 +54,14 @@ class SettleSignal(msgspec.Struct, frozen=True, gc=False):
 
 
 class AskPool(msgspec.Struct, frozen=True, gc=False):
-    """Queue for a slot of a pool. `n` tells this asking from others of the same path."""
+    """Queue for `amount` slots of a pool, together. `n` tells this asking from others of the same path."""
 
     path: str
     pool: str
     n: int
     size: int
     per: int | None = None
+    amount: int = 1
 
 
 class ReturnPool(msgspec.Struct, frozen=True, gc=False):

@@ -34,6 +34,7 @@ __all__ = [
     "EmitNode",
     "ForEachNode",
     "GraphNode",
+    "HoldNode",
     "LoopNode",
     "MachineNode",
     "Node",
@@ -41,6 +42,7 @@ __all__ = [
     "Pool",
     "PureNode",
     "Reference",
+    "Scope",
     "Step",
     "StopNode",
     "TaskNode",
@@ -50,17 +52,23 @@ __all__ = [
 ]
 
 
+Scope = Literal["fleet", "tenant", "definition", "instance"]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
     """Slots that are shared by the whole fleet: `size` at once, or `size` begun in any `per` microseconds.
 
-    `key` gives each of its values slots of its own.
+    `key` gives each of its values slots of its own, `scope` each tenant, definition or instance. `amount` is how many of them are
+    taken together: a number, or a function of the data.
     """
 
     name: str
     size: int
     per: int | None = None
     key: Function | None = None
+    scope: Scope = "fleet"
+    amount: int | Function = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,6 +231,16 @@ class DuringNode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class HoldNode:
+    """A body that runs while slots of all its pools are held. `timeout`: how long it waits for them, in microseconds."""
+
+    key: str
+    pools: tuple[Pool, ...]
+    body: tuple[Node, ...]
+    timeout: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AddNode:
     """Adds items to what for_each is open under a path, the end of one, or a tag."""
 
@@ -332,13 +350,13 @@ class TaskNode:
 
 Node = (
     ActivityNode | WaitNode | ChildNode | TaskNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | GraphNode
-    | MachineNode | StopNode | DuringNode | AddNode | EmitNode
+    | MachineNode | StopNode | DuringNode | HoldNode | AddNode | EmitNode
 )  # fmt: skip
 
 
 def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
     """The bodies within a node, each with what its place adds to the node's address."""
-    if isinstance(node, LoopNode | ForEachNode | DuringNode):
+    if isinstance(node, LoopNode | ForEachNode | DuringNode | HoldNode):
         yield "", node.body
     elif isinstance(node, ParallelNode):
         for branch in node.branches:

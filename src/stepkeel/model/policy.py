@@ -116,8 +116,8 @@ class Limit:
 
     n     at most so many at once; with `per`: at most so many begin in any span of that length
     per   a timedelta or seconds: a rate rather than a number at once
-    key   a function of the data: each of its values is counted by itself (None: not limited). "One at a time for each
-          customer" is Limit(1, key=lambda order: order.customer_id)
+    key   a function of the data, or the text of an expression: each of its values is counted by itself (None: not limited).
+          "One at a time for each customer" is Limit(1, key=lambda order: order.customer_id), or key="data.customer_id"
     name  what the limit is called in explain; two limits of one name share their slots. Default: its owner's name
     Of those that wait, the most urgent priority goes first, but each step of priority is worth one minute of waiting: none
     starves. Raises BadRequest on values out of range.
@@ -125,7 +125,7 @@ class Limit:
 
     n: int
     per: timedelta | float | None = None
-    key: Callable[[Any], str | int | None] | None = None
+    key: Callable[[Any], str | int | None] | str | None = None
     name: str = ""
 
     def __post_init__(self) -> None:

@@ -38,7 +38,19 @@ TERMINAL = frozenset({"completed", "failed", "cancelled", "terminated"})
 # open: its branches are · loose: its join is over, and branches of it run on; or a child that nothing waits for
 # undoing: its join is over, branches are undone · leaving: a child was told to end, and the ending waits for it
 Run = Literal[
-    "flying", "ready", "held", "backing_off", "waiting", "deferred", "failed", "stopping", "open", "loose", "undoing", "leaving"
+    "flying",
+    "ready",
+    "held",
+    "backing_off",
+    "waiting",
+    "deferred",
+    "failed",
+    "stopping",
+    "open",
+    "holding",
+    "loose",
+    "undoing",
+    "leaving",
 ]
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from stepkeel.model.commit import Delivery, Step, TicketRow
 from stepkeel.model.input import HoldGranted
 
-__all__ = ["Tickets", "choose", "grant_of", "in_order"]
+__all__ = ["Tickets", "choose", "fitting", "grant_of", "in_order"]
 
 
 def in_order(tickets: Iterable[TicketRow]) -> list[TicketRow]:
@@ -30,7 +30,7 @@ class Tickets:
     def queue(self, instance_id: str, tenant: str, step: Step) -> None:
         """What a step asks for and returns; what counts for a rate stays until its span is over."""
         for a in step.asked:
-            ticket = TicketRow(instance_id, a.path, a.pool, a.n, tenant, a.size, a.per, a.rank)
+            ticket = TicketRow(instance_id, a.path, a.pool, a.n, tenant, a.size, a.per, a.rank, None, a.amount)
             self._rows.setdefault((instance_id, a.path, a.pool, a.n), ticket)
         for r in step.returned:
             place = (instance_id, r.path, r.pool, r.n)
@@ -59,7 +59,8 @@ class Tickets:
 def choose(tickets: Sequence[TicketRow], now: int, limit: int) -> tuple[list[TicketRow], int | None]:
     """Waiting tickets whose pool has a free slot, in order; and when a slot of a rate is next free for one that waits.
 
-    How large a pool is, its first waiting ticket says: limits change with the code that asks.
+    How large a pool is, its first waiting ticket says: limits change with the code that asks. One that takes more slots than are
+    free is waited for: none behind it is served before.
     """
     pools: dict[str, list[TicketRow]] = {}
     for ticket in tickets:
@@ -71,12 +72,23 @@ def choose(tickets: Sequence[TicketRow], now: int, limit: int) -> tuple[list[Tic
         if not waiting:
             continue
         head = waiting[0]
-        held = sorted(t.granted_at for t in members if t.granted_at is not None and _counts(t, head, now))
-        room = max(0, head.size - len(held))
-        chosen += waiting[:room]
-        if head.per is not None and room < len(waiting):
-            free_at.append((held[0] if held else now) + head.per)
+        held = [t for t in members if t.granted_at is not None and _counts(t, head, now)]
+        served = fitting(waiting, head.size - sum(t.amount for t in held))
+        chosen += served
+        if head.per is not None and len(served) < len(waiting):
+            free_at.append(min((t.granted_at or 0 for t in held), default=now) + head.per)
     return chosen[:limit], min(free_at, default=None)
+
+
+def fitting(waiting: Iterable[TicketRow], room: int) -> list[TicketRow]:
+    """The first of them that together take no more than so many slots."""
+    found: list[TicketRow] = []
+    for ticket in waiting:
+        room -= ticket.amount
+        if room < 0:
+            break
+        found.append(ticket)
+    return found
 
 
 def _counts(ticket: TicketRow, head: TicketRow, now: int) -> bool:

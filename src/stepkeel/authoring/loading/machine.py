@@ -8,15 +8,13 @@ from typing import Any, cast
 from stepkeel.authoring.build import Policies, build
 from stepkeel.authoring.check import Problems
 from stepkeel.authoring.loading.nodes import Nodes
-from stepkeel.authoring.loading.reader import seconds
 from stepkeel.authoring.nested import machine
 from stepkeel.authoring.state import Anywhere, State, Way, Written
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.document import source
 from stepkeel.document.form import near
-from stepkeel.errors import BadRequest, DefinitionError
+from stepkeel.errors import DefinitionError
 from stepkeel.model.outcome import Cancel, Complete, Fail, Terminate
-from stepkeel.model.policy import Limit
 from stepkeel.model.reaction import Ending
 
 __all__ = ["Machines"]
@@ -47,7 +45,7 @@ class Machines(Nodes):
             said.get("version", 1) if self.good(said, "version") or "version" not in said else 1,
             said.get("unhandled_signals", "reject"),
             said.get("compensation", "continue_then_fail"),
-            limits=self._limits(said),
+            limits=self.limits(said["limits"], ("limits",)) if "limits" in said else (),
             compensation_timeout=span.get("compensation_timeout"),
             **bodies,
         )
@@ -176,15 +174,3 @@ class Machines(Nodes):
             return said
         status, reason = str(said["status"]), str(said.get("reason", ""))
         return Fail(str(said.get("code", "failed")), reason) if status == "failed" else _ENDS.get(status, Complete)(reason)
-
-    def _limits(self, said: Said) -> list[Limit]:
-        found: list[Limit] = []
-        for n, each in enumerate(said["limits"] if "limits" in said and self.intact(("limits",)) else ()):
-            at = ("limits", n)
-            key = self.value("{{ " + each["key"] + " }}", (*at, "key")) if "key" in each else None
-            per = seconds(each["per"]) if "per" in each else None
-            try:
-                found.append(Limit(each["n"], per, key, each.get("name", "")))
-            except BadRequest as error:
-                self.report.add("bad_value", at, error.message, error.remedy or "")
-        return found

@@ -11,6 +11,7 @@ from stepkeel.authoring.concurrent import for_each, parallel, spawn
 from stepkeel.authoring.during import during
 from stepkeel.authoring.family import child
 from stepkeel.authoring.graph import graph
+from stepkeel.authoring.hold import hold
 from stepkeel.authoring.loading.reader import seconds
 from stepkeel.authoring.loading.steps import Steps
 from stepkeel.authoring.nested import add_items, pick, scope, stop
@@ -269,6 +270,20 @@ class Nodes(Steps):
             output = self.output(said["output"], (*way, "output")) if "output" in said else None
         options = self.some(said, way, "mode", "max_concurrency")
         return graph(*steps, into=output, name=said.get("name"), **options) if not self.report.wrong(way) else None
+
+    def _hold(self, said: Said, way: Way) -> Any:
+        limits = self.limits(said["hold"], (*way, "hold"))
+        given = said.get("amount", 1)
+        if isinstance(given, dict):
+            amount: Any = {n: self._amount(a, (*way, "amount", n)) for n, a in cast("dict[str, Any]", given).items()}
+        else:
+            amount = self._amount(given, (*way, "amount"))
+        body = self.body(said["body"], (*way, "body"))
+        options: dict[str, Any] = self.some(said, way, "scope") | self.spans(said, way, "timeout")
+        return hold(limits, *body, amount=amount, name=said.get("name"), **options) if not self.report.wrong(way) else None
+
+    def _amount(self, said: Any, way: Way) -> Any:
+        return said if isinstance(said, int) else self.value(said, way, ("data", "item"), "need")
 
     def _during(self, said: Said, way: Way) -> Any:
         guard = self.condition(said["during"], (*way, "during"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, cast
 
 from stepkeel.authoring.concurrent import Join, Own
@@ -19,7 +20,7 @@ from stepkeel.model.definition import Definition, Problem
 from stepkeel.model.instant import read_span
 from stepkeel.model.join import Arrivals
 from stepkeel.model.node import Activity
-from stepkeel.model.policy import Retry
+from stepkeel.model.policy import Limit, Retry
 from stepkeel.model.schema import Schema, SchemaInvalid
 
 __all__ = ["Known", "Reader", "seconds"]
@@ -185,6 +186,18 @@ class Reader:
             return said
         back = cast("dict[str, Any]", said)["own"]
         return self.asked({"own": lambda: Own(tuple(back) if isinstance(back, list) else back)}, way).get("own", "own")  # pyright: ignore[reportUnknownArgumentType]
+
+    def limits(self, said: Any, way: Way) -> list[Limit]:
+        """One, or several."""
+        if not self.intact(way):
+            return []
+        found: list[Limit] = []
+        for n, each in enumerate(cast("list[Any]", said) if isinstance(said, list) else [said]):
+            at = (*way, n) if isinstance(said, list) else way
+            key = self.value("{{ " + each["key"] + " }}", (*at, "key"), ("data", "item")) if "key" in each else None
+            per = seconds(each["per"]) if "per" in each else None
+            found += self.asked({"": partial(Limit, each["n"], per, key, each.get("name", ""))}, at).values()
+        return found
 
     # -- expressions
 

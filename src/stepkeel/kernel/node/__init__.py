@@ -17,6 +17,7 @@ from stepkeel.kernel.node import (
     emit,
     for_each,
     graph,
+    hold,
     loop,
     machine,
     parallel,
@@ -34,6 +35,7 @@ from stepkeel.model.node import (
     EmitNode,
     ForEachNode,
     GraphNode,
+    HoldNode,
     LoopNode,
     MachineNode,
     ParallelNode,
@@ -63,6 +65,7 @@ CONTAINERS: dict[type, Container] = {
     GraphNode: graph,
     MachineNode: machine,
     DuringNode: during,
+    HoldNode: hold,
 }
 KINDS: dict[type, Kind] = {
     ActivityNode: activity,

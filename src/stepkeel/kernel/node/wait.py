@@ -66,7 +66,7 @@ def stuck(draft: Draft) -> bool:
             waits.append((path, node.guard))
         elif isinstance(node, ForEachNode) and isinstance(node.stays, Function):
             waits.append((path, node.stays))
-    if not waits or len(waits) < sum(f.run != "open" for f in draft.open.values()):
+    if not waits or len(waits) < sum(f.run not in ("open", "holding") for f in draft.open.values()):
         return False
     path = waits[0][0]
     names = ", ".join(f"{p} for {guard.name}" for p, guard in waits if guard)

@@ -374,8 +374,8 @@ select count(*) from i;
 select pg_notify($1, $2);
 
 -- name: ask
-insert into stepkeel.tickets (instance_id, path, pool, n, tenant, size, per, rank)
-select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::int[], $7::bigint[], $8::bigint[])
+insert into stepkeel.tickets (instance_id, path, pool, n, tenant, size, per, rank, amount)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::int[], $7::bigint[], $8::bigint[], $9::int[])
 on conflict do nothing;
 
 -- name: return
@@ -384,20 +384,21 @@ delete from stepkeel.tickets t using unnest($1::text[], $2::text[], $3::text[], 
 where t.instance_id = r.instance_id and t.path = r.path and t.pool = r.pool and t.n = r.n and (t.per is null or t.granted_at is null);
 
 -- name: waiting_pools
--- A skip scan: one probe for each pool that somebody waits for; of each the size that its first ticket tells, and what is held.
+-- A skip scan: one probe for each pool that somebody waits for; of each the size that its first ticket tells, what is held, and how many
+-- slots that ticket takes.
 with recursive waiting (pool) as (
     (select t.pool from stepkeel.tickets t where t.granted_at is null order by t.pool limit 1)
     union all
     select (select t.pool from stepkeel.tickets t where t.granted_at is null and t.pool > w.pool order by t.pool limit 1)
     from waiting w where w.pool is not null
 )
-select w.pool, h.size, h.per, c.held, c.oldest, t.now
+select w.pool, h.size, h.per, c.held, c.oldest, t.now, h.amount
 from (select clock($1) as now) t cross join waiting w
 cross join lateral (
-    select t.size, t.per from stepkeel.tickets t where t.pool = w.pool and t.granted_at is null
+    select t.size, t.per, t.amount from stepkeel.tickets t where t.pool = w.pool and t.granted_at is null
     order by t.rank, t.instance_id, t.path, t.n limit 1
 ) h cross join lateral (
-    select count(*)::int as held, min(k.granted_at) as oldest from stepkeel.tickets k
+    select coalesce(sum(k.amount), 0)::int as held, min(k.granted_at) as oldest from stepkeel.tickets k
     where k.pool = w.pool and k.granted_at is not null and (h.per is null or k.granted_at > t.now - h.per)
 ) c
 where w.pool is not null;
@@ -413,17 +414,21 @@ select name from stepkeel.pools where name = any($1::text[]) order by name for u
 
 -- name: first_waiting
 -- Asked in a statement of its own, behind the lock of the pools: it sees what others granted before.
-select f.instance_id, f.path, f.pool, f.n, f.tenant, f.size, f.per, f.rank, f.granted_at
+select f.instance_id, f.path, f.pool, f.n, f.tenant, f.size, f.per, f.rank, f.granted_at, f.amount
 from unnest($2::text[]) as w(pool)
 cross join lateral (
     select t.size, t.per from stepkeel.tickets t where t.pool = w.pool and t.granted_at is null
     order by t.rank, t.instance_id, t.path, t.n limit 1
 ) h cross join lateral (
-    select count(*)::int as held from stepkeel.tickets k
+    select coalesce(sum(k.amount), 0)::int as held from stepkeel.tickets k
     where k.pool = w.pool and k.granted_at is not null and (h.per is null or k.granted_at > $1 - h.per)
 ) c cross join lateral (
-    select t.* from stepkeel.tickets t where t.pool = w.pool and t.granted_at is null
-    order by t.rank, t.instance_id, t.path, t.n limit greatest(h.size - c.held, 0)
+    select * from (
+        select t.*, sum(t.amount) over (order by t.rank, t.instance_id, t.path, t.n) as together from (
+            select t.* from stepkeel.tickets t where t.pool = w.pool and t.granted_at is null
+            order by t.rank, t.instance_id, t.path, t.n limit greatest(h.size - c.held, 0)
+        ) t
+    ) t where t.together <= h.size - c.held
 ) f
 limit $3;
 
@@ -446,15 +451,15 @@ delete from stepkeel.pools p where p.name = any($1::text[])
     and not exists (select 1 from stepkeel.tickets t where t.pool = p.name and t.granted_at is null);
 
 -- name: pool
-(select instance_id, path, pool, n, tenant, size, per, rank, granted_at from stepkeel.tickets
+(select instance_id, path, pool, n, tenant, size, per, rank, granted_at, amount from stepkeel.tickets
     where pool = $1 and granted_at is not null order by granted_at limit $2)
 union all
-(select instance_id, path, pool, n, tenant, size, per, rank, granted_at from stepkeel.tickets
+(select instance_id, path, pool, n, tenant, size, per, rank, granted_at, amount from stepkeel.tickets
     where pool = $1 and granted_at is null order by rank, instance_id, path, n limit $2)
 limit $2;
 
 -- name: tickets
-select instance_id, path, pool, n, tenant, size, per, rank, granted_at from stepkeel.tickets where instance_id = $1;
+select instance_id, path, pool, n, tenant, size, per, rank, granted_at, amount from stepkeel.tickets where instance_id = $1;
 
 -- name: open_tasks
 insert into stepkeel.tasks (instance_id, id, tenant, definition, version, path, title, status, role, assignee, candidates, excluded, claimed_by, form,

@@ -113,6 +113,7 @@ create table stepkeel.tickets (
     per bigint,                            -- microseconds, where the pool is a rate: the row then stays that long
     rank bigint not null,
     granted_at bigint,
+    amount integer not null default 1,     -- how many slots it takes, together
     primary key (instance_id, path, pool, n)
 ) with (autovacuum_vacuum_scale_factor = 0.02);
 create index tickets_waiting on stepkeel.tickets (pool, rank, instance_id, path, n) where granted_at is null;

@@ -218,7 +218,7 @@ class PostgresStore:
     async def grant(self, limit: int) -> Grants:
         waiting = await self._work.fetch(self._sql["waiting_pools"], self._given())
         owners: list[str | None] = []
-        free = [r[0] for r in waiting if r[1] > r[3]][:POOLS]
+        free = [r[0] for r in waiting if r[1] - r[3] >= r[6]][:POOLS]
         if free:
             lock = "lock_pools_portable" if self.server.portable else "lock_pools"
             now = waiting[0][5]

@@ -75,10 +75,10 @@ class Writer:
 
     async def _queue(self, connection: Any, rows: Sequence[tuple[str, str, Step]]) -> None:
         """Tickets of pools, asked for and returned by the rows that were written."""
-        asked = [(i, a.path, a.pool, a.n, t, a.size, a.per, a.rank) for i, t, s in rows for a in s.asked]
+        asked = [(i, a.path, a.pool, a.n, t, a.size, a.per, a.rank, a.amount) for i, t, s in rows for a in s.asked]
         returned = [(i, r.path, r.pool, r.n) for i, _, s in rows for r in s.returned]
         if asked:
-            await connection.fetch(self._sql["ask"], *_columns(asked, 8))
+            await connection.fetch(self._sql["ask"], *_columns(asked, 9))
         if returned:
             await connection.fetch(self._sql["return"], *_columns(returned, 4))
 

@@ -202,30 +202,33 @@ delete from archive_signals where instance_id = ?;
 delete from start_keys where instance_id = ? and tenant = ? and definition = ? and key = ?;
 
 -- name: ask
-insert into tickets (instance_id, path, pool, n, tenant, size, per, rank) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing;
+insert into tickets (instance_id, path, pool, n, tenant, size, per, rank, amount) values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing;
 
 -- name: return
 -- One that counts for a rate stays until its span is over.
 delete from tickets where instance_id = ? and path = ? and pool = ? and n = ? and (per is null or granted_at is null);
 
 -- name: waiting_pools
--- A skip scan: one probe for each pool that somebody waits for; of each the size that its first ticket tells, and what is held.
+-- A skip scan: one probe for each pool that somebody waits for; of each the size that its first ticket tells, what is held, and how many
+-- slots that ticket takes.
 with recursive waiting (pool) as (
     select min(pool) from tickets where granted_at is null
     union all
     select (select min(t.pool) from tickets t where t.granted_at is null and t.pool > w.pool) from waiting w where w.pool is not null
 ), heads as (
     select w.pool, (select t.size from tickets t where t.pool = w.pool and t.granted_at is null order by t.rank, t.instance_id, t.path, t.n limit 1) as size,
-        (select t.per from tickets t where t.pool = w.pool and t.granted_at is null order by t.rank, t.instance_id, t.path, t.n limit 1) as per
+        (select t.per from tickets t where t.pool = w.pool and t.granted_at is null order by t.rank, t.instance_id, t.path, t.n limit 1) as per,
+        (select t.amount from tickets t where t.pool = w.pool and t.granted_at is null order by t.rank, t.instance_id, t.path, t.n limit 1) as amount
     from waiting w where w.pool is not null
 )
 select h.pool, h.size, h.per,
-    (select count(*) from tickets t where t.pool = h.pool and t.granted_at is not null and (h.per is null or t.granted_at > :now - h.per)),
-    (select min(t.granted_at) from tickets t where t.pool = h.pool and t.granted_at is not null and (h.per is null or t.granted_at > :now - h.per))
+    (select coalesce(sum(t.amount), 0) from tickets t where t.pool = h.pool and t.granted_at is not null and (h.per is null or t.granted_at > :now - h.per)),
+    (select min(t.granted_at) from tickets t where t.pool = h.pool and t.granted_at is not null and (h.per is null or t.granted_at > :now - h.per)),
+    h.amount
 from heads h;
 
 -- name: first_waiting
-select instance_id, path, pool, n, tenant, size, per, rank, granted_at from tickets
+select instance_id, path, pool, n, tenant, size, per, rank, granted_at, amount from tickets
 where pool = ? and granted_at is null order by rank, instance_id, path, n limit ?;
 
 -- name: granted
@@ -241,14 +244,14 @@ delete from tickets where instance_id = ? and path = ? and pool = ? and n = ?;
 delete from tickets where instance_id = ?;
 
 -- name: pool
-select * from (select instance_id, path, pool, n, tenant, size, per, rank, granted_at from tickets
+select * from (select instance_id, path, pool, n, tenant, size, per, rank, granted_at, amount from tickets
     where pool = :pool and granted_at is not null order by granted_at limit :limit)
 union all
-select * from (select instance_id, path, pool, n, tenant, size, per, rank, granted_at from tickets
+select * from (select instance_id, path, pool, n, tenant, size, per, rank, granted_at, amount from tickets
     where pool = :pool and granted_at is null order by rank, instance_id, path, n limit :limit);
 
 -- name: tickets
-select instance_id, path, pool, n, tenant, size, per, rank, granted_at from tickets where instance_id = ?;
+select instance_id, path, pool, n, tenant, size, per, rank, granted_at, amount from tickets where instance_id = ?;
 
 -- name: open_task
 insert into tasks (instance_id, id, tenant, definition, version, path, title, status, role, assignee, candidates, excluded, claimed_by, form,

@@ -101,6 +101,7 @@ create table tickets (
     per integer,                           -- microseconds, where the pool is a rate: the row then stays that long
     rank integer not null,
     granted_at integer,
+    amount integer not null default 1,     -- how many slots it takes, together
     primary key (instance_id, path, pool, n)
 ) without rowid;
 create index tickets_waiting on tickets (pool, rank, instance_id, path, n) where granted_at is null;

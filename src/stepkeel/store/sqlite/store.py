@@ -261,10 +261,10 @@ class SqliteStore:
         now = self.now()
         waiting = self._read_from.all(self._sql["waiting_pools"], {"now": now})
         count, owners = 0, set[str | None]()
-        if any(size > held for _, size, _, held, _ in waiting):
+        if any(size - held >= amount for _, size, _, held, _, amount in waiting):
             count, owners = await self._write(lambda: self._writer.grant(limit), limit)
             waiting = self._read_from.all(self._sql["waiting_pools"], {"now": now})
-        free_at = [oldest + per for _, _, per, _, oldest in waiting if per is not None and oldest is not None]
+        free_at = [oldest + per for _, _, per, _, oldest, _ in waiting if per is not None and oldest is not None]
         return Grants(count, frozenset(owners), min(free_at, default=None))
 
     async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:

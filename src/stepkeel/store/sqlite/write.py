@@ -16,7 +16,7 @@ from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Star
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.store.desk import columns_of
 from stepkeel.store.outbox import values_of
-from stepkeel.store.queue import grant_of
+from stepkeel.store.queue import fitting, grant_of
 
 __all__ = ["Writer"]
 
@@ -103,7 +103,7 @@ class Writer:
     def _queue(self, instance_id: str, tenant: str, step: Step) -> None:
         """Tickets of pools, asked for and returned."""
         for a in step.asked:
-            self._db.execute(self._sql["ask"], (instance_id, a.path, a.pool, a.n, tenant, a.size, a.per, a.rank))
+            self._db.execute(self._sql["ask"], (instance_id, a.path, a.pool, a.n, tenant, a.size, a.per, a.rank, a.amount))
         for r in step.returned:
             self._db.execute(self._sql["return"], (instance_id, r.path, r.pool, r.n))
 
@@ -214,13 +214,12 @@ class Writer:
         """How many slots were given, and to rows of which owners."""
         now, count = self._now(), 0
         owners: set[str | None] = set()
-        for pool, size, _, held, _ in self._db.execute(self._sql["waiting_pools"], {"now": now}).fetchall():
+        for pool, size, _, held, _, amount in self._db.execute(self._sql["waiting_pools"], {"now": now}).fetchall():
             self._db.execute(self._sql["expired"], {"pool": pool, "now": now})
-            room = min(size - held, limit - count)
-            if room <= 0:
+            if size - held < amount or count >= limit:
                 continue
-            for row in self._db.execute(self._sql["first_waiting"], (pool, room)).fetchall():
-                ticket = TicketRow(*row)
+            rows = self._db.execute(self._sql["first_waiting"], (pool, min(size - held, limit - count))).fetchall()
+            for ticket in fitting((TicketRow(*row) for row in rows), size - held):
                 place = (ticket.instance_id, ticket.path, ticket.pool, ticket.n)
                 receipt = self._deliver(grant_of(ticket, now))
                 if receipt.refused:

@@ -19,6 +19,7 @@ from stepkeel.testing.simulation.chance import Chance
 from stepkeel.testing.simulation.desks import DESKS
 from stepkeel.testing.simulation.families import FAMILIES
 from stepkeel.testing.simulation.graphs import GRAPHS
+from stepkeel.testing.simulation.holds import HOLDS
 from stepkeel.testing.simulation.run import Ended
 from stepkeel.testing.simulation.simulate import Simulation
 
@@ -307,6 +308,7 @@ BUILTIN: tuple[Simulation, ...] = (
     BRANCHES,
     FAMILIES,
     GRAPHS,
+    HOLDS,
     DESKS,
     MACHINES,
     Simulation((Delivery,), _parcel, check=_stopped_three_times, instances=6, name="limits"),

@@ -225,8 +225,9 @@ class Watch:
             if ticket.granted_at is not None and ticket.per is None:
                 held.setdefault(ticket.pool, []).append(ticket)
         for pool, tickets in held.items():
-            if len(tickets) > max(t.size for t in tickets):
-                raise Violation("too_many_slots", tickets[-1].instance_id, f"{len(tickets)} hold slots of {pool}")
+            taken = sum(t.amount for t in tickets)
+            if taken > max(t.size for t in tickets):
+                raise Violation("too_many_slots", tickets[-1].instance_id, f"{taken} slots of {pool} are held")
 
     # -- when an attempt starts
 
