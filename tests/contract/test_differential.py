@@ -107,8 +107,8 @@ class Stream:
         kind = draw.choice(("run", "park", "park", "sleep", "end", "fault", "archive"))
         ended = kind in ("end", "archive") or (kind == "archive" and row is not None)
         status = draw.choice(TERMINAL) if ended else "paused" if kind == "fault" else "waiting" if kind != "run" else "running"
-        pool, size, per = draw.choice((("p", 1, None), ("q", 2, 3_000_000)))
-        asked = (Ask("a/b", pool, revision, size, per, self.clock.now()),)
+        pool, size, per = draw.choice((("p", 1, None), ("q", 2, 3_000_000), ("r", 3, None)))
+        asked = (Ask("a/b", pool, revision, size, per, self.clock.now(), draw.randint(1, size)),)
         held = self._held(row)
         settled = tuple(Settled(n, "processed", "", self.clock.now()) for n in range(1, row.inbox + 1)) if row else ()
         return Step(

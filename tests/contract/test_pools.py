@@ -10,14 +10,16 @@ from stepkeel.testing import VirtualClock
 from tests.contract.test_store import WANTED, begin, commit, step, worker
 
 
-def asking(n: int, pool: str = "p", size: int = 1, per: int | None = None, rank: int = 0) -> dict[str, object]:
-    return {"asked": (Ask("work/a", pool, n, size, per, rank),)}
+def asking(n: int, pool: str = "p", size: int = 1, per: int | None = None, rank: int = 0, amount: int = 1) -> dict[str, object]:
+    return {"asked": (Ask("work/a", pool, n, size, per, rank, amount),)}
 
 
-async def holding(store: Store, id: str, rank: int, pool: str = "p", size: int = 1, per: int | None = None) -> None:
+async def holding(
+    store: Store, id: str, rank: int, pool: str = "p", size: int = 1, per: int | None = None, amount: int = 1
+) -> None:
     """A waiting instance that queues for a slot."""
     await begin(store, id, owner="w")
-    parked = step(2, status="waiting", release=True, **asking(2, pool, size, per, rank))  # type: ignore[arg-type]
+    parked = step(2, status="waiting", release=True, **asking(2, pool, size, per, rank, amount))  # type: ignore[arg-type]
     assert (await store.commit(commit(id, "w", 1, 1, parked))).commits == (True,)
 
 
@@ -55,6 +57,36 @@ async def test_a_returned_slot_goes_to_the_next_and_a_queue_can_be_left(store: S
     assert (await store.grant(100)).count == 1
     assert await granted(store) == {"c"}
     assert await store.tickets("a") == await store.tickets("b") == []
+
+
+async def test_several_slots_are_taken_together_and_none_is_passed_over_for_one_that_takes_fewer(store: Store) -> None:
+    await worker(store, "w")
+    for rank, (id, amount) in enumerate((("a", 2), ("b", 2), ("c", 1))):
+        await holding(store, id, rank, size=3, amount=amount)
+    assert (await store.grant(100)).count == 1
+    assert await granted(store) == {"a"}, "b does not fit, and c asked behind it"
+    assert (await store.grant(100)).count == 0
+    assert [(t.instance_id, t.amount, t.granted_at is not None) for t in await store.pool("p")] == [
+        ("a", 2, True), ("b", 2, False), ("c", 1, False),
+    ]  # fmt: skip
+    back = step(3, status="completed", returned=(Return("work/a", "p", 2),))
+    assert (await store.commit(commit("a", "w", 3, 2, back))).commits == (True,)
+    assert (await store.grant(100)).count == 2
+    assert await granted(store) == {"b", "c"}
+
+
+async def test_a_rate_counts_the_slots_that_each_took(store: Store, clock: VirtualClock) -> None:
+    await worker(store, "w", lease=100_000_000)
+    per = 10_000_000
+    for rank, (id, amount) in enumerate((("a", 2), ("b", 1), ("c", 2))):
+        await holding(store, id, rank, size=3, per=per, amount=amount)
+    began = store.now()
+    grants = await store.grant(100)
+    assert (grants.count, grants.next_at) == (2, began + per)
+    assert await granted(store) == {"a", "b"}
+    clock.advance(11)
+    assert (await store.grant(100)).count == 1
+    assert await granted(store) == {"c"}
 
 
 async def test_a_refused_commit_opens_and_closes_no_ticket(store: Store) -> None:

@@ -10,6 +10,7 @@
 | in_flight_owned | what flies has an owner, or a wake-up that will find it lost |
 | timer_matches | the wake-up of a waiting row is not later than its earliest timer, or is due already |
 | status_matches | row and snapshot tell the same status, state and revision |
+| slots_held | nothing flies in a body whose slots the instance has not got |
 | ticket_matches | what it queues for or holds is a ticket in the store |
 | child_exists | the child that a node waits for is there |
 | child_unreported | a child that has ended has told so, where its parent waits for it: the report lies in the inbox at least |
@@ -26,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from stepkeel.kernel.machine import handlers
+from stepkeel.kernel.path import below
 from stepkeel.kernel.replay import differs
 from stepkeel.kernel.timer import earliest
 from stepkeel.model.commit import HistoryRow, InboxRow, Row, TicketRow
@@ -73,6 +75,8 @@ def violations_of_row(row: Row, snapshot: Snapshot | None, now: int, handles_sig
             and (row.wake_at is None or row.wake_at > max(timer, now))
         ):
             found.append("timer_matches")
+    if snapshot.tickets and _runs_without_slots(snapshot):
+        found.append("slots_held")
     if (row.status, row.state, row.revision) != (snapshot.status, snapshot.state, snapshot.revision):
         found.append("status_matches")
     return found
@@ -88,6 +92,13 @@ def hears(definition: Definition, snapshot: Snapshot | None) -> bool | None:
 def _has_open_wait(snapshot: Snapshot, handles_signals: bool | None) -> bool:
     waits = any(f.run == "waiting" or (f.child is not None and not f.child.over) for f in snapshot.open.values())
     return snapshot.queues or waits or handles_signals is not False
+
+
+def _runs_without_slots(snapshot: Snapshot) -> bool:
+    """Something flies in a hold whose slots it has not all got."""
+    lacking = [p for p, held in snapshot.tickets.items() if p in snapshot.open and not all(t.granted for t in held.values())]
+    inside = (f for p in lacking for path, f in snapshot.open.items() if path != p and below(path, p))
+    return any(snapshot.open[p].run == "holding" for p in lacking) or any(f.run == "flying" for f in inside)
 
 
 def violations_of_tickets(snapshot: Snapshot, tickets: Sequence[TicketRow]) -> list[str]:

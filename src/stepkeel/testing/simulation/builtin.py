@@ -8,6 +8,7 @@ from typing import Any
 
 from stepkeel.authoring.activity import activity
 from stepkeel.authoring.context import Context
+from stepkeel.authoring.hold import hold
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.node import choice, delay, log, loop, wait, when
 from stepkeel.authoring.signal import Signal
@@ -282,7 +283,7 @@ async def _drive(ctx: Context[Parcel]) -> None:
 
 class Delivery(Workflow[Parcel], limits=Limit(1, key=lambda parcel: parcel.customer, name="customer")):
     loading = State(_load, _drive)
-    driving = State(_drive)
+    driving = State(hold(Limit(3, name="fuel"), _drive, amount=2))
     there = State.completed()
     loading.to(driving)
     driving.to(there)

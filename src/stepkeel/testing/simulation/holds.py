@@ -17,7 +17,7 @@ from stepkeel.authoring.state import State
 from stepkeel.model.outcome import Fail
 from stepkeel.model.policy import Limit, Retry
 from stepkeel.model.reducer import Sum
-from stepkeel.testing.simulation.chance import Chance
+from stepkeel.testing.simulation.chance import RATES, Chance
 from stepkeel.testing.simulation.run import Ended
 from stepkeel.testing.simulation.simulate import Simulation
 
@@ -110,8 +110,12 @@ _BENCH = Limit(1, name="bench")
 
 
 class Storing(Workflow[Load]):
-    arriving = State[Load](hold(Limit(1, name="dock"), _dock, _undock), hold(Limit(1, key=_bay, name="bay"), wait(Ready, delay=2.0)))
-    storing = State[Load](hold([Limit(3, name="hall"), Limit(2, name="carts")], _store, delay(0.5), _clear, amount={"hall": _weight}))
+    arriving = State[Load](
+        hold(Limit(1, name="dock"), _dock, _undock), hold(Limit(1, key=_bay, name="bay"), wait(Ready, delay=2.0))
+    )
+    storing = State[Load](
+        hold([Limit(3, name="hall"), Limit(2, name="carts")], _store, delay(0.5), _clear, amount={"hall": _weight})
+    )
     packing = State[Load](
         parallel(
             one=hold(_BENCH, _work, _tidy, scope="instance"),
@@ -142,4 +146,8 @@ def _is_orderly(load: Ended) -> str | None:
     return None
 
 
-HOLDS = Simulation((Storing,), _load, services=_floors, check=_is_orderly, instances=5, signals_at_most=6, name="holds")
+# Without operators: who is stopped between entering and leaving does not tell the floor. Limits and holds with them: `limits`.
+HOLDS = Simulation(
+    (Storing,), _load, services=_floors, check=_is_orderly, instances=5, signals_at_most=6, name="holds",
+    faults=tuple(kind for kind in RATES if kind != "operator"),
+)  # fmt: skip
