@@ -31,6 +31,7 @@ from stepkeel import (
     emit,
     for_each,
     graph,
+    hold,
     load,
     log,
     loop,
@@ -105,6 +106,7 @@ async def shaky(ctx: Context[Any]) -> None:
 
 ALL = [picked, ask, forget, quiet, shaky]
 TYPES = [Order, OrderApproved, OrderRejected, Fixed, Correction]
+DESK = Limit(2, key="data.order_id", name="desk")
 OFFICE = Calendar("Europe/Berlin")
 DOCUMENT = Path(__file__).with_name("order.yaml")
 
@@ -137,6 +139,9 @@ class Twin(Workflow[Order], name="order", unhandled_signals="keep", limits=Limit
         ),
         scope(wait(Fixed), after={timedelta(seconds=3): quiet}, on_failure={"SHAKEN": []}),
         spawn(quiet),
+        hold(
+            [Limit(2, key="data.order_id", name="desk"), Limit(9, name="hands")], quiet, amount={"hands": "data.polls"}, timeout=60
+        ),
         tagged("risky", parallel(ok=quiet, other=[stop("nothing")], name="pair")),
         child(Parcel),
     )

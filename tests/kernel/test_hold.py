@@ -87,8 +87,12 @@ def test_several_pools_are_taken_in_the_order_of_their_names_with_their_amounts(
 
 @pytest.mark.parametrize(
     ("scope", "pool"),
-    [("fleet", "printer"), ("tenant", "tenant/{0.tenant}/printer"), ("definition", "definition/Flow/printer")]
-    + [("instance", "instance/{0.id}/printer")],
+    [
+        ("fleet", "printer"),
+        ("tenant", "tenant/{0.tenant}/printer"),
+        ("definition", "definition/Flow/printer"),
+        ("instance", "instance/{0.id}/printer"),
+    ],
 )
 def test_a_scope_has_slots_of_its_own(scope: Any, pool: str) -> None:
     s = Scenario(build(hold(ONE, act, scope=scope)), Job())

@@ -146,8 +146,9 @@ def _is_orderly(load: Ended) -> str | None:
     return None
 
 
-# Without operators: who is stopped between entering and leaving does not tell the floor. Limits and holds with them: `limits`.
+# Without operators: who is stopped between entering and leaving does not tell the floor. Without processes that stand still for
+# longer than their lease: their attempt may finish the line it was in, which no lease can prevent. `limits` has both.
 HOLDS = Simulation(
     (Storing,), _load, services=_floors, check=_is_orderly, instances=5, signals_at_most=6, name="holds",
-    faults=tuple(kind for kind in RATES if kind != "operator"),
+    faults=tuple(kind for kind in RATES if kind not in ("operator", "pause")),
 )  # fmt: skip
