@@ -7,7 +7,6 @@ from stepkeel.authoring.during import at, branches_open, children, done, during,
 from stepkeel.authoring.family import child
 from stepkeel.authoring.graph import Step, graph, step
 from stepkeel.authoring.hold import hold
-from stepkeel.authoring.loading.load import load
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.nested import add_items, machine, pick, scope, stop
 from stepkeel.authoring.node import choice, delay, emit, log, loop, tagged, transform, until, wait, when
@@ -17,6 +16,7 @@ from stepkeel.authoring.saga import Saga
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import Anywhere, State, any_of
 from stepkeel.authoring.step import Confident
+from stepkeel.connectors.load import load
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Receipt, Result
 from stepkeel.errors import (

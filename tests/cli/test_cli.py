@@ -290,7 +290,10 @@ def test_documents_are_checked_drawn_and_run(run: Run, tmp_path: Path, monkeypat
     assert json.loads(run("graph", "small.yaml", *given, "--format", "json")[1])["name"] == "small"
     schema = json.loads(run("schema")[1])
     assert (schema["then"]["required"], schema["else"]["required"]) == (["name", "states"], ["name", "steps"])
-    assert json.loads(run("activities", *given, "--json")[1]) == [{"name": "say", "given": "str", "for": "Says it."}]
+    listed = {each.pop("name"): each for each in json.loads(run("activities", *given, "--json")[1])}
+    assert listed["say"] == {"given": "str", "for": "Says it.", "input": {"type": "string"}}
+    assert {"http.request", "email.send", "sql.query", "sql.execute", "file.read", "file.write"} <= listed.keys()
+    assert "url" in str(listed["http.request"]["input"])
     assert run("validate")[0] == 2
 
 

@@ -246,7 +246,7 @@ def step_in_body(bodies: Bodies, each: Step[Any], key: str, place: str, given: A
     each = worded(bodies, each, place)
     node = bodies.node(_told(each), key, place, given)
     assert isinstance(node, ActivityNode)
-    node = replace(node, gives=node.gives or each.options.get("into") is not None)
+    node = replace(node, gives=node.gives or each.given is not None or each.options.get("into") is not None)
     return _with_mappings(bodies, each, node, decoder_of(output_type(node.activity)), place)
 
 

@@ -9,17 +9,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import App, Parameter
 
 from stepkeel.authoring.activity import input_of, is_activity
 from stepkeel.authoring.loading.fitting import named
-from stepkeel.authoring.loading.load import activities_of, load
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.cli.output import print_json, print_table, say
 from stepkeel.cli.session import DatabaseOption, JsonOption, load_object, read_json
+from stepkeel.connectors.load import activities_of, load
 from stepkeel.document.workflow import document_schema
 from stepkeel.errors import BadRequest, DefinitionError
 from stepkeel.facade import Engine
+from stepkeel.model.node import Activity
 
 __all__ = ["ActivitiesOption", "add_to", "definition_in"]
 
@@ -123,14 +125,21 @@ def schema() -> None:
 
 
 def activities(activities: ActivitiesOption = None, /, *, json: JsonOption = False) -> None:
-    """List what documents may name: each activity, what it is given, what it is for."""
+    """List what documents may name: each activity, what it is given, what it is for; --json with the JSON Schema of that."""
     known = activities_of(_activities(activities))
-    rows = [
-        {
-            "name": name,
-            "given": named(kind) if (kind := input_of(record)) is not None else "",
-            "for": (record.target.__doc__ or "").strip().split("\n")[0],
-        }
-        for name, record in sorted(known.items())
-    ]
-    print_json(rows) if json else print_table(("name", "given", "for"), [[*row.values()] for row in rows])
+    rows = [_described(record) for _, record in sorted(known.items())]
+    if json:
+        print_json(rows)
+    else:
+        print_table(("name", "given", "for"), [[row["name"], row["given"], row["for"]] for row in rows])
+
+
+def _described(activity: Activity) -> dict[str, Any]:
+    kind = input_of(activity)
+    found: dict[str, Any] = {"name": activity.name, "given": "" if kind is None else named(kind)}
+    found["for"] = (activity.target.__doc__ or "").strip().split("\n")[0]
+    try:
+        found["input"] = {} if kind is None else msgspec.json.schema(kind)
+    except TypeError:
+        found["input"] = {}  # a type that JSON Schema cannot say
+    return found

@@ -7,6 +7,7 @@ from typing import Any, cast, get_type_hints
 import msgspec
 
 from stepkeel.authoring.activity import order_of
+from stepkeel.document.constant import Constant
 from stepkeel.document.form import Report, near
 from stepkeel.document.source import Way
 from stepkeel.document.template import Template
@@ -22,14 +23,14 @@ def named(kind: Any) -> str:
 
 def fits(report: Report, template: Template, wanted: Any, way: Way) -> None:
     """Tell what of a template is not the type that is wanted: fields, literals, and expressions of which it is known."""
-    if template.constant:
+    given, found = template.entries, _fields_of(wanted)
+    if template.constant and (given is None or found is None):
         _converts(report, template.source, wanted, way)
         return
-    given, kinds = template.entries, _SCALARS.get(wanted)
+    kinds = _SCALARS.get(wanted)
     if kinds is not None and (given is not None or template.kind not in ("", "DYN", *kinds)):
         gives = "a mapping" if given is not None else template.kind.lower()
         report.add("wrong_type", way, f"it gives {gives}, {named(wanted)} is expected", f"of type {named(wanted)}")
-    found = _fields_of(wanted)
     if found is None or given is None:
         return
     required, types = found
@@ -39,7 +40,9 @@ def fits(report: Report, template: Template, wanted: Any, way: Way) -> None:
     for name in sorted(required - given.keys()):
         report.add("missing_field", way, f"{named(wanted)} needs {name}", f"{name}: ...")
     for name, value in given.items():
-        if name in types:
+        if name in types and Constant in getattr(types[name], "__metadata__", ()) and "{{" in str(value):
+            report.add("not_constant", (*way, name), f"{name} cannot have expressions in it", "write it out; values are parameters")
+        elif name in types:
             fits(report, Template(value, template.names, template.fields), types[name], (*way, name))
 
 
@@ -63,4 +66,4 @@ def _fields_of(kind: Any) -> tuple[set[str], dict[str, Any]] | None:
         return None
     if not hasattr(info, "fields"):
         return None
-    return {str(f.name) for f in info.fields if f.required}, get_type_hints(kind)
+    return {str(f.name) for f in info.fields if f.required}, get_type_hints(kind, include_extras=True)

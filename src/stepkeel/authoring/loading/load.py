@@ -24,28 +24,17 @@ __all__ = ["activities_of", "load"]
 
 def load(
     document: str | Path | Mapping[str, Any],
-    activities: Iterable[Callable[..., Any] | Activity] = (),
-    *,
-    types: Iterable[type[Any]] = (),
-    workflows: Iterable[Any] = (),
+    activities: Mapping[str, Activity],
+    types: Iterable[type[Any]],
+    workflows: Iterable[Any],
 ) -> AuthoredDefinition:
-    """The definition that a document describes: the path of a YAML or JSON file, or what was read from one.
-
-    activities   those that it may name, by their names (`@activity(name="inventory.reserve")`)
-    types        Python types that `data`, signals and forms may name instead of a JSON Schema: a signal by its name
-    workflows    those that may be its children: classes, or what other documents were loaded to
-    It starts like a workflow class: `Engine(..., workflows=[load("order.yaml", activities)])`. Its data are a checked mapping,
-    unless `data` names a type. Raises DefinitionError with every problem, each with line, column, path and remedy; BadRequest
-    where there is no such file.
-    """
+    """The definition that a document describes (connectors/load.py). Raises DefinitionError, BadRequest."""
     try:
         source = read_source(Path(document) if isinstance(document, str) else document)
     except SourceInvalid as error:
         raise refused(str(document), [error.problem]) from None
     definitions = [w if isinstance(w, Definition) else w.definition for w in workflows]
-    known = Known(
-        activities_of(activities), {signal_name(t): t for t in types}, {d.name: d for d in cast("list[Definition]", definitions)}
-    )
+    known = Known(activities, {signal_name(t): t for t in types}, {d.name: d for d in cast("list[Definition]", definitions)})
     return _Loader(source, known).definition()
 
 

@@ -17,7 +17,7 @@ from stepkeel.authoring.loading.steps import Steps
 from stepkeel.authoring.nested import add_items, pick, scope, stop
 from stepkeel.authoring.node import BodyNode, When, choice, delay, emit, log, loop, tagged, transform, until, wait, when
 from stepkeel.authoring.people import approval, task
-from stepkeel.authoring.step import Recorded
+from stepkeel.authoring.step import Recorded, with_policies
 from stepkeel.document.form import near
 from stepkeel.document.nodes import NODE
 from stepkeel.document.source import Way
@@ -92,10 +92,13 @@ class Nodes(Steps):
 
     def _uses(self, said: Said, way: Way) -> Any:
         name = str(said.get("name") or said["uses"])
-        if not said.keys() - {"uses", "description"}:
-            activity = self.activity(said, way)
-            return None if activity is None else Recorded(activity, way)
-        return self.call(said, way, name, graph=False)
+        made = self.call(said, way, name, graph=False)
+        if made is None or name != said["uses"] or said.keys() & {"with", "into", "fallback", "compensate", "tags"}:
+            return made
+        told = {n: made.options.get(n) for n in ("retry", "timeout", "deadline", "optional")}
+        return Recorded(
+            with_policies(cast("Recorded", made.body[0]).record, told), way
+        )  # what it returns sets fields, as in Python
 
     def _log(self, said: Said, way: Way) -> Any:
         text = self.maybe(said["log"], (*way, "log"), "text", ("data",))
