@@ -277,6 +277,8 @@ def test_documents_are_checked_drawn_and_run(run: Run, tmp_path: Path, monkeypat
     assert "none.yaml cannot be read" in out
     code, out, _ = run("validate", "bad.yaml", *given, "--json")
     assert [p["code"] for p in json.loads(out)["bad.yaml"]] == ["unknown_activity"]
+    code, out, _ = run("simulate", "small.yaml", *given, "--seeds", "20", "--json")
+    assert (code, json.loads(out)[0]["broken"], set(json.loads(out)[0]["statuses"]) >= {"completed"}) == (0, [], True)
     code, out, _ = run("run", "small.yaml", "--input", "@word.json", *given, "--json")
     assert (code, json.loads(out)["status"], json.loads(out)["data"]["said"]) == (0, "completed", "HELLO")
     code, out, _ = run("run", "small.yaml", "--input", '{"word": "no"}', *given)

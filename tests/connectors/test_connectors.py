@@ -26,7 +26,7 @@ API = "https://api.example.com"
 def document(*body: Any, **data: Any) -> Mapping[str, Any]:
     """A workflow of these nodes; `out` takes what they give."""
     properties = {"out": {"default": None}, **{n: {"default": v} for n, v in data.items()}}
-    states = {"work": {"body": [*body], "to": "done"}, "done": {"end": "completed"}}
+    states = {"begin": {"body": [*body], "to": "done"}, "done": {"end": "completed"}}
     return {"name": "flow", "data": {"properties": properties, "additionalProperties": False}, "states": states}
 
 
@@ -67,7 +67,7 @@ async def test_a_request_carries_its_body_its_key_and_what_the_service_adds(harn
     assert (request.method, str(request.url), json.loads(request.content)) == ("POST", f"{API}/orders?a=b+c", {"amount": 5})
     headers = request.headers
     assert (headers["authorization"], headers["x-own"]) == ("Bearer s3cret", "yes")
-    assert headers["idempotency-key"] == f"{job.id}/work/http.request"
+    assert headers["idempotency-key"] == f"{job.id}/begin/http.request"
 
 
 async def test_what_may_come_right_is_tried_again_when_the_server_says(harness: Harness) -> None:

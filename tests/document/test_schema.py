@@ -10,6 +10,8 @@ from stepkeel.engine.deploy import schema_breaks
 from stepkeel.errors import DataInvalid
 from stepkeel.model.codec import Codec
 from stepkeel.model.schema import Schema, SchemaInvalid
+from stepkeel.testing.simulation.chance import Chance
+from stepkeel.testing.simulation.sample import sample
 
 ORDER: dict[str, Any] = {
     "properties": {
@@ -85,3 +87,33 @@ def test_a_slow_pattern_is_not_slow() -> None:
     schema = Schema("x", {"properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}})
     with pytest.raises(DataInvalid):
         Codec(schema).from_input({"a": "a" * 50_000 + "b"})
+
+
+SHAPES: dict[str, Any] = {
+    "properties": {
+        "kind": {"enum": ["a", "b"]},
+        "fixed": {"const": 3},
+        "n": {"type": "integer", "minimum": 3, "exclusiveMaximum": 8},
+        "half": {"type": "number", "exclusiveMinimum": 300},
+        "even": {"type": "integer", "multipleOf": 50, "minimum": 1},
+        "name": {"type": "string", "minLength": 3, "maxLength": 5},
+        "at": {"type": "string", "format": "date-time"},
+        "mail": {"type": "string", "format": "email"},
+        "many": {"type": "array", "items": {"$ref": "#/$defs/line"}, "minItems": 2, "maxItems": 4},
+        "either": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+        "maybe": {"type": ["string", "null"]},
+    },
+    "required": ["kind", "fixed", "n", "half", "even", "name", "at", "mail", "many", "either", "maybe"],
+    "additionalProperties": False,
+    "$defs": {
+        "line": {"type": "object", "properties": {"sku": {"type": "string"}}, "required": ["sku"], "additionalProperties": False}
+    },
+}
+
+
+def test_values_that_are_made_up_fit_what_is_described() -> None:
+    codec = Codec(Schema("shapes", SHAPES))
+    for seed in range(200):
+        made = sample(codec, Chance(seed))
+        codec.encode(made)
+        assert made.keys() == SHAPES["properties"].keys()

@@ -23,7 +23,7 @@ from stepkeel.errors import BadRequest, DefinitionError
 from stepkeel.facade import Engine
 from stepkeel.model.node import Activity
 
-__all__ = ["ActivitiesOption", "add_to", "definition_in"]
+__all__ = ["ActivitiesOption", "add_to", "definition_in", "is_document"]
 
 ActivitiesOption = Annotated[
     list[str] | None, Parameter(name=["--activities", "-a"], negative=(), help="module with activities that the document may name")
@@ -50,6 +50,11 @@ def _activities(modules: list[str] | None) -> list[Callable[..., Any]]:
             raise BadRequest(f"{name} cannot be imported: {error}", remedy="run it where the module lies") from None
         found += [each for each in vars(module).values() if is_activity(each)]
     return found
+
+
+def is_document(target: str) -> bool:
+    """A file, not module:name."""
+    return target.endswith((".yaml", ".yml", ".json"))
 
 
 def definition_in(file: str, modules: list[str] | None) -> AuthoredDefinition:

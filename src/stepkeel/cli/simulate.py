@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from stepkeel.cli.document import ActivitiesOption, definition_in, is_document
 from stepkeel.cli.output import print_json, say
-from stepkeel.cli.session import JsonOption, load_object
+from stepkeel.cli.session import JsonOption, load_object, read_json
 from stepkeel.errors import BadRequest
 from stepkeel.testing.simulation.builtin import BUILTIN
 from stepkeel.testing.simulation.simulate import Broken, Report, Simulation, simulation_of
@@ -21,7 +22,7 @@ def add_to(app: App) -> None:
 
 
 def simulate(
-    target: Annotated[str | None, Parameter(help="module:Class or module:simulation; default: the built-in definitions")] = None,
+    target: Annotated[str | None, Parameter(help="module:Class, module:simulation, a document; default: built-in ones")] = None,
     /,
     *,
     seeds: Annotated[int, Parameter(help="how many seeds, shared among the definitions")] = 1_000,
@@ -29,6 +30,8 @@ def simulate(
     seed: Annotated[int | None, Parameter(help="only this one")] = None,
     fault: Annotated[list[str] | None, Parameter(negative=(), help="with --seed: only these of its faults, as kind:n")] = None,
     workers: Annotated[int | None, Parameter(help="worker processes in each run")] = None,
+    input: Annotated[str | None, Parameter(help="of a document: JSON, or @file; default: made up from its schema")] = None,
+    activities: ActivitiesOption = None,
     json: JsonOption = False,
 ) -> int:
     """Run workflows on a simulated fleet with crashes, lost answers, pauses, drifting clocks. Exit code 1 if anything breaks.
@@ -41,7 +44,7 @@ def simulate(
         raise BadRequest(given, remedy="whole numbers, not negative, at least one seed")
     if fault and seed is None:
         raise BadRequest("--fault without --seed", remedy="faults are counted within one seed")
-    chosen = BUILTIN if target is None else (simulation_of(load_object(target, "workflow", "module:Class"), target),)
+    chosen = BUILTIN if target is None else (_simulation(target, input, activities),)
     if workers is not None:
         chosen = tuple(replace(each, workers=workers) for each in chosen)
     if seed is not None and fault:
@@ -55,6 +58,16 @@ def simulate(
     if json:
         print_json([_plain(r) for r in reports])
     return 1 if any(r.broken for r in reports) else 0
+
+
+def _simulation(target: str, input: str | None, activities: list[str] | None) -> Simulation:
+    """What is named: of a document one whose activities are pretended."""
+    if is_document(target):
+        data = read_json(input, "--input") if input else None
+        return Simulation((definition_in(target, activities),), data, pretend=True)
+    if input or activities:
+        raise BadRequest("--input and --activities are of documents", remedy="a stepkeel.testing.Simulation says its data itself")
+    return simulation_of(load_object(target, "workflow", "module:Class"), target)
 
 
 def _again(chosen: tuple[Simulation, ...], seed: int, faults: list[str], *, json: bool) -> int:

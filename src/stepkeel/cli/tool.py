@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from stepkeel.authoring.view import AuthoredDefinition
-from stepkeel.cli.document import ActivitiesOption, definition_in
+from stepkeel.cli.document import ActivitiesOption, definition_in, is_document
 from stepkeel.cli.output import print_json, print_table, say
 from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, load_object, on_engine
 from stepkeel.config import database_url
@@ -28,7 +28,7 @@ def add_to(app: App) -> None:
 
 def _load(target: str, activities: list[str] | None) -> AuthoredDefinition:
     """The definition of a document, or of `module:Class`, looked for in the working directory first. Raises BadRequest."""
-    if target.endswith((".yaml", ".yml", ".json")):
+    if is_document(target):
         return definition_in(target, activities)
     found = load_object(target, "workflow", "module:Class, for example shop.orders:OrderApproval")
     definition: Any = getattr(found, "definition", found)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from stepkeel.authoring.activity import output_type
 from stepkeel.authoring.context import Context
 from stepkeel.errors import EngineError, TransientError
 from stepkeel.facade import Engine
 from stepkeel.ids import IdMaker
 from stepkeel.model.definition import Definition
 from stepkeel.model.message import Message
-from stepkeel.model.node import EmitNode
+from stepkeel.model.node import ActivityNode, EmitNode
 from stepkeel.runtime.behaviour import Invocation, Next
 from stepkeel.runtime.binding import Binding, bind
 from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.settings import Settings
 from stepkeel.testing.simulation.chance import Chance, Faults
 from stepkeel.testing.simulation.loop import Process
+from stepkeel.testing.simulation.sample import sample_of
 from stepkeel.testing.simulation.wire import Drift, Wire
 
 __all__ = ["SETTINGS", "Acts", "Deliveries", "LoopHeartbeat", "SimulatedEngine"]
@@ -107,12 +110,21 @@ async def _deaf(seconds: float) -> None:
             continue
 
 
-async def _nothing(context: Context[Any]) -> None:
-    """What a pretended activity does."""
+def _pretended(definition: Definition, name: str) -> Callable[..., Any]:
+    """What stands in for an activity: it does nothing, and gives a value of its type where that is its node's output."""
+    nodes = [p.node for p in definition.places.values() if isinstance(p.node, ActivityNode)]
+    named = [n for n in nodes if name in (n.activity.name, n.activity.fallback.name if n.activity.fallback else "")]
+    gives = bool(named) and all(n.gives for n in named)
+    kind = output_type(definition.activities[name])
+
+    async def nothing(context: Context[Any]) -> Any:
+        return sample_of(kind, Chance(zlib.crc32(context.idempotency_key.encode()))) if gives else None
+
+    return nothing
 
 
 class SimulatedEngine(Engine):
-    """One process's engine. `fakes`: activities by name; `pretend`: the others do nothing. `bindings`: those made before."""
+    """One process's engine. `fakes`: activities by name; `pretend`: the others do nothing; `bindings`: those made before."""
 
     def __init__(
         self,
@@ -152,11 +164,12 @@ class SimulatedEngine(Engine):
             for activity in definition.activities.values():
                 place = name, version, activity.name
                 if place not in known:
-                    known[place] = self._bound(activity, services)
+                    known[place] = self._bound(definition, activity, services)
         return known
 
-    def _bound(self, activity: Any, services: Mapping[Any, Any]) -> Binding:
-        fake = self._fakes.get(activity.name, _nothing if self._pretend else None)
-        if fake is None:
+    def _bound(self, definition: Definition, activity: Any, services: Mapping[Any, Any]) -> Binding:
+        fake = self._fakes.get(activity.name)
+        if fake is None and not self._pretend:
             return bind(activity, services)
+        fake = fake or _pretended(definition, activity.name)
         return bind(dataclasses.replace(activity, target=fake), services)

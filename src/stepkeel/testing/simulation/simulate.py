@@ -42,7 +42,7 @@ class Simulation:
     signals     values that may be sent; None: made up from the signals' types
     services    by type, as for an engine; or a function that makes them anew for each run
     activities  by name: a function that takes the context and stands in for the activity
-    pretend     activities without a stand-in do nothing, and need no services
+    pretend     activities without a stand-in do nothing, and need no services; a step's gives a value of its output's type
     check       asked of each instance at the end: raises AssertionError, or returns False or a text, where it is broken
     workers     processes; default 3
     instances   at most so many in a run, `signals_at_most` signals are sent
