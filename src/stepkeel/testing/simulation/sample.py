@@ -62,10 +62,11 @@ def _of_schema(said: Any, whole: Mapping[str, Any], chance: Chance, depth: int) 
 
 
 def _referred(reference: str, whole: Mapping[str, Any]) -> Any:
-    found: Any = whole
-    for part in reference.removeprefix("#").strip("/").split("/"):
-        known = cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
-        found = known.get(part) if part else known
+    found: Any = {**whole}
+    for part in filter(None, reference.removeprefix("#").split("/")):
+        if not isinstance(found, dict):
+            return None
+        found = cast("dict[str, Any]", found).get(part)
     return found
 
 
