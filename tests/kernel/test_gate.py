@@ -120,6 +120,14 @@ def test_failed_is_left_by_redrive_and_by_setting_a_state_alone(kind: type) -> N
     assert (after == "failed") is (kind not in (inputs.Redrive, inputs.SetState))
 
 
+def test_what_an_ending_refuses_it_refuses_paused_too_but_may_be_resumed() -> None:
+    before = msgspec.structs.replace(snapshot("ending"), status="paused", pause=Pause())
+    for kind in (inputs.Cancel, inputs.SetState, inputs.SetData, inputs.CancelNode, inputs.AddItems):
+        assert decide(DEFINITION, before, INPUTS[kind], 2_000, 1).refused == "invalid_transition", kind
+    for kind in (inputs.Resume, inputs.Terminate, inputs.AttemptEnded):
+        assert not decide(DEFINITION, before, INPUTS[kind], 2_000, 1).refused, kind
+
+
 def test_stale_results_are_dropped() -> None:
     before = snapshot("active")
     for path, attempt in (("work/charge", 1), ("work/reserve", 2), ("nowhere", 1)):

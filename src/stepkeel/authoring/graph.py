@@ -244,7 +244,7 @@ def step_in_body(bodies: Bodies, each: Step[Any], key: str, place: str, given: A
         bodies.problems.add("bad_step", place, text, "graph(step(...)), or choice(when(...)), or the nodes themselves")
         return None
     each = worded(bodies, each, place)
-    node = bodies.node(_told(each), key, place, given)
+    node = bodies.node(_told(each), key, place, given if each.given is None else None)
     assert isinstance(node, ActivityNode)
     node = replace(node, gives=node.gives or each.given is not None or each.options.get("into") is not None)
     return _with_mappings(bodies, each, node, decoder_of(output_type(node.activity)), place)

@@ -137,8 +137,20 @@ def _environment(variables: tuple[tuple[str, str], ...]) -> Any:
         "list of string": cel.Type.List(cel.Type.STRING),
     }  # fmt: skip
     # Not the strings extension: replacing what was replaced grows a text without bound.
-    extensions = cast("list[Any]", [ext_math.ExtMath()])
+    extensions = cast("list[Any]", [ext_math.ExtMath(), _sums(cel)])
     return cel.NewEnv(variables={n: kinds[k] for n, k in variables}, extensions=extensions)
+
+
+def _sums(cel: Any) -> Any:
+    """`sum(data.lines.map(l, l.quantity))`: lists are all that has no fold of its own."""
+    overload = cel.Overload("sum_list", cel.Type.DYN, [cel.Type.List(cel.Type.DYN)], is_member=False, impl=_sum)
+    return cel.CelExtension("stepkeel", [cel.FunctionDecl("sum", [overload])])
+
+
+def _sum(values: list[Any]) -> float:
+    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+        raise ValueError("sum() is of numbers")
+    return sum(values)
 
 
 def _compiled(environment: Any, source: str) -> Any:

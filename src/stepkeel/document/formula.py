@@ -132,6 +132,9 @@ def _facts(text: str) -> tuple[str, list[tuple[str, str]]]:
     for kind, token, at in tokens_of(text):
         if at >= end and kind == "name" and token in _FACTS and before != ".":
             call = _CALL.match(text, at + len(token))
+            if call is None and token == "size":  # of a list, or a text
+                before = token
+                continue
             if call is None:
                 raise ExpressionInvalid(f"{token}(...) takes a path as a text", at, remedy=f"{token}('pick')")
             path = call[1] or call[2] or ""

@@ -218,15 +218,6 @@ _form(
     {"graph": STEPS, "mode": Text(("dependency", "sequential", "parallel")), "max_concurrency": Whole(), "output": Anything()},
     {"graph": "steps, as of a saga", "output": "fields of the data that are set at the end"},
 )
-_form("scope", {"scope": BODY, "on": ListOf(_SCOPE_ON), "after": ListOf(_SCOPE_AFTER), "on_failure": ListOf(_SCOPE_FAILURE)},
-      {"scope": "a body that may be ended: by a signal, a time, a failure; their `do` runs then"})  # fmt: skip
-_form(
-    "pick",
-    {"pick": ListOf(_PICK, "list of choices", 1)},
-    {"pick": "- {signal: Paid, do: ship} or {after: 3d, do: remind}: the first to come"},
-)
-_form("during", {"during": CONDITION, "body": BODY, "otherwise": Text(("wait", "skip", "fail"))},
-      {"during": "the body is offered only while this holds"}, "during", "body")  # fmt: skip
 LIMIT = Form(
     "limit",
     {"n": Whole(), "per": Span(), "key": EXPRESSION, "name": Text()},
@@ -248,6 +239,15 @@ _form(
     },
     "hold", "body",
 )  # fmt: skip
+_form("scope", {"scope": BODY, "on": ListOf(_SCOPE_ON), "after": ListOf(_SCOPE_AFTER), "on_failure": ListOf(_SCOPE_FAILURE)},
+      {"scope": "a body that may be ended: by a signal, a time, a failure; their `do` runs then"})  # fmt: skip
+_form(
+    "pick",
+    {"pick": ListOf(_PICK, "list of choices", 1)},
+    {"pick": "- {signal: Paid, do: ship} or {after: 3d, do: remind}: the first to come"},
+)
+_form("during", {"during": CONDITION, "body": BODY, "otherwise": Text(("wait", "skip", "fail"))},
+      {"during": "the body is offered only while this holds"}, "during", "body")  # fmt: skip
 _form("spawn", {"spawn": BODY, "late": Text(("drop", "merge")), "data": _DATA}, {"spawn": "begins, and the flow goes on at once"})
 _form("stop", {"stop": Text(), "how": Text(("cancel", "complete")), "then": Text(("end", "skip"))},
       {"stop": "what is open there: a key, a path, a tag", "then": "its branch ends, or goes on behind it"})  # fmt: skip

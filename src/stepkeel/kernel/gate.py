@@ -17,6 +17,7 @@ from stepkeel.model.snapshot import Snapshot
 __all__ = ["COLUMNS", "GATE", "Verdict", "column", "verdict"]
 
 Verdict = Literal["ok", "keep", "drop", "E", "I"]
+ENDING, PAUSED = 2, 3
 COLUMNS = ("created", "active", "ending", "paused", "failed", "ended")
 
 # fmt: off
@@ -60,4 +61,8 @@ def column(snapshot: Snapshot) -> int:
 
 
 def verdict(snapshot: Snapshot, kind: type[Any]) -> Verdict:
-    return GATE[kind][column(snapshot)]
+    """What the table says; a paused instance whose ending was under way is refused what an ending is, but may be resumed."""
+    at = column(snapshot)
+    if at == PAUSED and snapshot.ending is not None and kind is not inputs.Resume and GATE[kind][ENDING] == "I":
+        return "I"
+    return GATE[kind][at]

@@ -261,9 +261,9 @@ class Worker:
         return min(timed, default=None)
 
     def tick(self) -> bool:
-        """Tell residents whose timer is due."""
+        """Tell residents whose timer is due; not those whose items and inbox are still to be read."""
         now = self.now()
-        due = [r for r in self.residents.values() if (at := r.timer()) is not None and at <= now]
+        due = [r for r in self.residents.values() if (at := r.timer()) is not None and at <= now and r not in self._lettered]
         for resident in due:
             resident.tick(now)
         return bool(due)
