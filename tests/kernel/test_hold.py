@@ -180,7 +180,9 @@ def test_what_makes_no_sense_is_refused() -> None:
     for wrong in (
         lambda: hold(ONE),
         lambda: hold([], act),
+        lambda: hold(Limit(1), act),
         lambda: hold(ONE, act, amount=2),
+        lambda: hold(ONE, act, amount=None),  # type: ignore[arg-type]
         lambda: hold(ONE, act, amount={"other": 1}),
         lambda: hold(ONE, act, scope="world"),  # type: ignore[arg-type]
         lambda: hold(ONE, act, timeout=0),

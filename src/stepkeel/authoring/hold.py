@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from stepkeel.authoring.activity import pools_of
 from stepkeel.authoring.node import BodyNode, Item
@@ -43,7 +43,10 @@ def hold(
     fewer. The slots are given back in the commit in which the body is done, or is closed otherwise. A worker that crashes
     keeps them for its instance. Raises BadRequest.
     """
-    pools = pools_of(limits, name or "hold")
+    each = (limits,) if isinstance(limits, Limit) else tuple(limits)
+    if any(isinstance(limit, Limit) and not limit.name for limit in each):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequest("hold() of a limit without a name", remedy='those of one name are one pool: Limit(1, name="printer")')
+    pools = pools_of(each, "hold")
     if not body or not pools:
         raise BadRequest("hold() of nothing", remedy='hold(Limit(1, name="printer"), activity, ...)')
     if scope not in get_args(Scope):
@@ -54,13 +57,13 @@ def hold(
     amounts: dict[str, Any] = {**given} if isinstance(given, Mapping) else dict.fromkeys((p.name for p in pools), given)
     for pool in pools:
         many = amounts.setdefault(pool.name, 1)
-        if isinstance(many, bool) or not (isinstance(many, str) or callable(many) or 1 <= many <= pool.size):
+        if not (isinstance(many, str) or callable(many) or (type(many) is int and 1 <= many <= pool.size)):
             raise BadRequest(f"{many!r} of the {pool.size} slots of {pool.name}", remedy="a number of them, from 1")
     strange = sorted(amounts.keys() - {p.name for p in pools})
     if strange:
         raise BadRequest(f"amount= of {strange[0]}", remedy=f"there are: {', '.join(p.name for p in pools)}")
     options = {
-        "limits": (limits,) if isinstance(limits, Limit) else tuple(limits), "body": body, "amounts": amounts, "scope": scope,
+        "limits": each, "body": body, "amounts": amounts, "scope": scope,
         "timeout": None if timeout is None else to_span(timeout),
     }  # fmt: skip
     return BodyNode("hold", name or "hold", options)
@@ -69,8 +72,8 @@ def hold(
 def hold_node(bodies: Bodies, o: Mapping[str, Any], key: str, place: str, given: Any) -> HoldNode:
     """The node; what is wrong with its functions goes to the problems."""
     pools: list[Pool] = []
-    for pool, limit in zip(pools_of(cast("tuple[Limit, ...]", o["limits"]), key), o["limits"], strict=True):
-        many: Any = o["amounts"].get(pool.name, 1) if limit.name else next(iter(o["amounts"].values()), 1)
+    for pool in pools_of(o["limits"], key):
+        many: Any = o["amounts"][pool.name]
         where = f"{place} {pool.name}"
         amount = many if isinstance(many, int) else bodies.reading(many, where, "need", {"item": None})
         pools.append(replace(pool, scope=o["scope"], amount=amount))

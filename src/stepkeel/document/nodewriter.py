@@ -253,7 +253,7 @@ class NodeWriter(Writer):
         return slim(stop=node.target, how=how, then=then)
 
     def _hold(self, node: HoldNode, place: str) -> Said:
-        limits = [self.limit(p, node.key) for p in node.pools]
+        limits = [self.limit(p, "") for p in node.pools]
         amounts = {p.name: self.said(p.amount, place) for p in node.pools if p.amount != 1}
         scope = node.pools[0].scope
         return {"hold": limits[0] if len(limits) == 1 else limits, "body": self.body(node.body, place)} | slim(
