@@ -111,7 +111,7 @@ def _title(node: Mapping[str, Any]) -> str:
         more = " +" if node.get("stays") else " ⇢" if node.get("detached") else ""
         return f"{key} × {shown(node['items'])}".rstrip() + more
     if kind == "hold":
-        return f"{key} 🔒 {', '.join(p['name'] for p in node['pools'])}"
+        return f"{key} of {', '.join(p['name'] for p in node['pools'])}"
     if kind == "during":
         return f"{key} while {shown(node['guard'])}"
     if kind == "choice":

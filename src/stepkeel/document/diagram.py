@@ -92,7 +92,7 @@ def _node(node: Mapping[str, Any]) -> str:
     if node["kind"] == "graph":
         return f"{node['key']} ({', '.join(str(step['key']) for step in node['steps'])})"
     if node["kind"] == "hold":
-        return f"{node['key']} {', '.join(p['name'] for p in node['pools'])} ({_row(node['body'])})"
+        return f"{node['key']} of {', '.join(p['name'] for p in node['pools'])} ({_row(node['body'])})"
     if node["kind"] == "during":
         return f"{node['key']} {shown(node['guard'])} ({_row(node['body'])})"
     if node["kind"] == "task":
