@@ -14,8 +14,8 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Union, get_arg
 
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.source import code_of
+from stepkeel.document.expression import ExpressionInvalid
 from stepkeel.document.formula import value
-from stepkeel.document.template import TemplateInvalid
 from stepkeel.errors import BadRequest, DefinitionError
 from stepkeel.model.function import Function
 from stepkeel.model.instant import to_span
@@ -177,8 +177,8 @@ def _key(given: Any, name: str) -> Function:
     """What a limit is counted by. Raises BadRequest."""
     if isinstance(given, str):
         try:
-            given = value("{{ " + given + " }}", ("data", "item"))
-        except TemplateInvalid as error:
+            given = value(given, ("data", "item"), reads="expression")
+        except ExpressionInvalid as error:
             raise BadRequest(f"key={given!r} of {name}: {error}", remedy='key="data.customer_id"') from None
     text = getattr(given, "__stepkeel_source__", "")
     item = bool(getattr(given, "__stepkeel_item__", False))

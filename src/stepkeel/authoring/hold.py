@@ -75,7 +75,7 @@ def hold_node(bodies: Bodies, o: Mapping[str, Any], key: str, place: str, given:
     for pool in pools_of(o["limits"], key):
         many: Any = o["amounts"][pool.name]
         where = f"{place} {pool.name}"
-        amount = many if isinstance(many, int) else bodies.reading(many, where, "need", {"item": None})
+        amount = many if isinstance(many, int) else bodies.reading(many, where, "expression", {"item": None})
         pools.append(replace(pool, scope=o["scope"], amount=amount))
     outer = bodies.held
     bodies.holds(place, [p.name for p in pools])

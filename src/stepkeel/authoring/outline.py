@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from stepkeel.authoring.source import digest
+from stepkeel.document.writer import slim
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import SignalType, State
@@ -56,10 +57,6 @@ class Outline:
 _EXPRESSION = re.compile(r'"= (?:[^"\\]|\\.)*"')
 
 
-def _slim(**fields: Any) -> dict[str, Any]:
-    return {k: v for k, v in fields.items() if v not in (None, "", (), [], {}, False)}
-
-
 def _name(function: Function | None) -> str:
     if function is None:
         return ""
@@ -73,17 +70,14 @@ def _into(mapper: Mapper | None) -> str:
 def _retry(retry: Retry | None) -> dict[str, Any] | None:
     if retry is None:
         return None
-    names = {"retry_on": retry.wanted, "give_up_on": retry.unwanted}
-    # Exception types by their last name: moving code is no new shape.
-    listed = {k: [*m.codes, *(t.rpartition(".")[2] for t in m.types)] for k, m in names.items()}
-    return _slim(
+    return slim(
         attempts=retry.attempts, delay=retry.delay_micros, backoff=retry.backoff, factor=retry.factor,
-        max_delay=retry.max_delay_micros, jitter=retry.jitter, **listed,
+        max_delay=retry.max_delay_micros, jitter=retry.jitter, retry_on=retry.wanted.bare, give_up_on=retry.unwanted.bare,
     )  # fmt: skip
 
 
 def _activity(activity: Activity) -> dict[str, Any]:
-    return _slim(
+    return slim(
         name=activity.name,
         retry=_retry(activity.retry),
         timeout=activity.timeout,
@@ -97,19 +91,19 @@ def _activity(activity: Activity) -> dict[str, Any]:
 
 def _concurrent(node: ParallelNode | ForEachNode | GraphNode) -> dict[str, Any]:
     if isinstance(node, ParallelNode):
-        branches = [_slim(key=b.key, when=_name(b.when), body=[_node(n) for n in b.body]) for b in node.branches]
-        return _slim(
+        branches = [slim(key=b.key, when=_name(b.when), body=[_node(n) for n in b.body]) for b in node.branches]
+        return slim(
             key=node.key, kind="parallel", branches=branches, max_concurrency=node.max_concurrency, join=_join(node.join),
             data=_own(node.own), into=_into(node.into), detached=node.detached,
         )  # fmt: skip
     if isinstance(node, ForEachNode):
-        return _slim(
+        return slim(
             key=node.key, kind="for_each", items=_name(node.items), body=[_node(n) for n in node.body], into=_into(node.into),
             max_concurrency=node.max_concurrency, join=_join(node.join), data=_own(node.own), detached=node.detached,
             stays=_said(node.stays),
         )  # fmt: skip
-    steps = [_slim(key=s.key, needs=s.needs, when=_name(s.when), body=[_node(n) for n in s.body]) for s in node.steps]
-    return _slim(
+    steps = [slim(key=s.key, needs=s.needs, when=_name(s.when), body=[_node(n) for n in s.body]) for s in node.steps]
+    return slim(
         key=node.key, kind="graph", steps=steps, max_concurrency=node.max_concurrency, into=_into(node.into),
         sequential=node.sequential,
     )  # fmt: skip
@@ -118,21 +112,21 @@ def _concurrent(node: ParallelNode | ForEachNode | GraphNode) -> dict[str, Any]:
 def _node(node: Node) -> dict[str, Any]:
     if isinstance(node, ActivityNode):
         given = {n: _name(getattr(node, n)) for n in ("given", "fallback_given", "undo_given")}
-        return _slim(key=node.key, kind="activity", activity=_activity(node.activity), into=_into(node.into), **given)
+        return slim(key=node.key, kind="activity", activity=_activity(node.activity), into=_into(node.into), **given)
     if isinstance(node, PureNode):
-        return _slim(key=node.key, kind=node.kind, function=_name(node.function), template=node.template)
+        return slim(key=node.key, kind=node.kind, function=_name(node.function), template=node.template)
     if isinstance(node, LoopNode):
-        return _slim(
+        return slim(
             key=node.key, kind="loop", body=[_node(n) for n in node.body], until=_name(node.until),
             max_iterations=node.max_iterations, at_max=node.at_max, **{"while": _name(node.while_)},
         )  # fmt: skip
     if isinstance(node, ChoiceNode):
-        arms = [_slim(key=a.key, when=_name(a.when), body=[_node(n) for n in a.body]) for a in node.arms]
-        return _slim(key=node.key, kind="choice", arms=arms)
+        arms = [slim(key=a.key, when=_name(a.when), body=[_node(n) for n in a.body]) for a in node.arms]
+        return slim(key=node.key, kind="choice", arms=arms)
     if isinstance(node, ParallelNode | ForEachNode | GraphNode):
         return _concurrent(node)
     if isinstance(node, MachineNode):
-        return _slim(
+        return slim(
             key=node.key,
             kind="machine",
             initial=node.initial,
@@ -140,30 +134,30 @@ def _node(node: Node) -> dict[str, Any]:
             anywhere=_anywhere(node.states, node.deadlines),
         )
     if isinstance(node, DuringNode):
-        return _slim(
+        return slim(
             key=node.key, kind="during", guard=_name(node.guard), otherwise=node.otherwise, body=[_node(n) for n in node.body]
         )
     if isinstance(node, HoldNode):
         pools = [
-            _slim(name=p.name, scope=p.scope if p.scope != "fleet" else "", amount=_said(p.amount) if p.amount != 1 else None)
+            slim(name=p.name, scope=p.scope if p.scope != "fleet" else "", amount=_said(p.amount) if p.amount != 1 else None)
             for p in node.pools
         ]
-        return _slim(key=node.key, kind="hold", pools=pools, timeout=node.timeout, body=[_node(n) for n in node.body])
+        return slim(key=node.key, kind="hold", pools=pools, timeout=node.timeout, body=[_node(n) for n in node.body])
     if isinstance(node, EmitNode):
-        return _slim(key=node.key, kind="emit", topic=node.topic, what=_name(node.what))
+        return slim(key=node.key, kind="emit", topic=node.topic, what=_name(node.what))
     if isinstance(node, AddNode):
-        return _slim(key=node.key, kind="add_items", target=node.target, items=_name(node.items))
+        return slim(key=node.key, kind="add_items", target=node.target, items=_name(node.items))
     if isinstance(node, StopNode):
-        return _slim(key=node.key, kind="stop", target=node.target, how=node.how, then=node.then)
+        return slim(key=node.key, kind="stop", target=node.target, how=node.how, then=node.then)
     if isinstance(node, TaskNode):
         return _task(node)
     if isinstance(node, ChildNode):
-        return _slim(
+        return slim(
             key=node.key, kind="child", of=node.of.name, data=_name(node.data), into=_into(node.into), until=node.until,
             mark=node.mark, failures=node.failures, detached=node.detached, bound_to=node.bound_to,
         )  # fmt: skip
     assert isinstance(node, WaitNode)
-    return _slim(
+    return slim(
         key=node.key, kind="wait", signal=node.signal, when=_name(node.when), into=_into(node.into),
         delay=node.delay, delay_of=_name(node.delay_of), until_of=_name(node.until_of), condition=_name(node.condition),
         calendar=_calendar(node.calendar),
@@ -171,7 +165,7 @@ def _node(node: Node) -> dict[str, Any]:
 
 
 def _task(node: TaskNode) -> dict[str, Any]:
-    return _slim(
+    return slim(
         key=node.key, kind="task", title=_said(node.title), form="" if node.form is None else node.form.name,
         approval=node.approval, role=_said(node.role), assignee=_said(node.assignee), candidates=_said(node.candidates),
         people=_said(node.people), not_by=_said(node.excluded), need=node.need if node.need != 1 else None, due=_said(node.due),
@@ -203,10 +197,9 @@ def _own(own: Own | None) -> Any:
 
 
 def _reaction(reaction: Reaction) -> dict[str, Any]:
-    errors = [*reaction.errors.codes, *(t.rpartition(".")[2] for t in reaction.errors.types)]
-    return _slim(
+    return slim(
         name=reaction.name, trigger=reaction.trigger, signal=reaction.signal, delay=reaction.delay,
-        delay_of=_name(reaction.delay_of), errors=errors, when=_name(reaction.when), into=_into(reaction.into),
+        delay_of=_name(reaction.delay_of), errors=reaction.errors.bare, when=_name(reaction.when), into=_into(reaction.into),
         do=[_node(n) for n in reaction.do], interrupt=reaction.interrupt, calendar=_calendar(reaction.calendar),
         move=reaction.move.kind, to=reaction.move.state, target=reaction.move.target,
         undo=reaction.undo if reaction.undo != "none" else "",
@@ -215,18 +208,18 @@ def _reaction(reaction: Reaction) -> dict[str, Any]:
 
 
 def _state(state: State) -> dict[str, Any]:
-    return _slim(
+    return slim(
         name=state.name,
         label=state.label,
         body=[_node(n) for n in state.body],
         reactions=[_reaction(r) for r in state.reactions if not r.anywhere],
-        transitions=[_slim(to=t.to, when=_name(t.when)) for t in state.transitions],
+        transitions=[slim(to=t.to, when=_name(t.when)) for t in state.transitions],
         ending=_ending(state.ending),
     )
 
 
 def _ending(ending: Ending | None) -> dict[str, Any] | None:
-    return _slim(status=ending.status, reason=ending.reason, code=ending.code, at_once=ending.at_once) if ending else None
+    return slim(status=ending.status, reason=ending.reason, code=ending.code, at_once=ending.at_once) if ending else None
 
 
 def _anywhere(states: Mapping[str, State], deadlines: Iterable[Reaction]) -> list[dict[str, Any]]:
@@ -239,7 +232,7 @@ def _anywhere(states: Mapping[str, State], deadlines: Iterable[Reaction]) -> lis
 def limits_of(own: Iterable[Pool], activities: Iterable[Activity]) -> dict[str, Any]:
     """Every limit of a definition and of its activities, by name."""
     pools = [*own, *(p for a in activities for p in a.pools)]
-    return {p.name: _slim(size=p.size, per=p.per, key=_name(p.key)) for p in pools}
+    return {p.name: slim(size=p.size, per=p.per, key=_name(p.key)) for p in pools}
 
 
 def _forms(states: Mapping[str, State], handlers: Mapping[str, tuple[Node, ...]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,7 @@ from stepkeel.authoring.check import Problems, check_field, check_into
 from stepkeel.authoring.signal import signal_name, signal_type
 from stepkeel.authoring.source import code_of, digest, takes
 from stepkeel.document.expression import ExpressionInvalid
-from stepkeel.document.form import near
-from stepkeel.document.formula import condition, value
+from stepkeel.document.formula import condition, remedy_of, value
 from stepkeel.document.template import TemplateInvalid
 from stepkeel.errors import BadRequest, DataInvalid
 from stepkeel.model.codec import Codec
@@ -75,13 +74,15 @@ class Pieces:
     def guard(self, call: Any, place: str, also: Also = NOTHING_ELSE) -> Function | None:
         """A function that may be given as the text of a condition."""
         if isinstance(call, str):
-            call = self.compiled(place, lambda: condition(call, ("data", *also), self._fields(also)))
+            names, fields = ("data", *also), self._fields(also)
+            call = self.compiled(place, lambda: condition(call, names, fields), names, fields)
         return None if call is None else self.function(call, place)
 
     def reading(self, given: Any, place: str, reads: str, also: Also = NOTHING_ELSE) -> Function:
         """A function that may be given as a text or a value of templates."""
         if not callable(given):
-            made = self.compiled(place, lambda: value(given, ("data", *also), self._fields(also), reads))
+            names, fields = ("data", *also), self._fields(also)
+            made = self.compiled(place, lambda: value(given, names, fields, reads), names, fields)
             given = made or dict
         return self.function(given, place)
 
@@ -95,17 +96,12 @@ class Pieces:
                     continue  # told where it is declared
         return known
 
-    def compiled(self, place: str, make: Callable[[], Any]) -> Any:
-        """What a text is compiled to; None where it is wrong, which is told."""
+    def compiled(self, place: str, make: Callable[[], Any], names: Sequence[str], fields: Mapping[str, str]) -> Any:
+        """What a text over these names is compiled to; None where it is wrong, which is told."""
         try:
             return make()
         except (ExpressionInvalid, TemplateInvalid) as error:
-            remedy: str = error.remedy or "Common Expression Language: data.amount >= 100 && has(data.card)"
-            head, _, rest = error.name.partition(".")
-            if rest:
-                remedy = near(rest, [*(self.data.fields or ())])
-            elif head:
-                remedy = near(head, ("data", "signal", "failure", "result", "item"))
+            remedy = remedy_of(error, names, fields)
             self.problems.add("bad_expression", place, f"at {error.column + 1}: {error}", remedy)
         except BadRequest as error:
             self.problems.add("bad_expression", place, error.message, error.remedy or "")

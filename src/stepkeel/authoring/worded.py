@@ -33,7 +33,7 @@ def worded(bodies: Bodies, each: Step[Any], place: str) -> Step[Any]:
             options[name] = _given(bodies, said, f"{place} {name}", options.get(of), each.key if of == "compensate" else "")
     guard: Any = options.get("when")
     if isinstance(guard, str):
-        options["when"] = bodies.compiled(f"{place} when", lambda: _condition(guard))
+        options["when"] = bodies.compiled(f"{place} when", lambda: _condition(guard), STEP, {})
     return replace(each, given=given, options=options)
 
 
@@ -43,7 +43,7 @@ def _given(bodies: Bodies, said: Any, place: str, activity: Any, own: str = "") 
         wanted = None if activity is None else input_of(activity_of(activity))
         return OfRun(template, template.steps, own, order_of(wanted))
 
-    return bodies.compiled(place, make)
+    return bodies.compiled(place, make, STEP, {})
 
 
 def _condition(text: str) -> OfRun:
@@ -54,7 +54,7 @@ def worded_outputs(bodies: Bodies, into: Any, place: str) -> Any:
     """What brings the outputs of a graph into the data."""
     if not isinstance(into, Mapping):
         return into
-    return bodies.compiled(place, lambda: Outputs(Template(dict(into), STEP)))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return bodies.compiled(place, lambda: Outputs(Template(dict(into), STEP)), STEP, {})  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def asked_for(each: Step[Any]) -> list[str]:

@@ -21,12 +21,13 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from stepkeel.document.expression import Expression, ExpressionInvalid, Fields, tokens_of
-from stepkeel.document.template import Template
+from stepkeel.document.form import near
+from stepkeel.document.template import Template, TemplateInvalid
 from stepkeel.model.fact import Ask, Fact
 from stepkeel.model.instant import read_span
 from stepkeel.model.run import Run
 
-__all__ = ["STEP", "Formula", "OfRun", "Outputs", "condition", "value"]
+__all__ = ["STEP", "Formula", "OfRun", "Outputs", "condition", "remedy_of", "value"]
 
 STEP = ("input", "data", "steps", "item")  # what a step's functions see
 _FACTS: dict[str, str] = {
@@ -118,9 +119,19 @@ def condition(text: str, names: Sequence[str] = ("data",), fields: Fields | None
 def value(source: Any, names: Sequence[str] = ("data",), fields: Fields | None = None, reads: str = "any") -> Formula:
     """A value of templates; of a list of items the expression alone. Raises TemplateInvalid, ExpressionInvalid."""
     every = (*names, "input")
-    if reads in ("items", "need") or (reads == "fields" and isinstance(source, str)):
+    if reads in ("items", "expression") or (reads == "fields" and isinstance(source, str)):
         return Formula(Expression(source, every, fields), names, reads)
     return Formula(Template(source, every, fields), names, reads)
+
+
+def remedy_of(error: ExpressionInvalid | TemplateInvalid, names: Iterable[str], fields: Fields) -> str:
+    """What to write instead: a name that is known, near what was written."""
+    head, _, rest = error.name.partition(".")
+    if error.name and head not in names:
+        return near(head, [*names])
+    if rest:
+        return near(rest, [f.partition(".")[2] for f in fields if f.startswith(f"{head}.")])
+    return error.remedy or "Common Expression Language: data.amount >= 100 && has(data.card)"
 
 
 def _facts(text: str) -> tuple[str, list[tuple[str, str]]]:
@@ -195,7 +206,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "any": lambda found: found,
     "condition": _truth,
     "items": _items,
-    "need": lambda found: found,
+    "expression": lambda found: found,
     "fields": _fields,
     "span": _span,
     "moment": _moment,

@@ -97,7 +97,7 @@ class NodeWriter(Writer):
         return slim(
             signal=r.signal,
             span=span(r.delay) if r.delay is not None else self.text(r.delay_of, at),
-            errors=[*r.errors.codes, *(t.rpartition(".")[2] for t in r.errors.types)],
+            errors=r.errors.bare,
             when=self.text(r.when, at),
             into=self.into(r.into, at),
             do=self.body(r.do, at),
@@ -243,7 +243,7 @@ class NodeWriter(Writer):
         """What may end a scope, or a pick."""
         found: dict[str, list[Said]] = {}
         for r in state.reactions:
-            error = next(iter((*r.errors.codes, *(t.rpartition(".")[2] for t in r.errors.types))), None)
+            error = next(iter(r.errors.bare), None)
             do = self.body(r.do, f"{place}!{r.name}")
             found.setdefault(_TRIGGERS[r.trigger], []).append(slim(signal=r.signal, span=span(r.delay), error=error, do=do))
         return found

@@ -116,9 +116,8 @@ class Writer:
         return slim(zone=said["zone"], days=said["week"], holidays=said["holidays"])
 
     def limit(self, pool: Pool, otherwise: str) -> dict[str, Any]:
-        key = self.text(pool.key, f"{self.name} limits") if pool.key else None
-        inner = key.removeprefix("{{").removesuffix("}}").strip() if isinstance(key, str) else None
-        return slim(n=pool.size, per=span(pool.per), key=inner, name=pool.name if pool.name != otherwise else None)
+        key = self.text(pool.key, f"{self.name} limits")
+        return slim(n=pool.size, per=span(pool.per), key=key, name=pool.name if pool.name != otherwise else None)
 
     # -- types
 
@@ -144,14 +143,13 @@ class Writer:
 def _retry(retry: Retry | None) -> dict[str, Any] | None:
     if retry is None:
         return None
-    names = {"retry_on": retry.wanted, "give_up_on": retry.unwanted}
-    listed = {k: [*m.codes, *(t.rpartition(".")[2] for t in m.types)] for k, m in names.items()}
     unsaid = Retry()
     found = slim(
         backoff=retry.backoff if retry.backoff != unsaid.backoff else None,
         factor=retry.factor if retry.factor != unsaid.factor else None,
         max_delay=span(retry.max_delay_micros) if retry.max_delay_micros != unsaid.max_delay_micros else None,
-        **listed,
+        retry_on=retry.wanted.bare,
+        give_up_on=retry.unwanted.bare,
     )
     jitter = {"jitter": retry.jitter} if retry.jitter != unsaid.jitter else {}
     return {"attempts": retry.attempts, "delay": span(retry.delay_micros), **found, **jitter}

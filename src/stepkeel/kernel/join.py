@@ -52,6 +52,7 @@ from stepkeel.model.snapshot import NOTHING, Failure, Frame, Round
 
 __all__ = [
     "begin",
+    "begin_steps",
     "closed",
     "complete",
     "ended",
@@ -174,7 +175,7 @@ def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) ->
     _settle(draft, path, node)
     run = draft.open[path].run
     if run == "open":
-        if isinstance(node, GraphNode) and not _unlock(draft, path, node, node.behind[part]):
+        if isinstance(node, GraphNode) and not begin_steps(draft, path, node, node.behind[part]):
             return
         judge(draft, path)
     elif run == "loose":
@@ -184,7 +185,8 @@ def ended(draft: Draft, path: str, part: str, outcome: str, **detail: object) ->
             nothing_loose(draft, path)
 
 
-def _unlock(draft: Draft, path: str, node: GraphNode, steps: Iterable[str]) -> bool:
+def begin_steps(draft: Draft, path: str, node: GraphNode, steps: Iterable[str]) -> bool:
+    """Judge which of them may begin; False where a guard raises, and the graph has failed."""
     try:
         unlock(draft, path, node, steps)
     except PureFailed as error:

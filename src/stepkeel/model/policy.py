@@ -41,6 +41,11 @@ class Matcher:
     types: tuple[str, ...] = ()
 
     @property
+    def bare(self) -> list[str]:
+        """Codes, and exception types by their last name: moving code is no new shape, and documents name them so."""
+        return [*self.codes, *(t.rpartition(".")[2] for t in self.types)]
+
+    @property
     def empty(self) -> bool:
         return not self.codes and not self.types
 

@@ -286,7 +286,7 @@ class Nodes(Steps):
         return hold(limits, *body, amount=amount, name=said.get("name"), **options) if not self.report.wrong(way) else None
 
     def _amount(self, said: Any, way: Way) -> Any:
-        return said if isinstance(said, int) else self.value(said, way, ("data", "item"), "need")
+        return said if isinstance(said, int) else self.value(said, way, ("data", "item"), "expression")
 
     def _during(self, said: Said, way: Way) -> Any:
         guard = self.condition(said["during"], (*way, "during"))

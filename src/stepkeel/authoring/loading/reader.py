@@ -10,7 +10,7 @@ from stepkeel.authoring.concurrent import Join, Own
 from stepkeel.authoring.state import State
 from stepkeel.document.expression import ExpressionInvalid
 from stepkeel.document.form import Report, near
-from stepkeel.document.formula import Formula, condition, value
+from stepkeel.document.formula import Formula, condition, remedy_of, value
 from stepkeel.document.source import Source, Way
 from stepkeel.document.template import TemplateInvalid
 from stepkeel.errors import BadRequest, DataInvalid
@@ -48,6 +48,7 @@ class Reader:
         self.known = known
         self.fields: dict[str, str] = {}  # what is known of the types in the data
         self.data: Any = dict
+        self.codec = Codec(dict)
         self.signals: dict[str, Any] = {}
         self.calendars: Mapping[str, Any] = {}
         self.states: dict[str, State[Any]] = {}
@@ -149,10 +150,10 @@ class Reader:
         """From now on the data are of this type."""
         self.data = kind
         try:
-            codec = Codec(kind)
+            self.codec = Codec(kind)
         except DataInvalid:
             return  # told where the definition is built
-        self.fields = codec.cel_fields("data") | codec.cel_fields("input")
+        self.fields = self.codec.cel_fields("data") | self.codec.cel_fields("input")
 
     def calendar(self, said: Any, way: Way) -> Calendar | None:
         if isinstance(said, str):
@@ -174,7 +175,7 @@ class Reader:
         need = options.get("need")
         if isinstance(need, str) and need not in ("all", "any"):
             at = (*way, "need") if isinstance(said, dict) else way
-            made = self.value(need, at, ("outcomes", "results", "open", "size"), "need")
+            made = self.value(need, at, ("outcomes", "results", "open", "size"), "expression")
             if made is None:
                 return None
             options["need"] = _OfArrivals(made)
@@ -194,7 +195,7 @@ class Reader:
         found: list[Limit] = []
         for n, each in enumerate(cast("list[Any]", said) if isinstance(said, list) else [said]):
             at = (*way, n) if isinstance(said, list) else way
-            key = self.value("{{ " + each["key"] + " }}", (*at, "key"), ("data", "item")) if "key" in each else None
+            key = self.value(each["key"], (*at, "key"), ("data", "item"), "expression") if "key" in each else None
             per = seconds(each["per"]) if "per" in each else None
             found += self.asked({"": partial(Limit, each["n"], per, key, each.get("name", ""))}, at).values()
         return found
@@ -226,7 +227,7 @@ class Reader:
         """A field, or a function that sets some."""
         if isinstance(said, str):
             return said
-        known = None if isinstance(self.data, type) and self.data is dict else Codec(self.data).fields
+        known = self.codec.fields
         for field in said:
             if known is not None and field not in known:
                 self.report.add("unknown_field", (*way, field), f"the data have no field {field}", near(field, [*known]))
@@ -248,13 +249,9 @@ class Reader:
         self, error: ExpressionInvalid | TemplateInvalid, way: Way, names: Iterable[str], fields: Mapping[str, str]
     ) -> None:
         at = (*way, *error.path) if isinstance(error, TemplateInvalid) else way
-        remedy: str = error.remedy or "Common Expression Language: data.amount >= 100 && has(data.card)"
-        head, _, rest = error.name.partition(".")
-        if error.name and head not in names:
-            remedy = near(head, [*names])
-        elif rest:
-            remedy = near(rest, [f.partition(".")[2] for f in fields if f.startswith(f"{head}.")])
-        self.report.add(getattr(error, "code", "bad_expression"), at, str(error), remedy, column=error.column)
+        self.report.add(
+            getattr(error, "code", "bad_expression"), at, str(error), remedy_of(error, names, fields), column=error.column
+        )
 
 
 def _pairs(hours: Any) -> Any:

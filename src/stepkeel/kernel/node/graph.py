@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-from stepkeel.kernel import graph, join
-from stepkeel.kernel.data import PureFailed, pure_failure
+from stepkeel.kernel import join
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.path import part_of
 from stepkeel.model.graph import GraphNode
@@ -25,12 +24,8 @@ def open(draft: Draft, path: str, frame: Frame) -> None:
     node = draft.node_at(path)
     assert isinstance(node, GraphNode)
     draft.put(path, Frame(run="open", round=Round(size=len(node.steps))))
-    try:
-        graph.unlock(draft, path, node, [s.key for s in node.steps if not s.needs])
-    except PureFailed as error:
-        draft.fail(path, pure_failure(path, error))
-        return
-    join.judge(draft, path)
+    if join.begin_steps(draft, path, node, [s.key for s in node.steps if not s.needs]):
+        join.judge(draft, path)
 
 
 def behind(draft: Draft, path: str, body: str) -> None:
