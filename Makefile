@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The suite starts hundreds of processes: each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check bench peers filled soak mutants lock clean
 
 demo: $(READY)  ## 500 orders to approve (run it again after a kill -9 and it continues), then two stories of the other examples

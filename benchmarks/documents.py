@@ -31,6 +31,13 @@ def saga(steps: int) -> str:
     )
 
 
+def flow(steps: int) -> str:
+    """Steps one behind the other, each of them fired by a token."""
+    said = "".join(f"          - {{name: s{i}, uses: work.do, with: a, to: s{i + 1}}}\n" for i in range(steps - 1))
+    last = f"          - {{name: s{steps - 1}, uses: work.do, with: a}}\n"
+    return f"name: flow\nstates:\n  begin:\n    body:\n      flow:\n{said}{last}    to: done\n  done: {{end: completed}}\n"
+
+
 ALIASES = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else '1'}]\n" for n in range(30))
 LARGE = "name: x\nsteps:\n" + "  - {name: a, uses: work.do, with: a}\n" * 280_000
 
@@ -62,8 +69,9 @@ async def run(definition: Any, url: str) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        files = {n: Path(folder, f"{n}.yaml") for n in ("big", "small", "aliases", "large")}
-        for name, text in (("big", saga(1_000)), ("small", saga(100)), ("aliases", ALIASES), ("large", LARGE)):
+        texts = {"big": saga(1_000), "small": saga(100), "aliases": ALIASES, "large": LARGE, "flow": flow(1_000)}
+        files = {n: Path(folder, f"{n}.yaml") for n in texts}
+        for name, text in texts.items():
             files[name].write_text(text, encoding="utf-8")
         load(files["small"], [do])  # what is imported, and compiled once
         big, small = load(files["big"], [do]), load(files["small"], [do])
@@ -75,6 +83,11 @@ def main() -> None:
         for n, definition in ((100, small), (1_000, big)):
             spent = statistics.median(asyncio.run(run(definition, f"sqlite:///{folder}/{n}-{k}.db")) for k in range(3))
             print(f"run {n:5,} steps, SQLite  {spent:8.0f} ms, {spent / n:.2f} ms a step")
+        tokens = load(files["flow"], [do])
+        print(f"flow, load 1,000 steps   {milliseconds(lambda: load(files['flow'], [do])):8.0f} ms")
+        print(f"flow, draw, SVG          {milliseconds(tokens.svg):8.0f} ms")
+        spent = statistics.median(asyncio.run(run(tokens, f"sqlite:///{folder}/flow-{k}.db")) for k in range(3))
+        print(f"flow, run 1,000 steps    {spent:8.0f} ms, {spent / 1_000:.2f} ms a step")
         size = files["large"].stat().st_size / 1e6
         print(f"refuse {size:.0f} MB             {milliseconds(lambda: refused(files['large'])):8.1f} ms")
         print(f"refuse nested aliases    {milliseconds(lambda: refused(files['aliases'])):8.1f} ms")

@@ -5,6 +5,7 @@ from stepkeel.authoring.concurrent import Join, Own, for_each, parallel, spawn
 from stepkeel.authoring.context import Context
 from stepkeel.authoring.during import at, branches_open, children, done, during, size, started, visits
 from stepkeel.authoring.family import child
+from stepkeel.authoring.flow import PartialJoin, ThreadMerge, ThreadSplit, flow
 from stepkeel.authoring.graph import Step, graph, step
 from stepkeel.authoring.hold import hold
 from stepkeel.authoring.machine import Workflow
@@ -64,6 +65,7 @@ __all__ = [
     "Merge",
     "Message",
     "Own",
+    "PartialJoin",
     "Paths",
     "PermanentError",
     "Pipeline",
@@ -80,6 +82,8 @@ __all__ = [
     "StepkeelError",
     "Sum",
     "Terminate",
+    "ThreadMerge",
+    "ThreadSplit",
     "TransientError",
     "TryAgain",
     "Verdict",
@@ -99,6 +103,7 @@ __all__ = [
     "done",
     "during",
     "emit",
+    "flow",
     "for_each",
     "graph",
     "hold",

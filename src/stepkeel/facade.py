@@ -23,6 +23,7 @@ from stepkeel.engine.task import Tasks
 from stepkeel.engine.verbs import Verbs
 from stepkeel.engine.wait import result_of
 from stepkeel.errors import BadRequest, NotFinished
+from stepkeel.extra import needing
 from stepkeel.ids import IdMaker
 from stepkeel.kernel.explain import Explanation
 from stepkeel.model.definition import Definition
@@ -60,12 +61,8 @@ def open_store(url: str, clock: Clock, patience: float = 10.0) -> Store:
 
 
 def _postgres(url: str, clock: Clock, patience: float) -> Store:
-    try:
+    with needing("asyncpg", "PostgreSQL", "postgres"):
         from stepkeel.store.postgres.store import PostgresStore
-    except ImportError as error:
-        if error.name != "asyncpg":
-            raise
-        raise BadRequest("PostgreSQL needs an extra", remedy="pip install 'stepkeel[postgres]'") from None
     # The server's clock is the one that counts; only a test's own stands above it.
     return PostgresStore(url, None if isinstance(clock, SystemClock) else clock, patience)
 
@@ -206,6 +203,15 @@ class Engine(Verbs, Tasks):
         self._definitions.update(new)
         self._bindings.update(bindings)
         await self.process.worker.serve(new)
+
+    def asgi(self, **options: Any) -> Any:
+        """An ASGI application of the REST API, which opens and closes this engine unless it is open. `options` go to Litestar.
+
+        Raises BadRequest without the extra `server`.
+        """
+        with needing("litestar", "the REST API", "server"):
+            from stepkeel.api.app import make_app
+        return make_app(self, **options)
 
     @property
     def process(self) -> Process:

@@ -104,7 +104,7 @@ async def test_branches_that_write_wait_for_each_other_and_all_rows_are_there_on
         names.table = ledger.table
         jobs = [await engine.start(TwoBookings, Job(amount=n)) for n in range(5)]
         for job in jobs:
-            assert (await job.wait(10)).status == "completed"
+            assert (await job.wait(30)).status == "completed"
         places = ("one/book", "two/book", "three/book", "three/book-2")
         assert await ledger.rows() == sorted((f"{j.id}/booking/parallel:{p}", n) for n, j in enumerate(jobs) for p in places)
 

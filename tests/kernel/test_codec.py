@@ -67,3 +67,9 @@ def test_dict_order_is_kept() -> None:
     kind = make_dataclass("WithDict", [("d", dict[str, int])])
     codec = Codec(kind)
     assert list(codec.decode(codec.encode(kind({"b": 1, "a": 2}))).d) == ["b", "a"]
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k is not AsTypedDict])
+def test_a_mapping_that_leaves_fields_out_is_stored_as_a_value_that_leaves_them_out_is(kind: Any) -> None:
+    codec = Codec(kind)
+    assert codec.from_input({"name": "x"}) == codec.from_input(kind(name="x"))

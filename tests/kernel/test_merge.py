@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +85,36 @@ def test_a_branch_sees_what_others_have_committed_and_of_a_field_that_both_set_i
     s.done(at("one", 2), plain=lambda was: was * 10)
     assert "10" not in failure(s)[1]
     assert s.data.plain == 10, "1 * 10, and not 2 * 10"
+
+
+class Terse(msgspec.Struct, omit_defaults=True):
+    """What is the default is not written."""
+
+    word: str = ""
+    total: Annotated[int, Sum] = 0
+
+
+@activity
+async def say(ctx: Context[Terse]) -> None: ...
+
+
+class Saying(Workflow[Terse]):
+    work = State[Terse](say, parallel(one=[say, say], two=[say, say]), say)
+    done = State.completed()
+    work.to(done)
+
+
+def test_a_field_that_is_set_back_to_its_default_is_one_that_was_set() -> None:
+    s = Scenario(Saying, Terse())
+    s.done("work/say", word="a", total=3)
+    s.done("work/parallel:one/say", word="b", total=5)
+    s.done("work/parallel:two/say", word="", total=0)
+    assert s.data.total == 2, "one has added two, the other taken three away"
+    s.done("work/parallel:two/say-2", total=lambda total: (total or 0) + 1)
+    s.done("work/parallel:one/say-2", word="")
+    assert (s.data.word, s.data.total) == ("", 3)
+    s.done("work/say-2", word="c")
+    assert s.snapshot.status == "completed"
 
 
 def test_only_branches_that_arrived_count() -> None:

@@ -1,6 +1,6 @@
 """Workflow control-flow patterns (van der Aalst, ter Hofstede, Russell) as documents: each runs as its definition says, whatever
 
-crashes, is lost or comes in another order. `n` numbers the pattern; those of tokens on arcs are not among them.
+crashes, is lost or comes in another order. The number is the pattern's; those `of_tokens` show one a second time, as a flow.
 """
 
 from __future__ import annotations
@@ -63,11 +63,26 @@ def apart(log: list[str], *pairs: str) -> bool:
     )
 
 
+def after(log: list[str], word: str, *enough: Callable[[list[str]], bool]) -> bool:
+    """It stands there so often, and what stands before the first, the second ... of them is enough."""
+    places = [n for n, w in enumerate(log) if w == word]
+    return len(places) == len(enough) and all(e(log[:n]) for n, e in zip(places, enough, strict=True))
+
+
+def of_each(n: int, words: str) -> Callable[[list[str]], bool]:
+    """Each of these so often."""
+    return lambda log: all(log.count(w) >= n for w in words)
+
+
 HOLDS: dict[str, Callable[[list[str]], Any]] = {
     "wcp01_sequence": exactly("a", "b", "c"),
     "wcp02_parallel_split": lambda log: some("a b c", "d")(log) and before(log, "b", "c"),
     "wcp04_exclusive_choice": exactly("b", "c"),
     "wcp06_multi_choice": some("a b", "d"),
+    "wcp08_multi_merge": lambda log: (
+        some("a b c d d")(log) and after(log, "d", lambda b: len(b) > 1, lambda b: of_each(1, "bc")(b)) and log[0] == "a"
+    ),
+    "wcp09_discriminator_of_tokens": lambda log: some("a b c d")(log) and log[0] != "d",
     "wcp09_structured_discriminator": lambda log: some("a b c")(log) and log[0] != "c",
     "wcp10_arbitrary_cycles": exactly("a", "b", "a", "b", "a", "b"),
     "wcp11_implicit_termination": some("a late"),
@@ -89,12 +104,23 @@ HOLDS: dict[str, Callable[[list[str]], Any]] = {
     "wcp27_complete_instances": lambda log: log[-1] == "b" and set(log[:-1]) <= {"a"} and len(log) <= 5,
     "wcp28_blocking_discriminator": lambda log: sorted(log[:2]) == sorted(log[2:]) == ["a", "b"],
     "wcp29_cancelling_discriminator": exactly("a", "c"),
+    "wcp29_cancelling_discriminator_of_tokens": exactly("a", "d"),
     "wcp30_structured_partial_join": lambda log: some("a b late c")(log) and log.index("c") >= 2,
+    "wcp31_blocking_partial_join": lambda log: (
+        some("x x y y z z d d")(log) and after(log, "d", lambda b: len({*b}) > 1, lambda b: of_each(1, "xyz")(b) and len(b) > 5)
+    ),
     "wcp32_cancelling_partial_join": some("a b", "c"),
+    "wcp33_generalised_and_join": lambda log: (
+        some("x x x y y y d d d")(log) and after(log, "d", of_each(1, "xy"), of_each(2, "xy"), of_each(3, "xy"))
+    ),
     "wcp34_static_partial_join_of_instances": lambda log: 2 <= log.count("i") <= 4 and log.index("a") >= 2,
     "wcp35_cancelling_partial_join_of_instances": lambda log: log.index("a") >= 2 and log.count("i") <= 4,
     "wcp36_dynamic_partial_join_of_instances": lambda log: log.index("a") >= 2 and log.count("i") <= 3,
+    "wcp37_acyclic_synchronizing_merge": exactly("a", "b", "m"),
+    "wcp38_general_synchronizing_merge": some("a c c c", "m"),
     "wcp39_critical_section": lambda log: some("x y a1 a2 b1 b2")(log) and apart(log, "a", "b"),
+    "wcp41_thread_merge": exactly("t", "t", "t", "t", "m"),
+    "wcp42_thread_split": lambda log: some("s t t t u u u")(log) and after(log, "u", *(of_each(n, "t") for n in (1, 2, 3))),
     "wcp43_explicit_termination": exactly("a"),
 }
 ENDS = {"wcp20_cancel_case": "cancelled"}

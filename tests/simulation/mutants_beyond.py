@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from stepkeel.engine import people
-from stepkeel.kernel import compensation, decide, graph, join
+from stepkeel.kernel import compensation, decide, flow, graph, join, merge
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.node import task
 from stepkeel.model import input as inputs
@@ -44,6 +44,30 @@ def a_step_begins_behind_the_first_that_it_needs(patch: pytest.MonkeyPatch) -> N
         original(draft, path, dataclasses.replace(node, steps=eager), steps)
 
     patch.setattr(join, "unlock", unlock)
+
+
+@mutant("flows", "check", "pure_failed")
+def a_live_join_takes_what_has_come(patch: pytest.MonkeyPatch) -> None:
+    """Whatever may still be on its way."""
+    patch.setattr(flow._Board, "_reached", lambda *_: False)
+
+
+@mutant("flows", "check", "flow_fires")
+def of_several_firings_of_a_step_the_first_is_over(patch: pytest.MonkeyPatch) -> None:
+    """Whichever of them has ended."""
+    original = flow._Board.over
+
+    def over(self: Any, part: str) -> bool:
+        first = next(p for p in self.going if self.node.step(p) is self.node.step(part))
+        return original(self, first)
+
+    patch.setattr(flow._Board, "over", over)
+
+
+@mutant("flows", "check")
+def what_a_firing_appends_counts_as_it_comes(patch: pytest.MonkeyPatch) -> None:
+    """The faster is the first."""
+    patch.setattr(merge, "order_of", lambda draft, holder: lambda part: 0)
 
 
 @mutant("graphs", "no_orphan", "stranded")

@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints, overload
@@ -63,6 +63,7 @@ def activity(
     limits: Limit | Sequence[Limit] = (),
     transactional: bool = False,
     breaker: Breaker | None = None,
+    cache: timedelta | float | None = None,
     batch: Literal[False] = False,
 ) -> Callable[[F], F]: ...
 @overload
@@ -79,6 +80,7 @@ def activity(
     compensate_when: CompensateWhen = "done",
     limits: Limit | Sequence[Limit] = (),
     breaker: Breaker | None = None,
+    cache: timedelta | float | None = None,
 ) -> Callable[
     [Callable[Concatenate[Context[D, list[I]], P], Awaitable[list[T]]]], Callable[Concatenate[Context[D, I], P], Awaitable[T]]
 ]: ...
@@ -97,6 +99,7 @@ def activity(
     limits: Limit | Sequence[Limit] = (),
     transactional: bool = False,
     breaker: Breaker | None = None,
+    cache: timedelta | float | None = None,
     batch: int = False,
 ) -> Any:
     """Mark a function, or a class with `__call__`, as an activity and give it policies. It stays what it was.
@@ -113,40 +116,37 @@ def activity(
     transactional    what it writes through `ctx.connection` is committed together with its step, exactly once: an asyncpg
                      connection within a transaction on PostgreSQL, an apsw one on SQLite. Keep it short; it has no `ctx.step`
     breaker          stops calling what keeps failing, for the whole fleet
+    cache            for so long what it returned is taken again, instead of running it, wherever in the tenant it is given the same
+                     (`Context[Data, Input]`). It must have no other effect: neither on the data, nor one to be undone
     batch            one call for steps or items of an instance that begin together, at most so many (True: 100): `ctx.input` is the
                      list of their inputs, `ctx.keys` of their keys; it returns that of their results, a `Fail` where one has failed
     Raises BadRequest on values that make no sense.
     """
-    _sensible(timeout, deadline, compensate_when, breaker, batch, transactional)
+    spans = {"timeout": timeout, "deadline": deadline, "cache": cache}
+    _sensible(spans, compensate_when, breaker, batch, transactional)
+    if cache is not None and (transactional or compensate is not None):
+        raise BadRequest(f"activity(cache={cache!r})", remedy="not of one that is transactional, or has a compensation")
+    others = {"fallback": fallback, "compensate": compensate}
+    plain: dict[str, Any] = {"retry": retry, "optional": optional, "compensate_when": compensate_when}
+    plain |= {"transactional": transactional, "breaker": breaker}
     names = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
 
     def mark(found: Any) -> Any:
         if "<locals>" in getattr(found, "__qualname__", ""):
             setattr(found, _NAMES, dict(names))  # types that were declared in the same function
-        record = Activity(
-            name=name or _name_of(found),
-            target=found,
-            retry=retry,
-            timeout=None if timeout is None else to_span(timeout),
-            deadline=None if deadline is None else to_span(deadline),
-            optional=optional,
-            fallback=None if fallback is None else activity_of(fallback),
-            compensate=None if compensate is None else activity_of(compensate),
-            compensate_when=compensate_when,
-            pools=pools_of(limits, f"activity/{name or _name_of(found)}"),
-            transactional=transactional,
-            breaker=breaker,
-            batch=100 if batch is True else batch,
-        )
-        setattr(found, _MARK, record)
+        called = name or _name_of(found)
+        made: dict[str, Any] = {n: None if span is None else to_span(span) for n, span in spans.items()}
+        made |= {n: None if other is None else activity_of(other) for n, other in others.items()}
+        pools = pools_of(limits, f"activity/{called}")
+        setattr(found, _MARK, Activity(called, found, pools=pools, batch=100 if batch is True else batch, **plain, **made))
         return found
 
     return mark if target is None else mark(target)
 
 
-def _sensible(timeout: Any, deadline: Any, compensate_when: Any, breaker: Any, batch: Any, transactional: Any) -> None:
+def _sensible(spans: Mapping[str, Any], compensate_when: Any, breaker: Any, batch: Any, transactional: Any) -> None:
     """Raises BadRequest."""
-    for label, span in (("timeout", timeout), ("deadline", deadline)):
+    for label, span in spans.items():
         if span is not None and to_span(span) <= 0:
             raise BadRequest(f"activity({label}={span!r})", remedy="a positive timedelta or number of seconds")
     if compensate_when not in ("done", "started"):

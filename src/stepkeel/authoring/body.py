@@ -8,7 +8,8 @@ from typing import Any, cast
 from stepkeel.authoring import concurrent
 from stepkeel.authoring.activity import activity_of
 from stepkeel.authoring.check import check_activity, check_field, misfits
-from stepkeel.authoring.graph import Step, graph_node, step_in_body
+from stepkeel.authoring.flow import flow_node
+from stepkeel.authoring.graph import Step, distinct, graph_node, step_in_body
 from stepkeel.authoring.hold import hold_node
 from stepkeel.authoring.node import BodyNode, When, tagged_items
 from stepkeel.authoring.pieces import Pieces
@@ -124,6 +125,7 @@ class Bodies(Pieces):
             "parallel": lambda: self.parallel(o, key, place, given),
             "for_each": lambda: self.for_each(o, key, place),
             "graph": lambda: graph_node(self, o, key, place),
+            "flow": lambda: flow_node(self, o, key, place, distinct(self, o["steps"], place)),
             "machine": lambda: self.machine(o, key, place),
             "scope": lambda: self.scope(o, key, place),
             "pick": lambda: self.pick(o, key, place),

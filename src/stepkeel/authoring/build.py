@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from stepkeel.authoring.activity import pools_of
 from stepkeel.authoring.body import Bodies, numbered, several
-from stepkeel.authoring.check import Problems, check_definition
+from stepkeel.authoring.check import Problems, check_cached, check_definition
 from stepkeel.authoring.move import move_of
 from stepkeel.authoring.outline import limits_of, outline_of
 from stepkeel.authoring.source import digest
@@ -26,6 +26,7 @@ from stepkeel.model.node import (
     ActivityNode,
     ChildNode,
     DuringNode,
+    FlowNode,
     ForEachNode,
     GraphNode,
     HoldNode,
@@ -176,8 +177,9 @@ def build(cls: type, data: Any, name: str, policies: Policies, problems: Problem
         pools = pools_of(policies.limits, f"definition/{name}")
     except BadRequest as error:
         problems.add("bad_limit", name, error.message, error.remedy)
-    problems.raise_if_any(name)
     indexes = _indexes(states, handlers, deadlines)
+    check_cached(problems, indexes["places"])
+    problems.raise_if_any(name)
     outline = outline_of(
         name, policies.version, builder.data, initial, states, builder.signals, {"unhandled_signals": policies.unhandled,
         "compensation": policies.compensation, **({"compensation_timeout": limit} if limit else {})}, handlers,
@@ -260,12 +262,15 @@ def _indexes(states: dict[str, State], handlers: dict[str, tuple[Node, ...]], de
     for name, body in handlers.items():
         add(f"!{name}", body)
     conditional = any(isinstance(p.node, DuringNode) or _asks_data(p.node) for p in places.values())
-    concurrent = any(isinstance(p.node, ParallelNode | ForEachNode | GraphNode) or _stays(p.node) for p in places.values())
+    concurrent = any(
+        isinstance(p.node, ParallelNode | ForEachNode | GraphNode | FlowNode) or _stays(p.node) for p in places.values()
+    )
     nested = any(isinstance(p.node, MachineNode) for p in places.values())
     holds = [p.node for p in places.values() if isinstance(p.node, HoldNode)]
     guards = [s.when for p in places.values() if isinstance(p.node, GraphNode) for s in p.node.steps]
+    numbers = (n for p in places.values() if isinstance(p.node, FlowNode) for s in p.node.steps for n in (s.times, s.need))
     fields = (getattr(p.node, n) for p in places.values() for n in p.node.__dataclass_fields__)
     pools = (f for h in holds for p in h.pools for f in (p.key, p.amount))
-    itemized = any(isinstance(f, Function) and f.item for f in (*guards, *fields, *pools))
+    itemized = any(isinstance(f, Function) and f.item for f in (*guards, *numbers, *fields, *pools))
     flags = {"itemized": itemized, "conditional": conditional, "concurrent": concurrent, "nested": nested, "holding": bool(holds)}
     return {"places": places, "reactions": reactions, "activities": activities, **flags}

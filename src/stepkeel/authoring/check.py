@@ -12,7 +12,7 @@
 | bad_machine, bad_child | a workflow that cannot be a node, or a child, of another |
 | bad_version, bad_policy | class keywords |
 | (warning) hold_order | pools held within each other in two orders |
-| (warning) unreachable, no_way_on, never_taken, no_key | probably not meant |
+| (warning) unreachable, no_way_on, never_taken, never_cached, no_key | probably not meant |
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import difflib
 import inspect
 import re
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast, get_args, get_origin
 
 from stepkeel.authoring.activity import given_type, read_call
@@ -29,13 +29,23 @@ from stepkeel.authoring.state import AnyOf
 from stepkeel.authoring.state import State as StateObject
 from stepkeel.errors import DefinitionError
 from stepkeel.model.codec import Codec
-from stepkeel.model.definition import Problem, State
-from stepkeel.model.node import Activity, ChildNode, WaitNode, walk
+from stepkeel.model.definition import Place, Problem, State
+from stepkeel.model.node import Activity, ActivityNode, ChildNode, WaitNode, walk
 from stepkeel.model.policy import CompensationPolicy, Unhandled
 from stepkeel.model.reaction import Reaction
 from stepkeel.model.schema import Schema
 
-__all__ = ["Problems", "check_activity", "check_definition", "check_field", "check_given", "check_into", "misfits", "refused"]
+__all__ = [
+    "Problems",
+    "check_activity",
+    "check_cached",
+    "check_definition",
+    "check_field",
+    "check_given",
+    "check_into",
+    "misfits",
+    "refused",
+]
 
 _KEY = re.compile(r"^[^\s/~#@:!\[\]]+$")
 
@@ -185,6 +195,23 @@ def check_field(problems: Problems, data: Codec, field: str, place: str) -> bool
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(data.fields)}"
     problems.add("bad_into", place, f"{data.name} has no field {field!r}", hint)
     return False
+
+
+def check_cached(problems: Problems, places: Mapping[str, Place]) -> None:
+    """An activity with `cache` has to give a result, and must not be undone."""
+    for at, place in places.items():
+        node = place.node
+        if not isinstance(node, ActivityNode) or node.activity.cache is None:
+            continue
+        name = node.activity.name
+        if node.activity.compensate is not None:
+            text = f"{name} is cached, and has a compensation: what does not run cannot be undone"
+            problems.add("bad_activity", at, text, "cache only what has no effect")
+        elif not node.gives:
+            text = f"{name} is cached, and gives no result here: it runs every time"
+            problems.add(
+                "never_cached", at, text, 'step("price", ask_price, lambda run: run.input.sku, into="price")', warning=True
+            )
 
 
 def check_definition(

@@ -13,7 +13,8 @@ from stepkeel.authoring.activity import activity_of, output_type
 from stepkeel.authoring.check import check_given
 from stepkeel.authoring.concurrent import check_bound
 from stepkeel.authoring.context import Context
-from stepkeel.authoring.node import BodyNode, Item, Step, tagged
+from stepkeel.authoring.flow import JoinOf, SplitOf, To, routed
+from stepkeel.authoring.node import BodyNode, Item, Step, tagged_all
 from stepkeel.authoring.step import Recorded, with_policies
 from stepkeel.authoring.worded import asked_for, worded, worded_outputs
 from stepkeel.document.form import near
@@ -29,7 +30,7 @@ from stepkeel.model.run import Run
 if TYPE_CHECKING:
     from stepkeel.authoring.body import Bodies
 
-__all__ = ["Mode", "Step", "StepOptions", "Template", "graph", "graph_node", "step", "step_in_body"]
+__all__ = ["Mode", "Step", "StepOptions", "Template", "distinct", "graph", "graph_node", "step", "step_in_body"]
 
 D = TypeVar("D")
 I = TypeVar("I")  # noqa: E741 - what an activity is given
@@ -54,6 +55,9 @@ class StepOptions(TypedDict, Generic[D, T], total=False):
     compensate_given: Callable[[Run[D]], Any] | Template | None
     compensate_when: CompensateWhen
     tags: Sequence[str]
+    to: To[D]
+    split: SplitOf
+    join: JoinOf
 
 
 _POLICIES = ("retry", "timeout", "deadline", "optional", "fallback", "compensate", "compensate_when")
@@ -75,11 +79,13 @@ def step(
     **options: Unpack[StepOptions[D, T]],
 ) -> Step[T]: ...
 @overload
+def step(name: str, activity: None = None, given: None = None, **options: Unpack[StepOptions[Any, Any]]) -> Step[Any]: ...
+@overload
 def step(
     name: str, activity: Item[D] | Sequence[Item[D]], given: None = None, **options: Unpack[StepOptions[D, Any]]
 ) -> Step[Any]: ...
-def step(name: str, activity: Any, given: Any = None, **options: Any) -> Step[Any]:
-    """A step of a `graph`: an activity, a node, or a body of several. What its activity returns is the step's output.
+def step(name: str, activity: Any = None, given: Any = None, **options: Any) -> Step[Any]:
+    """A step of a `graph` or a `flow`: an activity, a node, or a body of several. What its activity returns is the step's output.
 
     given    a function of the `Run` makes what the activity is given (`ctx.input`): `lambda run: run[reserved]`; it is
              made once, and the same for every attempt
@@ -90,6 +96,10 @@ def step(name: str, activity: Any, given: Any = None, **options: Any) -> Step[An
     compensate_given   what the compensation is given; default: the step's output. fallback_given: default: what the activity was
     retry, timeout, deadline, optional, fallback, compensate, compensate_when   as of an activity, before its own
     tags     as `tagged`
+    to       in a flow, instead of needs and when: where its arcs lead to; with guards `{"ship": "data.paid", "ask": None}`
+    split    all: tokens go on all arcs whose guard holds (the default); first: on the first of them; or a `ThreadSplit`
+    join     each: it fires for each token that comes (the default); all: for one of each arc; live: for those that have come when
+             no other can come any more; or a `PartialJoin`, a `ThreadMerge`. Such a step may be without an activity
     Of a step that is no single activity only `needs`, `when` and `tags` may be told. A step that is one may stand in any body, too:
     `State(step("price", ask_price, lambda run: run.input.sku, into="price"))`, without `needs` and `when`. Raises BadRequest.
     """
@@ -99,16 +109,17 @@ def step(name: str, activity: Any, given: Any = None, **options: Any) -> Step[An
     if unknown:
         known = near(min(unknown), [*StepOptions.__annotations__])
         raise BadRequest(f"step {name}: there is no option {min(unknown)}", remedy=known)
-    body: tuple[Any, ...] = tuple(cast("Sequence[Any]", activity)) if isinstance(activity, Sequence) else (activity,)
-    if not body:
+    several = cast("Sequence[Any]", activity) if isinstance(activity, Sequence) else () if activity is None else (activity,)
+    made: Step[Any] = Step(name, tuple(several), given, options)
+    if not made.body and (activity is not None or not routed(made)):
         raise BadRequest(f"the step {name} is empty", remedy="give it an activity, or leave it out")
-    if len(body) != 1 or isinstance(next(iter(body)), BodyNode | Step):
+    if not made.single:
         said = [n for n in _OF_ACTIVITY if options.get(n)] + (["given"] if given is not None else [])
         if said:
             raise BadRequest(f"{said[0]}= of the step {name}, which is no single activity", remedy="say it of the activities in it")
     if isinstance(options.get("needs"), str):
         raise BadRequest(f"needs={options['needs']!r} of the step {name}", remedy="a list of steps")
-    return Step(name, body, given, options)
+    return made
 
 
 def graph(
@@ -142,7 +153,10 @@ def graph(
 
 def graph_node(bodies: Bodies, o: Mapping[str, Any], key: str, place: str) -> GraphNode:
     """The node of a graph; what is wrong with its steps goes to the problems."""
-    written = {n: worded(bodies, s, f"{place}:{n}") for n, s in _distinct(bodies, o["steps"], place).items()}
+    written = {n: worded(bodies, s, f"{place}:{n}") for n, s in distinct(bodies, o["steps"], place).items()}
+    for each in (s for s in written.values() if routed(s)):
+        text = f"{routed(each)[0]}= of a step of a graph"
+        bodies.problems.add("bad_step", f"{place}:{each.key}", text, "needs=, or a flow")
     needs = {s.key: _needs(bodies, s, written, place, o["mode"]) for s in written.values()}
     order = _ordered(bodies, needs, place) if o["mode"] == "dependency" else [*needs]
     steps = [_step(bodies, written[name], tuple(needs[name]), f"{place}:{name}") for name in order]
@@ -155,7 +169,8 @@ def graph_node(bodies: Bodies, o: Mapping[str, Any], key: str, place: str) -> Gr
     )
 
 
-def _distinct(bodies: Bodies, steps: Iterable[Step[Any]], place: str) -> dict[str, Step[Any]]:
+def distinct(bodies: Bodies, steps: Iterable[Step[Any]], place: str) -> dict[str, Step[Any]]:
+    """The steps of a graph or flow, by name."""
     found: dict[str, Step[Any]] = {}
     for each in steps:
         if each.origin is not None:
@@ -214,18 +229,13 @@ def _ordered(bodies: Bodies, needs: dict[str, list[str]], place: str) -> list[st
 
 
 def _step(bodies: Bodies, each: Step[Any], needs: tuple[str, ...], where: str) -> StepNode:
-    items: list[Any] = [*each.body]
-    single = len(items) == 1 and not isinstance(items[0], BodyNode | Step)
-    if single:
-        items = [_told(each)]
-    for tag in each.options.get("tags", ()):
-        items = [tagged(tag, *items)]
+    items = tagged_all(each.options.get("tags", ()), [_told(each)] if each.single else [*each.body])
     outer, bodies.gives = bodies.gives, True
     nodes = bodies.body(items, where)
     bodies.gives = outer
     last = next((n for n in reversed(nodes) if isinstance(n, ActivityNode)), None)
     read = decoder_of(Any if last is None else output_type(last.activity))
-    if single and nodes and isinstance(nodes[0], ActivityNode):
+    if each.single and nodes and isinstance(nodes[0], ActivityNode):
         nodes = (_with_mappings(bodies, each, nodes[0], read, where),)
     return StepNode(each.key, nodes, needs, _asking(bodies, each.options.get("when"), f"{where} when"), read)
 
@@ -238,8 +248,8 @@ def _told(each: Step[Any]) -> Recorded:
 
 def step_in_body(bodies: Bodies, each: Step[Any], key: str, place: str, given: Any) -> ActivityNode | None:
     """The node of a step that stands in a body; None where it cannot."""
-    said = [n for n in ("needs", "when") if each.options.get(n)]
-    if said or len(each.body) != 1 or isinstance(each.body[0], BodyNode | Step):
+    said = [n for n in ("needs", "when") if each.options.get(n)] + routed(each)
+    if said or not each.single:
         text = f"{said[0]}= of a step that stands in no graph" if said else "a step of several nodes that stands in no graph"
         bodies.problems.add("bad_step", place, text, "graph(step(...)), or choice(when(...)), or the nodes themselves")
         return None

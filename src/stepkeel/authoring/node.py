@@ -25,6 +25,7 @@ __all__ = [
     "log",
     "loop",
     "tagged",
+    "tagged_all",
     "tagged_items",
     "transform",
     "until",
@@ -59,6 +60,11 @@ class Step(Generic[T]):
     given: Callable[[Run[Any]], Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     origin: tuple[str | int, ...] | None = None
+
+    @property
+    def single(self) -> bool:
+        """It is one activity, whose policies and mappings may be told of it."""
+        return len(self.body) == 1 and not isinstance(self.body[0], BodyNode | Step)
 
     def output_of(self, run: Run[Any]) -> T:
         return run[self]
@@ -177,6 +183,13 @@ def tagged(tag: str, *items: Item[D]) -> BodyNode[D]:
     if not isinstance(tag, str) or not tag or not items:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise BadRequest(f"tagged({tag!r})", remedy='tagged("name", activity, ...)')
     return BodyNode("tagged", tag, {"items": items})
+
+
+def tagged_all(tags: Sequence[str], items: list[Any]) -> list[Any]:
+    """The same items, marked with all these tags."""
+    for tag in tags if items else ():
+        items = [tagged(tag, *items)]
+    return items
 
 
 def tagged_items(items: Sequence[Any], around: frozenset[str] = frozenset()) -> Iterator[tuple[Any, frozenset[str]]]:

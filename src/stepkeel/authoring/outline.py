@@ -28,6 +28,7 @@ from stepkeel.model.node import (
     ChoiceNode,
     DuringNode,
     EmitNode,
+    FlowNode,
     ForEachNode,
     GraphNode,
     HoldNode,
@@ -89,7 +90,9 @@ def _activity(activity: Activity) -> dict[str, Any]:
     )
 
 
-def _concurrent(node: ParallelNode | ForEachNode | GraphNode) -> dict[str, Any]:
+def _concurrent(node: ParallelNode | ForEachNode | GraphNode | FlowNode) -> dict[str, Any]:
+    if isinstance(node, FlowNode):
+        return _flow(node)
     if isinstance(node, ParallelNode):
         branches = [slim(key=b.key, when=_name(b.when), body=[_node(n) for n in b.body]) for b in node.branches]
         return slim(
@@ -109,6 +112,20 @@ def _concurrent(node: ParallelNode | ForEachNode | GraphNode) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def _flow(node: FlowNode) -> dict[str, Any]:
+    steps = [
+        slim(
+            key=s.key, body=[_node(n) for n in s.body], to=[slim(step=a.target, when=_name(a.when)) for a in s.arcs], first=s.first,
+            join=s.join if s.join != "each" else "", need=_said(s.need) if s.join in ("n", "count") else None,
+            rest=s.rest if s.join == "n" else "", region=s.region, **({} if s.times == 1 else {"times": _said(s.times)}),
+        )
+        for s in node.steps
+    ]  # fmt: skip
+    leftover = node.leftover if node.leftover != "fail" else ""
+    most = node.max_tokens if node.max_tokens != 1_000 else None
+    return slim(key=node.key, kind="flow", steps=steps, start=node.start, max_tokens=most, leftover=leftover)
+
+
 def _node(node: Node) -> dict[str, Any]:
     if isinstance(node, ActivityNode):
         given = {n: _name(getattr(node, n)) for n in ("given", "fallback_given", "undo_given")}
@@ -123,7 +140,7 @@ def _node(node: Node) -> dict[str, Any]:
     if isinstance(node, ChoiceNode):
         arms = [slim(key=a.key, when=_name(a.when), body=[_node(n) for n in a.body]) for a in node.arms]
         return slim(key=node.key, kind="choice", arms=arms)
-    if isinstance(node, ParallelNode | ForEachNode | GraphNode):
+    if isinstance(node, ParallelNode | ForEachNode | GraphNode | FlowNode):
         return _concurrent(node)
     if isinstance(node, MachineNode):
         return slim(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stepkeel.authoring.activity import activity_of, input_of, order_of
-from stepkeel.authoring.node import BodyNode, Step
+from stepkeel.authoring.node import Step
 from stepkeel.document.expression import Expression, steps_named
 from stepkeel.document.formula import STEP, OfRun, Outputs
 from stepkeel.document.template import Template
@@ -22,10 +22,9 @@ _GIVEN = {"fallback_given": "fallback", "compensate_given": "compensate"}
 
 def worded(bodies: Bodies, each: Step[Any], place: str) -> Step[Any]:
     """The step with functions in the place of texts; what is wrong with them goes to the problems."""
-    single = len(each.body) == 1 and not isinstance(each.body[0], BodyNode | Step)
     options = dict(each.options)
     given: Any = each.given
-    if single and not callable(given) and given is not None:
+    if each.single and not callable(given) and given is not None:
         given = _given(bodies, given, f"{place} given", each.body[0])
     for name, of in _GIVEN.items():
         said: Any = options.get(name)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from stepkeel.cli.output import plain, print_json, print_table, say
-from stepkeel.cli.session import Actor, DatabaseOption, JsonOption, ReasonOption, TenantOption, attributes_of, on_engine, time_of
+from stepkeel.cli.session import Actor, DatabaseOption, JsonOption, ReasonOption, TenantOption, on_engine, time_of
 from stepkeel.engine.doctor import OVERDUE, Report
+from stepkeel.engine.query import attributes_of
 from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
 from stepkeel.model.instant import from_micros
@@ -27,6 +28,7 @@ def add_to(app: App) -> None:
     app.command(dead_letters)
     app.command(redrive_all)
     app.command(breakers)
+    app.command(forget_cached)
     app.command(outbox)
 
 
@@ -248,6 +250,19 @@ def breakers(
         (r.name, r.state, r.recent, None if r.state == "closed" else _moment(r.until), _moment(r.opened_at), r.reason) for r in rows
     ]
     print_table(("breaker", "state", "recent", "until", "opened", "why"), table)
+    return 0
+
+
+def forget_cached(
+    activity: str,
+    /,
+    *,
+    database: DatabaseOption = None,
+    tenant: TenantOption = "default",
+) -> int:
+    """Have an activity with a cache run again, whatever is kept of its results."""
+    count = on_engine(database, lambda e: e.forget_cached(activity), tenant)
+    say(f"{count} results of {activity} are forgotten")
     return 0
 
 

@@ -23,7 +23,6 @@ __all__ = [
     "JsonOption",
     "ReasonOption",
     "TenantOption",
-    "attributes_of",
     "load_object",
     "on_engine",
     "read_json",
@@ -90,17 +89,3 @@ def time_of(text: str | None, name: str) -> datetime | None:
     except ValueError:
         raise BadRequest(f"{name} {text!r} is no time", remedy="2026-01-31T12:00, or with a zone: 2026-01-31T12:00+01:00") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def attributes_of(pairs: list[str] | None) -> dict[str, Any]:
-    """`name=value` pairs; a value that JSON knows is what JSON says (7, true), else a text. Raises BadRequest."""
-    found: dict[str, Any] = {}
-    for pair in pairs or ():
-        name, separator, value = pair.partition("=")
-        if not separator or not name:
-            raise BadRequest(f"--attribute {pair!r}", remedy="name=value")
-        try:
-            found[name] = json.loads(value)
-        except json.JSONDecodeError:
-            found[name] = value
-    return found

@@ -15,6 +15,7 @@ from stepkeel.authoring.activity import activity
 from stepkeel.authoring.context import Context
 from stepkeel.document.constant import Constant
 from stepkeel.errors import BadRequest, TransientError
+from stepkeel.extra import needing
 from stepkeel.model.outcome import Fail
 from stepkeel.model.policy import Retry
 
@@ -81,10 +82,8 @@ class Databases:
             connection.close()
 
     async def _postgres(self, url: str, asked: Statement, *, asks: bool) -> tuple[list[dict[str, Any]], int]:
-        try:
+        with needing("asyncpg", "PostgreSQL", "postgres"):
             import asyncpg  # pyright: ignore[reportMissingTypeStubs]
-        except ImportError:
-            raise BadRequest("PostgreSQL needs an extra that is not installed", remedy="pip install stepkeel[postgres]") from None
         driver: Any = asyncpg
         try:
             connection = await driver.connect(url, timeout=self.timeout, command_timeout=self.timeout)

@@ -6,6 +6,7 @@
 | loop, for_each, during | a frame around its body |
 | parallel, choice | a frame around columns, one for each branch or arm |
 | graph | a frame around its steps, each below those it needs |
+| flow | a frame around its steps, each with its join, its split and its arcs |
 | machine, scope, pick | a frame around its states, each with its body and its ways out |
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 
 from stepkeel.document.box import GAP, LINE, PAD, TITLE, WAY, Box, text_width
 from stepkeel.document.dag import graph_box
-from stepkeel.document.words import line_of, shown, span, states_in
+from stepkeel.document.words import arcs_of, flow_step, line_of, shown, span, states_in
 
 __all__ = ["body_box"]
 
@@ -71,6 +72,8 @@ def _node(node: Mapping[str, Any], address: str) -> Box:
         return _frame(_title(node), _row(columns), address)
     if kind == "graph":
         return _frame(_title(node), _steps(node["steps"], address), address)
+    if kind == "flow":
+        return _frame(_title(node), _flow_steps(node["steps"], address), address)
     if kind == "machine":
         return _frame(key, _column([_state(state, address) for state in states_in(node)]), address)
     return _leaf(_line(node), address, kind)
@@ -85,7 +88,23 @@ def _steps(steps: Sequence[Mapping[str, Any]], address: str) -> Box:
             boxes[name] = _node(step["body"][0], f"{place}/{name}")
         else:
             boxes[name] = _frame(_part(step), body_box(step["body"], place), place, "part")
-    return graph_box(steps, boxes)
+    return graph_box([(str(n), str(step["key"])) for step in steps for n in step.get("needs", ())], boxes)
+
+
+def _flow_steps(steps: Sequence[Mapping[str, Any]], address: str) -> Box:
+    """Each with what it waits for and how it goes on, where that is not the plain thing."""
+    boxes: dict[str, Box] = {}
+    for step in steps:
+        place = f"{address}:{step['key']}"
+        body = [_node(node, f"{place}/{node['key']}") for node in step.get("body", ())]
+        arcs = step.get("to", ())
+        ways = [
+            _way(f"→ {a['step']}" + (f" [{w}]" if w else ""))
+            for a in arcs
+            if (w := shown(a.get("when"))) or a["step"] == step["key"]
+        ]
+        boxes[str(step["key"])] = _frame(flow_step(step), _column([*body, *ways]), place, "part")
+    return graph_box([(a, b) for a, b in arcs_of(steps) if a != b], boxes)
 
 
 def _state(state: Mapping[str, Any], address: str) -> Box:
@@ -116,6 +135,8 @@ def _title(node: Mapping[str, Any]) -> str:
         return f"{key} while {shown(node['guard'])}"
     if kind == "choice":
         return f"{key} ?"
+    if kind == "flow":
+        return key
     if kind == "graph":
         return f"{key} 1·2·3" if node.get("sequential") else key
     if node.get("detached"):

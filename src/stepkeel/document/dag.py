@@ -1,12 +1,11 @@
-"""A graph as boxes in layers, each step below those it needs, with lines from these to it."""
+"""A graph or flow as boxes in layers, each step below those that lead to it, with lines from these to it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from stepkeel.document.box import GAP, PAD, Box
-from stepkeel.document.layers import layers
+from stepkeel.document.layers import layers, ranks_of
 
 __all__ = ["graph_box"]
 
@@ -14,15 +13,12 @@ RISE = 26.0  # between two layers: room for the lines
 MOST = 4_000  # places that lines which pass layers would take up; beyond them those lines are left out
 
 
-def graph_box(steps: Sequence[Mapping[str, Any]], boxes: Mapping[str, Box]) -> Box:
-    """`steps` stand so that each comes behind those it needs; `boxes` are their bodies, measured."""
-    names = [str(s["key"]) for s in steps]
-    ranks: dict[str, int] = {}
-    for step in steps:
-        ranks[str(step["key"])] = max((ranks[n] for n in step.get("needs", ())), default=-1) + 1
-    ways = [(str(n), str(step["key"])) for step in steps for n in step.get("needs", ())]
-    if sum(ranks[b] - ranks[a] - 1 for a, b in ways) > MOST:
-        ways = [(a, b) for a, b in ways if ranks[b] - ranks[a] == 1]
+def graph_box(ways: Sequence[tuple[str, str]], boxes: Mapping[str, Box]) -> Box:
+    """`ways` lead from one step to another; `boxes` are the bodies of all, in order of declaration, measured."""
+    names = [*boxes]
+    ranks = ranks_of(names, ways)
+    if sum(abs(ranks[b] - ranks[a]) - 1 for a, b in ways) > MOST:
+        ways = [(a, b) for a, b in ways if abs(ranks[b] - ranks[a]) == 1]
     layout = layers(names, ways, {n: boxes[n].width + GAP for n in names})
     rows = [[p for p in row if p in boxes] for row in layout.rows]
     tops, y = list[float](), 0.0
@@ -46,11 +42,11 @@ def _line(
     boxes: Mapping[str, Box],
     left: float,
 ) -> list[tuple[float, float]]:
-    """From the lower side of the first to the upper side of the last, past what stands between."""
+    """From the lower side of the first to the upper side of the last, past what stands between; upwards the other way round."""
     first, last = boxes[chain[0]], boxes[chain[-1]]
-    points = [(x[chain[0]] - left, tops[layer[chain[0]]] + first.height)]
+    down = layer[chain[0]] < layer[chain[-1]]
+    points = [(x[chain[0]] - left, tops[layer[chain[0]]] + (first.height if down else 0))]
     for place in chain[1:-1]:
-        top = tops[layer[place]]
-        bottom = tops[layer[place] + 1] - RISE
-        points += [(x[place] - left, top - PAD / 2), (x[place] - left, bottom)]
-    return [*points, (x[chain[-1]] - left, last.at[1])]
+        top, bottom = tops[layer[place]] - PAD / 2, tops[layer[place] + 1] - RISE
+        points += [(x[place] - left, y) for y in ((top, bottom) if down else (bottom, top))]
+    return [*points, (x[chain[-1]] - left, last.at[1] + (0 if down else last.height))]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepkeel.document.marks import Marks
-from stepkeel.document.words import shown, span, states_in, then_of
+from stepkeel.document.words import flow_step, shown, span, states_in, then_of
 
 __all__ = ["mermaid"]
 
@@ -21,7 +21,7 @@ def mermaid(outline: Mapping[str, Any], marks: Marks | None = None) -> str:
     for state in states_in(outline):
         name = _id(state["name"])
         title = state.get("label") or state["name"]
-        body = [_node(node) for node in state.get("body", ()) if node["kind"] != "graph"]
+        body = [_node(node) for node in state.get("body", ()) if node["kind"] not in ("graph", "flow")]
         text = title if not body else f"{title}<br/>{'<br/>'.join(body)}"
         lines.append(f"    {name}: {_text(text)}")
         lines += _graphs(name, state.get("body", ()))
@@ -31,9 +31,11 @@ def mermaid(outline: Mapping[str, Any], marks: Marks | None = None) -> str:
 
 
 def _graphs(state: str, body: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The steps of the graphs in a state's body, within the state."""
+    """The steps of the graphs and flows in a state's body, within the state."""
     lines: list[str] = []
     for node in body:
+        if node["kind"] == "flow":
+            lines += _flow(f"{state}__{node['key']}", node["steps"])
         if node["kind"] != "graph":
             continue
         for step in node["steps"]:
@@ -43,6 +45,19 @@ def _graphs(state: str, body: Sequence[Mapping[str, Any]]) -> list[str]:
                 before = _id(f"{state}__{node['key']}__{need}")
                 lines.append(f"        {before} --> {name}")
     return [f"    state {state} {{", *lines, "    }"] if lines else []
+
+
+def _flow(place: str, steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines: list[str] = []
+    for step in steps:
+        row, name = _row(step.get("body", ())), _id(f"{place}__{step['key']}")
+        title = flow_step(step)
+        lines.append(f"        {name}: {_text(title if row in ('', step['key']) else f'{title}<br/>{row}')}")
+        for arc in step.get("to", ()):
+            guard, target = shown(arc.get("when")), _id(f"{place}__{arc['step']}")
+            says = f": [{_text(guard)}]" if guard else ""
+            lines.append(f"        {name} --> {target}{says}")
+    return lines
 
 
 def _step(step: Mapping[str, Any]) -> str:
@@ -89,7 +104,7 @@ def _node(node: Mapping[str, Any]) -> str:
     if node["kind"] == "parallel":
         branches = [f"{branch['key']}: {_row(branch['body'])}" for branch in node["branches"]]
         return f"{node['key']} ({' || '.join(branches)})"
-    if node["kind"] == "graph":
+    if node["kind"] in ("graph", "flow"):
         return f"{node['key']} ({', '.join(str(step['key']) for step in node['steps'])})"
     if node["kind"] == "hold":
         return f"{node['key']} of {', '.join(p['name'] for p in node['pools'])} ({_row(node['body'])})"

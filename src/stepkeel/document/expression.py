@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from stepkeel.errors import BadRequest
+from stepkeel.extra import needing
 
 __all__ = ["MAX_LENGTH", "Expression", "ExpressionInvalid", "Fields", "steps_named", "tokens_of"]
 
@@ -119,10 +119,8 @@ def _reason(text: str) -> str:
 
 
 def _cel() -> Any:
-    try:
+    with needing("cel_expr_python", "an expression", "documents"):
         from cel_expr_python import cel  # pyright: ignore[reportMissingTypeStubs]
-    except ImportError:
-        raise BadRequest("expressions need an extra that is not installed", remedy="pip install stepkeel[documents]") from None
     return cel
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-__all__ = ["Layout", "layers"]
+__all__ = ["Layout", "layers", "ranks_of"]
 
 SWEEPS = 12
 SIDE = 36.0
@@ -53,6 +53,12 @@ def layers(names: Sequence[str], ways: Sequence[tuple[str, str]], widths: Mappin
     layout.rows = _ordered(rows, above, below)
     layout.x = _columns(layout.rows, above, below, wide)
     return layout
+
+
+def ranks_of(names: Sequence[str], ways: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """The layer of each, without a drawing."""
+    turned = _circles(names, ways)
+    return _ranks(names, [(b, a) if (a, b) in turned else (a, b) for a, b in ways])
 
 
 def _circles(names: Sequence[str], ways: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 from stepkeel.document.form import Anything, Either, Flag, Form, Kinds, ListOf, MapOf, Report, Shape, Span, Text, Whole
 from stepkeel.document.source import Way
 from stepkeel.document.step import COMPENSATE, CONDITION, FALLBACK, NAME, RETRY, STEP, TOLD
+from stepkeel.model.flow import Leftover, PartialRest
 from stepkeel.model.node import AtMax
 
 __all__ = ["BODY", "CALENDAR", "INTO", "LIMIT", "NODE", "REACTIONS", "STEPS"]
@@ -218,6 +219,47 @@ _form(
     {"graph": STEPS, "mode": Text(("dependency", "sequential", "parallel")), "max_concurrency": Whole(), "output": Anything()},
     {"graph": "steps, as of a saga", "output": "fields of the data that are set at the end"},
 )
+_NUMBER = Either((int,), Whole(0), EXPRESSION)
+_ARC = Either((dict,), Form("flow arc", {"step": NAME, "when": CONDITION}, ("step",), {"when": "a condition"}), NAME)
+FLOW_STEP = Form(
+    "step of a flow",
+    {
+        **{n: shape for n, shape in STEP.fields.items() if n not in ("needs", "when")}, "body": BODY,
+        "to": Either((list,), ListOf(_ARC, "list of arcs"), _ARC),
+        "split": Either((dict,), Form("split", {"times": _NUMBER}, ("times",)), Text(("all", "first"))),
+        "join": Either(
+            (dict,),
+            Form(
+                "join of a flow",
+                {"n": _NUMBER, "count": _NUMBER, "rest": Text(get_args(PartialRest)), "region": ListOf(NAME, "list of steps")},
+                told={
+                    "n": "for tokens of so many arcs: a number, or an expression", "count": "for so many tokens of one arc",
+                    "rest": "what becomes of those that come later in the round: swallow (default), block, cancel",
+                    "region": "the steps that are cancelled then",
+                },
+            ),
+            Text(("each", "all", "live")),
+        ),
+    },
+    ("name",),
+    {
+        **STEP.told, "body": "instead of `uses`: activities and nodes; neither: it only routes",
+        "to": "the steps to which its arcs lead: a name, or {step: ship, when: data.paid}",
+        "split": "all arcs whose guard holds (default), the first of them, or {times: 3} tokens on each",
+        "join": "for which tokens it fires: each (default), all, live, {n: 2}, {count: 3}",
+    },
+)  # fmt: skip
+_form(
+    "flow",
+    {
+        "flow": ListOf(FLOW_STEP, "list of steps", 1), "start": Either((list,), ListOf(NAME, "list of steps"), NAME),
+        "max_tokens": Whole(), "leftover": Text(get_args(Leftover)),
+    },
+    {
+        "flow": "steps that fire for tokens on arcs", "start": "the steps that fire first; default: those to which no arc leads",
+        "max_tokens": "default 1000", "leftover": "tokens that nobody can use in the end: fail (default), drop",
+    },
+)  # fmt: skip
 LIMIT = Form(
     "limit",
     {"n": Whole(), "per": Span(), "key": EXPRESSION, "name": Text()},

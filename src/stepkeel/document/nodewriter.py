@@ -17,6 +17,8 @@ from stepkeel.model.node import (
     ChoiceNode,
     DuringNode,
     EmitNode,
+    FlowNode,
+    FlowStep,
     ForEachNode,
     HoldNode,
     LoopNode,
@@ -45,7 +47,8 @@ class NodeWriter(Writer):
         self.record_of = record_of
         self.writers: dict[type, Callable[[Any, str], Said]] = {
             WaitNode: self._wait, PureNode: self._pure, LoopNode: self._loop, ChoiceNode: self._choice,
-            ParallelNode: self._parallel, ForEachNode: self._for_each, GraphNode: self._graph, MachineNode: self._machine,
+            ParallelNode: self._parallel, ForEachNode: self._for_each, GraphNode: self._graph,
+            FlowNode: self._flow, MachineNode: self._machine,
             StopNode: self._stop, DuringNode: self._during, HoldNode: self._hold,
             AddNode: self._add, EmitNode: self._emit, TaskNode: self._task,
             ChildNode: self._child,
@@ -65,7 +68,7 @@ class NodeWriter(Writer):
             label=state.label,
             initial=initial,
             body=body,
-            to=to[0] if len(to) == 1 and isinstance(to[0], str) else to,
+            to=_alone(to),
             **ways,
             end=ending.status if ending else None,
             reason=ending.reason if ending else None,
@@ -221,11 +224,33 @@ class NodeWriter(Writer):
 
     def _step(self, step: Step, place: str) -> Said:
         said: Said = {"name": step.key, **slim(needs=list(step.needs), when=self.text(step.when, place))}
-        only = step.body[0] if len(step.body) == 1 else None
+        return said | self._does(step.body, place)
+
+    def _does(self, body: tuple[Node, ...], place: str) -> Said:
+        """What runs in a step: an activity, or a body."""
+        only = body[0] if len(body) == 1 else None
         if isinstance(only, ActivityNode) and only.key == only.activity.name:
             tags = slim(tags=sorted(self.definition.tags.get(f"{place}/{only.key}", ())))
-            return said | self._activity(only, place) | tags
-        return said | {"body": self.body(step.body, place)}
+            return self._activity(only, place) | tags
+        return {"body": self.body(body, place)} if body else {}
+
+    def _flow(self, node: FlowNode, place: str) -> Said:
+        led = {a.target for s in node.steps for a in s.arcs}
+        unsaid = [s.key for s in node.steps if s.key not in led] or [node.steps[0].key]
+        return {"flow": [self._flow_step(s, f"{place}:{s.key}") for s in node.steps]} | slim(
+            start=list(node.start) if [*node.start] != unsaid else None,
+            max_tokens=node.max_tokens if node.max_tokens != 1_000 else None,
+            leftover=node.leftover if node.leftover != "fail" else None,
+        )
+
+    def _flow_step(self, step: FlowStep, place: str) -> Said:
+        to = [{"step": a.target, "when": self.text(a.when, f"{place}>{a.target}")} if a.when else a.target for a in step.arcs]
+        split: Any = "first" if step.first else None if step.times == 1 else {"times": self.said(step.times, place)}
+        join: Any = step.join if step.join != "each" else None
+        if step.join in ("n", "count"):
+            rest = slim(rest=step.rest if step.rest != "swallow" else None, region=list(step.region))
+            join = {step.join: self.said(step.need, place), **rest}
+        return {"name": step.key} | self._does(step.body, place) | slim(to=_alone(to), split=split, join=join)
 
     def _machine(self, node: MachineNode, place: str) -> Said:
         if node.states.keys() == {"within", "over"}:
@@ -290,6 +315,11 @@ class NodeWriter(Writer):
             state=node.mark if node.until == "state" else None, outcome=node.mark if node.until == "outcome" else None,
             failures=node.failures if node.failures != "fail" else None, detached=node.detached, bound_to=list(node.bound_to),
         ) | ({"wait": False} if node.until == "nothing" and not node.detached else {})  # fmt: skip
+
+
+def _alone(names: list[Any]) -> Any:
+    """One name is said without a list."""
+    return names[0] if len(names) == 1 and isinstance(names[0], str) else names
 
 
 def _ending(ending: Ending) -> Any:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from stepkeel.errors import BadRequest
+from stepkeel.extra import needing
 from stepkeel.model.definition import Problem
 
 __all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_VALUES", "Source", "SourceInvalid", "Way", "read_source", "to_yaml"]
@@ -208,10 +209,8 @@ def to_yaml(data: Any) -> str:
 
 
 def _yaml() -> Any:
-    try:
+    with needing("yaml", "a document", "documents"):
         import yaml
-    except ImportError:
-        raise BadRequest("documents need an extra that is not installed", remedy="pip install stepkeel[documents]") from None
     return yaml
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["ANY", "label_of", "line_of", "shown", "span", "states_in", "then_of"]
+__all__ = ["ANY", "arcs_of", "flow_step", "label_of", "line_of", "shown", "span", "states_in", "then_of"]
 
 ANY = "any state"
 _UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"))
@@ -61,3 +61,19 @@ def states_in(outline: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The states, and last one that stands for all of them where something holds in every state."""
     anywhere = outline.get("anywhere", ())
     return [*outline["states"], *([{"name": ANY, "reactions": anywhere}] if anywhere else ())]
+
+
+def arcs_of(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Of the steps of a flow: from which to which."""
+    return [(str(step["key"]), str(arc["step"])) for step in steps for arc in step.get("to", ())]
+
+
+def flow_step(step: Mapping[str, Any]) -> str:
+    """A step of a flow with what it waits for and how it splits: `ship · all`, `pay · first 2, cancel → one`."""
+    join, need = step.get("join", ""), step.get("need", "")
+    if join == "n":
+        join = f"first {shown(need, 'n')}" + (f", {step['rest']}" if step.get("rest", "swallow") != "swallow" else "")
+    elif join == "count":
+        join = f"{shown(need, 'n')} of one arc"
+    split = "one" if step.get("first") else f"×{shown(step['times'], 'n')}" if "times" in step else ""
+    return str(step["key"]) + (f" · {join}" if join else "") + (f" → {split}" if split else "")

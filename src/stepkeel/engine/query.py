@@ -38,6 +38,7 @@ from stepkeel.store.port import MetricRow, Query, WorkerRow
 
 __all__ = [
     "Page",
+    "attributes_of",
     "data",
     "diagram",
     "explanation",
@@ -93,6 +94,20 @@ def _statuses(value: Any) -> tuple[str, ...]:
         if status not in get_args(Status):
             raise BadRequest(f"there is no status {status!r}", remedy=", ".join(get_args(Status)))
     return wanted
+
+
+def attributes_of(pairs: Iterable[str] | None) -> dict[str, Any]:
+    """`name=value` pairs; a value that JSON knows is what JSON says (7, true), else a text. Raises BadRequest."""
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise BadRequest(f"attribute {pair!r}", remedy="name=value")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
 
 
 async def get(core: Core, instance_id: str) -> Info:

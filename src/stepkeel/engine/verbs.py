@@ -99,6 +99,13 @@ class Verbs:
         core = self.core()
         return [message_of(row) for row in await core.store.outbox(limit, core.tenant)]
 
+    # -- results that are kept
+
+    async def forget_cached(self, activity: str = "") -> int:
+        """Have an activity with `cache` run again, whatever is kept of it; without a name, all. How many results were kept."""
+        core = self.core()
+        return await core.store.forget_cached(core.tenant, activity)
+
     # -- circuit breakers
 
     async def breakers(self) -> Sequence[BreakerRow]:

@@ -1,10 +1,11 @@
-"""A part of a parallel or for_each has failed: its join takes the failure where it can do without that part.
+"""A part of a parallel, for_each or graph has failed: its join takes the failure where it can do without that part.
 
 | its join | then |
 |---|---|
 | is over (the part runs on, loose), or collects failures, or goes on unmet, or judges by a function | taken |
 | needs so many, and so many may still arrive | taken |
 | needs this one | not taken: the failure goes on outwards (fail.py) |
+| is none: it is a flow, whose threads are all wanted | not taken |
 
 Taken: the part has ended `failed`, what else is open in it is closed, and how it stood is kept for a redrive.
 """
@@ -26,7 +27,7 @@ __all__ = ["absorb"]
 def absorb(draft: Draft, holder: str, part: str, failure: Failure) -> bool:
     """A node in a part has failed: the join takes the failure if it can do without that part."""
     frame = draft.open[holder]
-    if frame.round is None or frame.run not in ("open", "loose"):
+    if frame.round is None or frame.round.tokens is not None or frame.run not in ("open", "loose"):
         return False
     node = concurrent_at(draft, holder)
     if frame.run == "open" and not _can_do_without(draft, holder, node, frame.round):

@@ -11,17 +11,17 @@ from stepkeel.kernel.path import address
 from stepkeel.model.commit import InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
 from stepkeel.model.instant import from_micros
-from stepkeel.model.node import DuringNode, WaitNode
-from stepkeel.model.snapshot import TERMINAL, Assignment, Snapshot
+from stepkeel.model.node import DuringNode, FlowNode, WaitNode
+from stepkeel.model.snapshot import TERMINAL, Assignment, Frame, Snapshot, how_many
 
 __all__ = ["Explanation", "Reason", "explain"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, condition, child, task, owner, wake_up, limit,
+    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, condition, token, child, task, owner,
 
-    unserved (no live worker has its definition and version), unknown (the program that asks has not).
+    wake_up, limit, unserved (no live worker has its definition and version), unknown (the program that asks has not).
     """
 
     kind: str
@@ -169,6 +169,19 @@ def _of_tickets(snapshot: Snapshot, queues: Mapping[str, Sequence[TicketRow]], w
             moves.append(f"a slot of {ticket.pool}")
 
 
+def _of_tokens(path: str, node: FlowNode, frame: Frame, why: list[Reason]) -> None:
+    """Steps of a flow that tokens have come to, and that wait for others."""
+    tokens = frame.round.tokens if frame.round is not None else None
+    arcs = {} if tokens is None else tokens.arcs
+    for step in node.steps:
+        leading = [a.key for a in node.incoming[step.key]]
+        came = ", ".join(f"{key} ({how_many(arcs[key])})" for key in leading if key in arcs)
+        if came:
+            empty = ", ".join(key for key in leading if key not in arcs)
+            text = f"{path}:{step.key} has tokens on {came}" + (f", none on {empty}" if empty else "")
+            why.append(Reason("token", f"{text}; its join is {step.join}"))
+
+
 def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, why: list[Reason], moves: list[str]) -> None:
     if definition is None:
         why.append(Reason("unknown", f"{row.definition} version {row.version} is not known to this program"))
@@ -186,6 +199,8 @@ def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, 
         if place and isinstance(place.node, DuringNode) and snapshot.open[path].run == "held":
             why.append(Reason("condition", f"{path} is offered while {place.node.guard.name} holds"))
             moves.append("whatever makes that hold")
+        if place and isinstance(place.node, FlowNode):
+            _of_tokens(path, place.node, snapshot.open[path], why)
     handled = [r.signal for r in handlers(definition, snapshot)] if snapshot.ending is None else []
     for name in dict.fromkeys(waits + handled):
         why.append(Reason("signal", f"it can take the signal {name}"))

@@ -4,9 +4,10 @@
 |---|---|
 | at(path) | something is open there: a path, or the end of one, without visits, iterations and items |
 | done(path) | the branch `parallel:name` has ended well, and the join is still open; or the state of that name has been left |
+| | of a step `flow:name`: it has fired, and one of its firings is over |
 | started(path) | the branch has begun, its join still open; or the state has been entered; of any other node: it is open |
 | visits(state) | how often a state of the instance has been entered |
-| size(path) | how many parts a parallel or for_each that is open has; 0 where there is none |
+| size(path) | how many parts a parallel or for_each that is open has, how many firings a flow has had; 0 where there is none |
 | branches_open(path) | how many of those have begun and not ended; without a path, of all that are open |
 | children(definition) | how many of its children have not ended: those of this definition, or all |
 """
@@ -17,8 +18,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.parts import concurrent_at, names_of, open_count, to_begin
-from stepkeel.kernel.path import around, container, means
+from stepkeel.kernel.parts import concurrent_at, holder_at, names_of, open_count, to_begin
+from stepkeel.kernel.path import address, around, container, means
 from stepkeel.model.node import ChildNode
 from stepkeel.model.snapshot import Round
 
@@ -34,7 +35,7 @@ def ask_fact(draft: Draft, kind: str, path: str) -> Any:
         return sum(f.child is not None and not f.child.over and _is_of(draft, p, path) for p, f in draft.open.items())
     if kind == "branches_open":
         rounds = [(p, f.round) for p, f in draft.open.items() if f.round is not None and (not path or means(p, path))]
-        return sum(open_count(concurrent_at(draft, p), round) for p, round in rounds)
+        return sum(open_count(holder_at(draft, p), round) for p, round in rounds)
     if kind == "size":
         return max((f.round.size for p, f in draft.open.items() if f.round is not None and means(p, path)), default=0)
     holder, colon, branch = path.rpartition(":")
@@ -44,10 +45,18 @@ def ask_fact(draft: Draft, kind: str, path: str) -> Any:
         return any(f.round is not None and means(p, holder) and _begun(draft, p, f.round, branch) for p, f in draft.open.items())
     if not colon:
         return path != draft.state and draft.visits.get(path, 0) > 0
-    return any(f.round is not None and means(p, holder) and f.round.ended.get(branch) == "done" for p, f in draft.open.items())
+    return any(f.round is not None and means(p, holder) and _done(f.round, branch) for p, f in draft.open.items())
+
+
+def _done(round: Round, branch: str) -> bool:
+    if round.tokens is not None:
+        return round.tokens.fired.get(branch, 0) > sum(address(part) == branch for part in round.tokens.going)
+    return round.ended.get(branch) == "done"
 
 
 def _begun(draft: Draft, path: str, round: Round, branch: str) -> bool:
+    if round.tokens is not None:
+        return branch in round.tokens.fired
     node = concurrent_at(draft, path)
     return round.ended.get(branch) != "skipped" and branch not in to_begin(node, round) and branch in names_of(node, round)
 

@@ -11,6 +11,7 @@
 | timer_matches | the wake-up of a waiting row is not later than its earliest timer, or is due already |
 | status_matches | row and snapshot tell the same status, state and revision |
 | slots_held | nothing flies in a body whose slots the instance has not got |
+| flow_fires | a flow that is open has firings that are, and something is open in each of them |
 | ticket_matches | what it queues for or holds is a ticket in the store |
 | child_exists | the child that a node waits for is there |
 | child_unreported | a child that has ended has told so, where its parent waits for it: the report lies in the inbox at least |
@@ -32,13 +33,14 @@ from stepkeel.kernel.replay import differs
 from stepkeel.kernel.timer import earliest
 from stepkeel.model.commit import HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
-from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Snapshot
+from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Frame, Snapshot
 from stepkeel.model.task import TaskRow
 
 __all__ = [
     "children_of",
     "hears",
     "violations_of_children",
+    "violations_of_frames",
     "violations_of_history",
     "violations_of_letters",
     "violations_of_row",
@@ -75,8 +77,7 @@ def violations_of_row(row: Row, snapshot: Snapshot | None, now: int, handles_sig
             and (row.wake_at is None or row.wake_at > max(timer, now))
         ):
             found.append("timer_matches")
-    if snapshot.tickets and _runs_without_slots(snapshot):
-        found.append("slots_held")
+    found += violations_of_frames(snapshot)
     if (row.status, row.state, row.revision) != (snapshot.status, snapshot.state, snapshot.revision):
         found.append("status_matches")
     return found
@@ -92,6 +93,21 @@ def hears(definition: Definition, snapshot: Snapshot | None) -> bool | None:
 def _has_open_wait(snapshot: Snapshot, handles_signals: bool | None) -> bool:
     waits = any(f.run == "waiting" or (f.child is not None and not f.child.over) for f in snapshot.open.values())
     return snapshot.queues or waits or handles_signals is not False
+
+
+def violations_of_frames(snapshot: Snapshot) -> list[str]:
+    """Of what is open, whatever its row says."""
+    lacking = bool(snapshot.tickets) and _runs_without_slots(snapshot)
+    stuck = any(not _fires(snapshot, path, frame) for path, frame in snapshot.open.items())
+    return ["slots_held"] * lacking + ["flow_fires"] * stuck
+
+
+def _fires(snapshot: Snapshot, path: str, frame: Frame) -> bool:
+    """Not of an open flow in which nothing does."""
+    if frame.run != "open" or frame.round is None or frame.round.tokens is None:
+        return True
+    going = frame.round.tokens.going
+    return bool(going) and all(any(below(p, f"{path}:{part}") for p in snapshot.open) for part in going)
 
 
 def _runs_without_slots(snapshot: Snapshot) -> bool:

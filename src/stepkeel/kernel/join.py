@@ -47,7 +47,7 @@ from stepkeel.model.codec import split_fields
 from stepkeel.model.function import Function
 from stepkeel.model.graph import GraphNode
 from stepkeel.model.join import Arrivals, Paths
-from stepkeel.model.node import ForEachNode, ParallelNode
+from stepkeel.model.node import FlowNode, ForEachNode, ParallelNode
 from stepkeel.model.snapshot import NOTHING, Failure, Frame, Round
 
 __all__ = [
@@ -380,7 +380,7 @@ def keep_result(draft: Draft, path: str, result: msgspec.Raw) -> None:
     """What an item has given, for `into` and for the need of the join; or a step, for those that need it."""
     for holder, part in around(path):
         frame = draft.open.get(holder)
-        if frame is not None and frame.round is not None and not isinstance(concurrent_at(draft, holder), ParallelNode):
+        if frame is not None and frame.round is not None and not isinstance(draft.node_at(holder), ParallelNode | FlowNode):
             if result is not NOTHING and frame.run == "open":
                 draft.put_result(body_of(concurrent_at(draft, holder), holder, part), result)
             return

@@ -5,7 +5,8 @@
 | plain | set; noted who has set it, from the second on the last value of each | those that arrived agree, or `data_conflict` |
 | reduced | what came before all, and every contribution, in the order of the branches | - |
 
-Of the steps of a graph only those count at the join that no other one, which needs them, has overwritten.
+Of the steps of a graph only those count at the join that no other one, which needs them, has overwritten; of the firings of a flow
+those that no other one has, to which their tokens have led. Their contributions count in the order of these ways.
 
 Outside of branches a reduced field is set like a plain one, unless branches that are still open have contributed to it. Where
 nothing is concurrent, the data that a node was given are replaced by those it has made of them.
@@ -13,26 +14,25 @@ nothing is concurrent, the data that a node was given are replaced by those it h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
 from stepkeel.errors import DataInvalid
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.parts import concurrent_at
+from stepkeel.kernel.parts import tokens_of
 from stepkeel.kernel.path import around
-from stepkeel.kernel.record import home_of, kept_at
-from stepkeel.model.codec import split_fields
+from stepkeel.kernel.record import GONE, home_of, kept_at, with_fields
+from stepkeel.model.codec import split_fields, to_json
+from stepkeel.model.flow import FlowNode
 from stepkeel.model.graph import GraphNode
 from stepkeel.model.node import ParallelNode
 from stepkeel.model.reducer import Conflict, Reducer
 from stepkeel.model.snapshot import Round
 
 __all__ = ["MergeFailed", "order_of", "reconcile", "settle_parts", "write"]
-
-_NULL = Raw(b"null")
 
 
 class MergeFailed(Exception):
@@ -54,9 +54,12 @@ class _Level:
         self.round = round
 
 
-def order_of(draft: Draft, holder: str) -> Callable[[str], int]:
-    """The place of a branch or item among the others."""
-    node = concurrent_at(draft, holder)
+def order_of(draft: Draft, holder: str) -> Callable[[str], Any]:
+    """The place of a branch, item or firing among the others."""
+    node = draft.node_at(holder)
+    if isinstance(node, FlowNode):
+        tokens = tokens_of(draft, holder)
+        return lambda part: (tokens.going[part].depth if part in tokens.going else tokens.depths.get(part, 0), node.order(part))
     if isinstance(node, GraphNode):
         return node.place.__getitem__
     return [b.key for b in node.branches].index if isinstance(node, ParallelNode) else int
@@ -74,7 +77,7 @@ def write(draft: Draft, path: str, data: bytes | Raw, base: Raw | None = None) -
         draft.set_record(path, raw)
         return
     old, new = split_fields(draft.record(path) if base is None else base), split_fields(raw)
-    changed = {f: v for f, v in new.items() if old.get(f) != v} | dict.fromkeys(old.keys() - new.keys(), _NULL)
+    changed = {f: v for f, v in new.items() if old.get(f) != v} | dict.fromkeys(old.keys() - new.keys(), GONE)
     if not changed:
         return
     merged = split_fields(current)
@@ -82,8 +85,10 @@ def write(draft: Draft, path: str, data: bytes | Raw, base: Raw | None = None) -
         reducer = draft.definition.reducers.get(field)
         try:
             if reducer is None:
-                _note_writer(levels, field, merged.get(field, _NULL), changed[field])
+                _note_writer(levels, field, merged.get(field, GONE), changed[field])
                 value = changed[field]
+            elif changed[field] == GONE:
+                value = _reduced(draft, path, levels, field, reducer, old.get(field), _unsaid(draft, raw, field), merged.get(field))
             elif not levels and old.get(field) == merged.get(field) and not _awaited(draft, field):
                 value = changed[field]  # nobody else is at it: whatever was made of it stands
             else:
@@ -92,11 +97,8 @@ def write(draft: Draft, path: str, data: bytes | Raw, base: Raw | None = None) -
             raise MergeFailed("data_conflict", f"the field {field}: {error}") from error
         except Exception as error:
             raise MergeFailed("data_conflict", f"the field {field} cannot be reduced: {type(error).__name__}: {error}") from error
-        if field in new:
-            merged[field] = value
-        else:
-            merged.pop(field, None)
-    result = Raw(msgspec.json.encode(merged))
+        merged[field] = value
+    result = with_fields(merged, {})
     try:
         draft.definition.data.decode(result)
     except DataInvalid as error:
@@ -104,6 +106,12 @@ def write(draft: Draft, path: str, data: bytes | Raw, base: Raw | None = None) -
     for level in levels:
         draft.put(level.holder, replace(draft.open[level.holder], round=level.round))
     draft.set_record(path, result)
+
+
+def _unsaid(draft: Draft, raw: Raw, field: str) -> Raw:
+    """The value of a field that a record does not tell, because it is the default of its type."""
+    data: Any = draft.definition.data.decode(raw)
+    return Raw(to_json(data.get(field) if isinstance(data, Mapping) else getattr(data, field)))  # pyright: ignore[reportUnknownMemberType]
 
 
 def _levels(draft: Draft, path: str) -> list[_Level]:
@@ -127,7 +135,9 @@ def _note_writer(levels: Iterable[_Level], field: str, before: Raw, value: Raw) 
             level.round = replace(level.round, wrote={**wrote, field: level.part})
         elif known != level.part:
             each = {known: before} if isinstance(known, str) else known
-            level.round = replace(level.round, wrote={**wrote, field: {**each, level.part: value}})
+            if level.round.tokens is not None:
+                each = {part: v for part, v in each.items() if part not in level.round.tokens.going[level.part].past}
+            level.round = replace(level.round, wrote={**wrote, field: {**each, level.part: value} if each else level.part})
 
 
 def _reduced(
@@ -150,7 +160,7 @@ def _reduced(
     return delta
 
 
-def _folded(reducer: Reducer, parts: dict[str, Raw], order: Callable[[str], int]) -> Raw:
+def _folded(reducer: Reducer, parts: dict[str, Raw], order: Callable[[str], Any]) -> Raw:
     value = parts.get("")
     for part in sorted((p for p in parts if p), key=order):
         value = reducer.add(value, parts[part])
@@ -197,7 +207,7 @@ def reconcile(draft: Draft, holder: str, round: Round, arrived: Callable[[str], 
         if isinstance(wrote, str):
             continue
         values = {part: value for part, value in wrote.items() if arrived(part)}
-        node = concurrent_at(draft, holder)
+        node = draft.node_at(holder)
         if isinstance(node, GraphNode):
             values = {part: values[part] for part in node.last(values)}
         if len({bytes(v) for v in values.values()}) > 1:
@@ -207,4 +217,4 @@ def reconcile(draft: Draft, holder: str, round: Round, arrived: Callable[[str], 
             fields[field] = next(iter(values.values()))
     if fields:
         seen = draft.record(holder)
-        write(draft, holder, msgspec.json.encode({**split_fields(seen), **fields}), seen)
+        write(draft, holder, with_fields(split_fields(seen), fields), seen)

@@ -2,9 +2,10 @@
 
 | verb | of | does |
 |---|---|---|
-| cancel, then=end | a branch or item, or a node in one | closes what is open in it; it has ended `cancelled`, its join is judged |
+| cancel, then=end | a branch, item or firing, or a node in one | closes what is open in it; ended `cancelled`, its join is judged |
 | cancel, then=skip | a node | closes what is open in it; the flow goes on behind it |
 | complete | a parallel, for_each | its join resolves with what has arrived, the rest as it says |
+| complete | a flow | what fires is cancelled, its tokens are dropped; the flow goes on behind it |
 | complete | a loop, choice, machine | closes what is open in it; the flow goes on behind it |
 | complete | a wait, or an activity with no attempt in flight | its node is done |
 | add items | a for_each that is open | further items, behind those it has |
@@ -18,12 +19,12 @@ from typing import Any, Literal
 import msgspec
 
 from stepkeel.errors import DataInvalid
-from stepkeel.kernel import join, region
+from stepkeel.kernel import flow, join, region
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.merge import MergeFailed, write
-from stepkeel.kernel.parts import body_of, concurrent_at, parts_open
+from stepkeel.kernel.parts import body_of, holder_at, parts_open
 from stepkeel.kernel.path import address, around, below, inside, is_reaction, means, part_of
-from stepkeel.model.node import ActivityNode, ForEachNode, WaitNode
+from stepkeel.model.node import ActivityNode, FlowNode, ForEachNode, WaitNode
 
 __all__ = ["add_items", "cancel", "complete", "open_nodes", "set_data", "stop", "targets"]
 
@@ -56,7 +57,7 @@ def _part(draft: Draft, path: str) -> tuple[str, str] | None:
     if frame is None or frame.round is None or frame.run not in ("open", "loose"):
         return None
     part = part_of(path)
-    return (holder, part) if part in parts_open(concurrent_at(draft, holder), frame.round) else None
+    return (holder, part) if part in parts_open(holder_at(draft, holder), frame.round) else None
 
 
 def cancel(draft: Draft, path: str, then: Then, **detail: Any) -> str | None:
@@ -65,7 +66,7 @@ def cancel(draft: Draft, path: str, then: Then, **detail: Any) -> str | None:
         return _unknown(draft, path)
     if part is None and then == "end":
         around_it = ((h, p) for h, p in around(path) if _holds(draft, h))
-        part = next((_part(draft, body_of(concurrent_at(draft, h), h, p)) for h, p in around_it), None)
+        part = next((_part(draft, body_of(holder_at(draft, h), h, p)) for h, p in around_it), None)
         if part is None:
             return f"{path} stands in no branch that could end: then='skip' goes on behind it"
     if part is not None and then == "skip" and path not in open_nodes(draft):
@@ -78,8 +79,8 @@ def cancel(draft: Draft, path: str, then: Then, **detail: Any) -> str | None:
             join.nothing_loose(draft, path)
     elif part is not None and then == "end":
         holder, name = part
-        region.cancel(draft, body_of(concurrent_at(draft, holder), holder, name))
-        join.ended(draft, holder, name, "cancelled")
+        region.cancel(draft, body_of(holder_at(draft, holder), holder, name))
+        (flow if _flows(draft, holder) else join).ended(draft, holder, name, "cancelled")
     else:
         region.cancel(draft, path)
         draft.closing.append(path)
@@ -89,6 +90,10 @@ def cancel(draft: Draft, path: str, then: Then, **detail: Any) -> str | None:
 def _holds(draft: Draft, path: str) -> bool:
     frame = draft.open.get(path)
     return frame is not None and frame.round is not None
+
+
+def _flows(draft: Draft, path: str) -> bool:
+    return isinstance(draft.node_at(path), FlowNode)
 
 
 def complete(draft: Draft, path: str, **detail: Any) -> str | None:
@@ -103,7 +108,7 @@ def complete(draft: Draft, path: str, **detail: Any) -> str | None:
         return f"{path} has been joined already"
     draft.say("node_completed", path, **detail)
     if frame is not None and frame.round is not None:
-        join.complete(draft, path)
+        (flow if _flows(draft, path) else join).complete(draft, path)
         return None
     region.cancel(draft, path)
     draft.closing.append(path)

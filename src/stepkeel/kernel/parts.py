@@ -1,4 +1,4 @@
-"""The parts of a parallel, for_each or graph: what they are called, which have begun, which have ended, what they have given."""
+"""The parts of what runs bodies at the same time: their names, which have begun, which have ended, what they have given."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from msgspec.structs import replace
 
 from stepkeel.kernel.draft import Draft
 from stepkeel.kernel.ranges import holds_number
+from stepkeel.model.flow import FlowNode
 from stepkeel.model.graph import GraphNode, Step
 from stepkeel.model.node import Branch, ForEachNode, ParallelNode
-from stepkeel.model.snapshot import Round
+from stepkeel.model.snapshot import Round, Tokens
 
 __all__ = [
     "Concurrent",
     "body_of",
     "branches_of",
     "concurrent_at",
+    "holder_at",
     "names_of",
     "open_count",
     "outcome_of",
@@ -27,6 +29,7 @@ __all__ = [
     "results_of",
     "round_of",
     "to_begin",
+    "tokens_of",
 ]
 
 Concurrent = ParallelNode | ForEachNode | GraphNode
@@ -38,18 +41,31 @@ def concurrent_at(draft: Draft, path: str) -> Concurrent:
     return node
 
 
+def holder_at(draft: Draft, path: str) -> Concurrent | FlowNode:
+    """The same, and a flow: what has parts."""
+    node = draft.node_at(path)
+    return node if isinstance(node, FlowNode) else concurrent_at(draft, path)
+
+
 def branches_of(node: ParallelNode | GraphNode) -> tuple[Branch, ...] | tuple[Step, ...]:
     """The parts that have a name."""
     return node.steps if isinstance(node, GraphNode) else node.branches
 
 
-def body_of(node: Concurrent, path: str, part: str) -> str:
-    """The path of the body of a branch, step or item."""
+def body_of(node: Concurrent | FlowNode, path: str, part: str) -> str:
+    """The path of the body of a branch, step, item or firing."""
     return f"{path}[{part}]" if isinstance(node, ForEachNode) else f"{path}:{part}"
 
 
 def round_of(draft: Draft, path: str) -> Round:
     found = draft.open[path].round
+    assert found is not None
+    return found
+
+
+def tokens_of(draft: Draft, path: str) -> Tokens:
+    """Of a flow."""
+    found = round_of(draft, path).tokens
     assert found is not None
     return found
 
@@ -74,15 +90,19 @@ def names_of(node: Concurrent, round: Round) -> list[str]:
     return [str(n) for n in range(round.size)] if isinstance(node, ForEachNode) else [b.key for b in branches_of(node)]
 
 
-def open_count(node: Concurrent, round: Round) -> int:
+def open_count(node: Concurrent | FlowNode, round: Round) -> int:
+    if isinstance(node, FlowNode):
+        return 0 if round.tokens is None else len(round.tokens.going)
     begun = round.next
     if isinstance(node, ParallelNode):
         begun -= sum(round.ended.get(b.key) == "skipped" for b in node.branches[:begun])
     return begun - round.arrived - round.missed
 
 
-def parts_open(node: Concurrent, round: Round) -> list[str]:
+def parts_open(node: Concurrent | FlowNode, round: Round) -> list[str]:
     """The parts that have begun and not ended, in order."""
+    if isinstance(node, FlowNode):
+        return [] if round.tokens is None else [*round.tokens.going]
     if isinstance(node, GraphNode):
         begun = (s for s in node.steps if s.key not in round.ended and s.key not in round.ready)
         return [s.key for s in begun if all(n in round.ended for n in s.needs)]

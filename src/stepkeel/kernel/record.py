@@ -1,7 +1,7 @@
 """Which data a node sees: the instance's, or the copy of the innermost branch around it that has its own.
 
 Where several branches have set one plain field, each sees the value that it has set itself; a step of a graph, if it has not, that
-of the last one that it needs.
+of the last one that it needs; a firing of a flow that of the last one from which its tokens come.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from msgspec import Raw
 from stepkeel.kernel.path import address, around
 from stepkeel.model.codec import split_fields
 from stepkeel.model.definition import Place
+from stepkeel.model.flow import FlowNode
 from stepkeel.model.graph import GraphNode
-from stepkeel.model.snapshot import Frame
+from stepkeel.model.snapshot import Frame, Round
 
-__all__ = ["UNCHANGED", "Home", "copy_at", "home_of", "item_at", "kept_at", "seen_at"]
+__all__ = ["GONE", "UNCHANGED", "Home", "copy_at", "home_of", "item_at", "kept_at", "seen_at", "with_fields"]
 
 UNCHANGED = Raw(b"null")
+GONE = Raw(b'{"stepkeel":"gone"}')  # in the place of a value: the field is not there, which not every type says by null
 Home = tuple[str, str]  # the path of a parallel or for_each, and the branch or item
 
 
@@ -70,20 +72,30 @@ def seen_at(places: Mapping[str, Place], open: Mapping[str, Frame], data: Raw, p
         for field, wrote in frame.round.wrote.items():
             if isinstance(wrote, str) or field in mine:
                 continue
-            whose = part if part in wrote else _needed(places, holder, part, wrote)
+            whose = part if part in wrote else _needed(places, holder, part, frame.round, wrote)
             if whose:
                 mine[field] = wrote[whose]
     kept = kept_at(open, data, path)
     if not mine:
         return kept
     fields = split_fields(kept)
-    if all(fields.get(f) == v for f, v in mine.items()):
+    if all(fields.get(f, GONE) == v for f, v in mine.items()):
         return kept
-    return Raw(msgspec.json.encode({**fields, **mine}))
+    return with_fields(fields, mine)
 
 
-def _needed(places: Mapping[str, Place], holder: str, step: str, wrote: Mapping[str, Raw]) -> str:
-    """The last of those that have set a field, and that this step needs; nothing if it needs none of them."""
+def with_fields(fields: Mapping[str, Raw], others: Mapping[str, Raw]) -> Raw:
+    """The record of these fields, in which others stand instead, or are gone."""
+    return Raw(msgspec.json.encode({f: v for f, v in {**fields, **others}.items() if v != GONE}))
+
+
+def _needed(places: Mapping[str, Place], holder: str, part: str, round: Round, wrote: Mapping[str, Raw]) -> str:
+    """The last of those that have set a field, and that this step or firing comes behind; nothing if there is none."""
     node = places[address(holder)].node
-    found = node.needed(step, wrote) if isinstance(node, GraphNode) else ()
+    if isinstance(node, GraphNode):
+        found = node.needed(part, wrote)
+    elif isinstance(node, FlowNode) and round.tokens is not None and part in round.tokens.going:
+        found = sorted((p for p in round.tokens.going[part].past if p in wrote), key=node.order)
+    else:
+        return ""
     return found[-1] if found else ""

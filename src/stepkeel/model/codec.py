@@ -129,12 +129,21 @@ class Codec:
             raise DataInvalid(f"{self.name} expected, got {type(value).__name__}")
         if self._schema is not None:
             return self.encode(self._schema.filled(cast("Mapping[str, Any]", value)))
-        given = json.loads(to_json(value))
-        raw = self._encode(self.decode(to_json(value)))
-        unknown = sorted(_unknown(given, json.loads(raw), "$"))
+        told = to_json(value)
+        raw = self._encode(self._whole(self.decode(told)))
+        unknown = sorted(_unknown(json.loads(told), json.loads(raw), "$"))
         if unknown:
             raise DataInvalid(f"{self.name} has no field {', '.join(unknown)}", remedy=f"known: {', '.join(self.fields or ())}")
         return raw
+
+    def _whole(self, value: Any) -> Any:
+        """The same with all its fields: what is decoded without some has its class's defaults for them, which are not encoded."""
+        own: dict[str, Any] | None = getattr(value, "__dict__", None)
+        if own is not None:
+            for name in self.fields or ():
+                if name not in own and hasattr(value, name):
+                    object.__setattr__(value, name, getattr(value, name))
+        return value
 
     def cel_fields(self, name: str) -> dict[str, str]:
         """What expressions are told of the types, under the name of a variable; see `Schema.cel_fields`."""

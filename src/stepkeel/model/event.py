@@ -33,7 +33,7 @@ EVENTS: dict[str, str] = {
     "state_entered": "visit",
     "transitioned": "from, to, trigger, by",
     # activity
-    "activity_completed": "attempt",
+    "activity_completed": "attempt, cached",
     "activity_failed": "attempt, code, message",
     "activity_retried": "attempt, code, message",
     "activity_retry_scheduled": "attempt, code, message, delay",
@@ -54,6 +54,7 @@ EVENTS: dict[str, str] = {
     "items_listed": "items",
     "item_ended": "outcome, code",
     "join_resolved": "arrived, size, unmet",
+    "token_dropped": "arc, n, reason",
     "node_skipped": "reason",
     "node_cancelled": "then, reason, by",
     "node_completed": "reason, by",

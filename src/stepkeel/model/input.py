@@ -75,7 +75,8 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
 class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     """An attempt is over. `data` is the whole changed record, None if unchanged; `failure` for errors and TryAgain.
 
-    `base` is what it was given, nothing if that is what its node sees now; `result` what it gave where its node gives one.
+    `base` is what it was given, nothing if that is what its node sees now; `result` what it gave where its node gives one, `cached`
+    if it did not run for that.
     """
 
     path: str
@@ -88,6 +89,7 @@ class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     failure: Failure | None = None
     base: msgspec.Raw = NOTHING
     result: msgspec.Raw = NOTHING
+    cached: bool = False
 
 
 class AttemptDeferred(msgspec.Struct, frozen=True, gc=False):

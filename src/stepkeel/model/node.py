@@ -10,6 +10,7 @@ from msgspec import json
 
 from stepkeel.model.calendar import Calendar
 from stepkeel.model.codec import Codec
+from stepkeel.model.flow import Arc, FlowNode, FlowStep
 from stepkeel.model.function import Function, Mapper
 from stepkeel.model.graph import GraphNode, Step
 from stepkeel.model.join import Join, Own
@@ -25,6 +26,7 @@ __all__ = [
     "Activity",
     "ActivityNode",
     "AddNode",
+    "Arc",
     "Arm",
     "AtMax",
     "Branch",
@@ -32,6 +34,8 @@ __all__ = [
     "ChoiceNode",
     "DuringNode",
     "EmitNode",
+    "FlowNode",
+    "FlowStep",
     "ForEachNode",
     "GraphNode",
     "HoldNode",
@@ -75,7 +79,8 @@ class Pool:
 class Activity:
     """A unit of user code with its policies. `target` is a function, or a class whose instances are called.
 
-    `batch`: it takes so many at once, the list of their inputs; 0: one.
+    `batch`: it takes so many at once, the list of their inputs; 0: one. `cache`: for so many microseconds what it returned is taken
+    again for the same input.
     """
 
     name: str
@@ -91,6 +96,7 @@ class Activity:
     transactional: bool = False
     breaker: Breaker | None = None
     batch: int = 0
+    cache: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -350,7 +356,7 @@ class TaskNode:
 
 Node = (
     ActivityNode | WaitNode | ChildNode | TaskNode | PureNode | LoopNode | ChoiceNode | ParallelNode | ForEachNode | GraphNode
-    | MachineNode | StopNode | DuringNode | HoldNode | AddNode | EmitNode
+    | FlowNode | MachineNode | StopNode | DuringNode | HoldNode | AddNode | EmitNode
 )  # fmt: skip
 
 
@@ -361,7 +367,7 @@ def bodies(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
     elif isinstance(node, ParallelNode):
         for branch in node.branches:
             yield f":{branch.key}", branch.body
-    elif isinstance(node, GraphNode):
+    elif isinstance(node, GraphNode | FlowNode):
         for step in node.steps:
             yield f":{step.key}", step.body
     elif isinstance(node, MachineNode):

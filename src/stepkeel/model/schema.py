@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Annotated, Any, cast
 
-from stepkeel.errors import BadRequest, DataInvalid
+from stepkeel.errors import DataInvalid
+from stepkeel.extra import needing
 from stepkeel.model.instant import read_span
 from stepkeel.model.reducer import Append, Merge, Sum
 
@@ -124,10 +125,8 @@ def _nowhere(uri: str) -> Any:
 
 
 def _validator(document: Mapping[str, Any]) -> Callable[[Any], Any]:
-    try:
+    with needing("jsonschema_rs", "JSON Schema", "documents"):
         import jsonschema_rs
-    except ImportError:
-        raise BadRequest("JSON Schema needs an extra that is not installed", remedy="pip install stepkeel[documents]") from None
     rs: Any = jsonschema_rs
     try:
         made = rs.Draft202012Validator(document, retriever=_nowhere, pattern_options=rs.RegexOptions(), validate_formats=True)

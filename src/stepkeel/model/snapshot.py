@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -23,8 +24,11 @@ __all__ = [
     "Standing",
     "Status",
     "Ticket",
+    "Token",
+    "Tokens",
     "Undo",
     "flatten",
+    "how_many",
     "read_snapshot",
 ]
 
@@ -74,6 +78,41 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     open: dict[str, Frame] = {}
 
 
+class Token(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """`n` alike tokens on an arc of a flow; or what a firing has taken.
+
+    depth   how many firings, one behind the other, have led to it: contributions to reduced fields count in this order
+    past    of the firings whose values `wrote` holds, those behind which it comes
+    """
+
+    n: int = 1
+    depth: int = 0
+    past: tuple[str, ...] = ()
+
+
+def how_many(tokens: Iterable[Token]) -> int:
+    """Alike ones are one entry."""
+    return sum(t.n for t in tokens)
+
+
+class Tokens(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where a flow stands. A firing is called by its step, from the second on with its number: `pay`, `pay#2`.
+
+    arcs    arc -> the tokens on it, the oldest first
+    fired   step -> how often it has fired; going: firings that are open
+    late    step whose join of n has fired -> the arcs that its round still waits for
+    due     a firing that is over, and whose arcs could not be told: its split raised
+    depths  firings that are over, and whose contributions to reduced fields wait for others
+    """
+
+    arcs: dict[str, tuple[Token, ...]] = {}
+    fired: dict[str, int] = {}
+    going: dict[str, Token] = {}
+    late: dict[str, tuple[str, ...]] = {}
+    due: tuple[str, ...] = ()
+    depths: dict[str, int] = {}
+
+
 class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What concurrent branches, steps or items have come to. A part is a branch's or step's name, or an item's number.
 
@@ -89,6 +128,7 @@ class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     listed    the revision whose history entry tells the items of a for_each: they are written once
     added     for items that were added: the number of the first of them, and the revision that tells them
     stood     part that failed -> what was open in it then
+    tokens    of a flow: where its tokens are; its parts are firings
     """
 
     size: int = 0
@@ -106,6 +146,7 @@ class Round(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     listed: int = 0
     added: tuple[tuple[int, int], ...] = ()
     stood: dict[str, dict[str, Frame]] = {}
+    tokens: Tokens | None = None
 
     @property
     def lists(self) -> tuple[tuple[int, int], ...]:

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -32,7 +31,9 @@ from stepkeel.model.snapshot import NOTHING, Failure, Frame, Undo
 from stepkeel.runtime.batch import Batches
 from stepkeel.runtime.behaviour import Behaviour, Invocation, chain
 from stepkeel.runtime.binding import Binding
-from stepkeel.runtime.result import AttemptTimeout, of_error, of_result
+from stepkeel.runtime.cached import Cached
+from stepkeel.runtime.call import Limit, bounded, in_thread
+from stepkeel.runtime.result import of_error, of_result
 from stepkeel.store.port import Transaction
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ __all__ = ["Attempt", "Executor", "write_log"]
 _log = logging.getLogger("stepkeel.workflow")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 Report = AttemptEnded | AttemptDeferred | HandedBack
-Limit = tuple[float, Literal["timeout", "deadline"]]
 
 
 def write_log(level: str, text: str, **place: str) -> None:
@@ -92,6 +92,7 @@ class Attempt:
         "_executor",
         "_frame",
         "_gives",
+        "_input",
         "_loop",
         "_steps",
         "attempt",
@@ -111,6 +112,7 @@ class Attempt:
         self._frame: Frame = resident.snapshot.open[path]
         self._steps: Mapping[str, msgspec.Raw] = self._frame.steps
         self._gives = False
+        self._input = NOTHING  # what it is given, as it is stored
         self.before: msgspec.Raw = resident.snapshot.data
         self.stopping = False
         self.deferring = False
@@ -148,18 +150,23 @@ class Attempt:
         try:
             activity, kind = self._activity()
             binding = self._executor.binding(resident, activity)
+            input = await self._given(binding)
+            cached = self._cached(activity, kind)
+            if cached is not None and await self._taken(cached):
+                return
             if activity.breaker is not None and (passage := await self._enter(activity)).wait:
                 resident.attempt_over(self, self._parked(activity, passage), None)
                 return
             if activity.transactional:
                 transaction = await self._begin()
                 await self._until_trusted()
-            input = await self._given(binding)
             context = self._context(data, kind, input, transaction)
             limit = self._limit(activity)
             work = self._work(binding, context, kind)
-            result = await (work if limit is None else self._bounded(work, limit))
+            result = await (work if limit is None else bounded(work, limit, self._executor.grace))
             report, fresh = of_result(self.path, self.attempt, result, data, self.before, definition.data, gives=self._gives)
+            if cached is not None:
+                report, fresh = await cached.keep(report), None
             if transaction is not None:
                 await transaction.check()
                 if report.outcome == "failed" or (isinstance(result, TryAgain) and result.discard):
@@ -177,6 +184,19 @@ class Attempt:
         if transaction is not None and not (isinstance(report, AttemptEnded) and report.outcome not in ("failed", "stopped")):
             transaction = await self._undone(transaction)
         resident.attempt_over(self, report, fresh, transaction)
+
+    def _cached(self, activity: Activity, kind: str) -> Cached | None:
+        """Where its result is kept; None where that is for nobody else."""
+        if activity.cache is None or not self._gives or self._input is NOTHING or kind == "compensation":
+            return None
+        return Cached(self.resident.worker.store, self.resident.snapshot.tenant, activity, self._input)
+
+    async def _taken(self, cached: Cached) -> bool:
+        known = await cached.taken()
+        await self._until_trusted()
+        if known is not NOTHING:
+            self.resident.attempt_over(self, AttemptEnded(self.path, self.attempt, "done", result=known, cached=True), None)
+        return known is not NOTHING
 
     # -- circuit breakers
 
@@ -281,12 +301,12 @@ class Attempt:
             outer = reaction_of(self.path)
             at = item_at(snapshot.open, self.path) if "[" in self.path else None
             frame = snapshot.open.get(outer) if outer else None
-        if own is not NOTHING:
-            return binding.decoded(own)
-        if at is not None:
-            item = await resident.given.item(resident.worker.store, resident.id, at)
+        self._input = own
+        if own is NOTHING and at is not None:
+            self._input = await resident.given.item(resident.worker.store, resident.id, at)
             await self._until_trusted()
-            return binding.decoded(item)
+        if self._input is not NOTHING:
+            return binding.decoded(self._input)
         if snapshot.ending is not None and self.path.startswith("!"):
             return snapshot.ending.failure
         if frame is None:
@@ -338,45 +358,12 @@ class Attempt:
             target, arguments = binding.target(), binding.arguments
             if binding.is_async:
                 return await target(context, *arguments)
-            return await self._in_thread(target, context, arguments)
+            return await in_thread(self._executor.threads, self._executor.grace, target, context, arguments)
         async with contextlib.AsyncExitStack() as stack:
             target, arguments = await binding.enter(stack)
             if binding.is_async:
                 return await target(context, *arguments)
-            return await self._in_thread(target, context, arguments)
-
-    async def _in_thread(self, target: Callable[..., Any], context: Any, arguments: tuple[Any, ...]) -> Any:
-        """A thread cannot be stopped: told to stop, the attempt ends when the thread does, or its grace is over."""
-        call = functools.partial(contextvars.copy_context().run, target, context, *arguments)
-        future = self._loop.run_in_executor(self._executor.threads, call)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait({future}, timeout=self._executor.grace)
-            if future.done() and not future.cancelled() and future.exception() is None:
-                return future.result()  # it succeeded after all: the kernel decides what that is worth
-            raise
-
-    async def _bounded(self, call: Any, limit: Limit) -> Any:
-        seconds, code = limit
-        inner = self._loop.create_task(call)
-        try:
-            await asyncio.wait({inner}, timeout=seconds)
-            if not inner.done():
-                inner.cancel()
-                await asyncio.wait({inner}, timeout=self._executor.grace)
-                raise AttemptTimeout(code, seconds)
-            return inner.result()
-        except asyncio.CancelledError:
-            if not inner.done():
-                inner.cancel()
-                await asyncio.wait({inner}, timeout=self._executor.grace)
-            if inner.done() and not inner.cancelled() and inner.exception() is None:
-                return inner.result()
-            raise
-        finally:
-            if inner.done() and not inner.cancelled():
-                inner.exception()  # a late error is nobody's: it was answered for
+            return await in_thread(self._executor.threads, self._executor.grace, target, context, arguments)
 
     # -- host of the context
 

@@ -36,7 +36,7 @@ class Given:
         definition = self._definition
         raw = seen_at(definition.places, snapshot.open, snapshot.data, path) if definition.concurrent else snapshot.data
         fresh, self.fresh = self.fresh, None
-        if fresh is not None and raw == fresh[0]:
+        if fresh is not None and bytes(raw) == fresh[0]:
             return raw, fresh[1]
         return raw, self._definition.data.decode(raw)
 

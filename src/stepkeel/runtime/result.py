@@ -67,7 +67,7 @@ def of_result(
 
 def _changed(codec: Codec, data: Any, before: msgspec.Raw) -> tuple[bytes | None, Fresh | None]:
     raw = codec.encode(data)
-    if raw == before:
+    if raw == bytes(before):  # a Raw equals no bytes
         return None, None
     return raw, (raw, codec.decode(raw))
 

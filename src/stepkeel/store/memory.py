@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
 from stepkeel.model.breaker import BreakerRow
+from stepkeel.model.cached import CachedRow
 from stepkeel.model.commit import (
     HistoryRow,
     InboxRow,
@@ -37,6 +38,7 @@ from stepkeel.store.port import (
 )
 from stepkeel.store.queue import choose, grant_of, in_order
 from stepkeel.store.share import shares
+from stepkeel.store.shared import OVER
 from stepkeel.store.written import Written
 
 __all__ = ["MemoryStore"]
@@ -53,6 +55,7 @@ class MemoryStore(Written):
         self.url = url
         self._clock = clock or SystemClock()
         self._breakers: dict[str, BreakerRow] = {}
+        self._cached: dict[tuple[str, str, str], CachedRow] = {}
         self._workers: dict[str, WorkerRow] = {}
         self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
 
@@ -254,6 +257,26 @@ class MemoryStore(Written):
                 return False
             self._breakers[row.name] = row
             return True
+
+    async def cached(self, tenant: str, activity: str, key: str) -> bytes | None:
+        with self._lock:
+            row = self._cached.get((tenant, activity, key))
+            return row.result if row is not None and row.expires_at > self.now() else None
+
+    async def put_cached(self, row: CachedRow) -> None:
+        with self._lock:
+            now = self.now()
+            over = [k for k, r in self._cached.items() if r.expires_at <= now]
+            for key in over[:OVER]:
+                del self._cached[key]
+            self._cached[row.tenant, row.activity, row.key] = row
+
+    async def forget_cached(self, tenant: str, activity: str) -> int:
+        with self._lock:
+            gone = [k for k in self._cached if k[0] == tenant and activity in ("", k[1])]
+            for key in gone:
+                del self._cached[key]
+            return len(gone)
 
     async def take_messages(self, topics: Sequence[str], until: int, limit: int) -> Sequence[MessageRow]:
         with self._lock:

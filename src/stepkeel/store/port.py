@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.outbox import Outbox
+from stepkeel.store.shared import SharedStore
 
 __all__ = [
     "Claims",
@@ -210,7 +210,7 @@ class Transaction(Protocol):
         ...
 
 
-class Store(Outbox, Protocol):
+class Store(Outbox, SharedStore, Protocol):
     """`batch_rows`: the size of a batch beyond which this store gains nothing. `transactional`: it has `begin`."""
 
     url: str
@@ -314,16 +314,6 @@ class Store(Outbox, Protocol):
 
     async def tickets(self, instance_id: str) -> list[TicketRow]:
         """What an instance holds or waits for."""
-        ...
-
-    # -- circuit breakers
-
-    async def breakers(self, names: Sequence[str] = ()) -> Sequence[BreakerRow]:
-        """Those of these names that are known, by name; all of them without names."""
-        ...
-
-    async def put_breaker(self, row: BreakerRow) -> bool:
-        """Write it if its version is the next one of what is stored; False: somebody else was there first."""
         ...
 
     # -- the one write verb

@@ -12,8 +12,8 @@ from stepkeel.authoring.during import during
 from stepkeel.authoring.family import child
 from stepkeel.authoring.graph import graph
 from stepkeel.authoring.hold import hold
+from stepkeel.authoring.loading.flows import Flows
 from stepkeel.authoring.loading.reader import seconds
-from stepkeel.authoring.loading.steps import Steps
 from stepkeel.authoring.nested import add_items, pick, scope, stop
 from stepkeel.authoring.node import BodyNode, When, choice, delay, emit, log, loop, tagged, transform, until, wait, when
 from stepkeel.authoring.people import approval, task
@@ -29,7 +29,7 @@ __all__ = ["Nodes"]
 Said = Mapping[str, Any]
 
 
-class Nodes(Steps):
+class Nodes(Flows):
     """Reads bodies."""
 
     own: Callable[[], Definition] | None = None  # the workflow that is being read, for a child that is one of it
@@ -84,6 +84,8 @@ class Nodes(Steps):
         elif kind == "graph":
             with self.graph(said["graph"], (*way, "graph")):
                 self.steps(said["graph"], (*way, "graph"))
+        elif kind == "flow":
+            self.flow_steps(said["flow"], (*way, "flow"))
 
     def _name(self, said: Said) -> str | None:
         return said.get("name")
@@ -273,6 +275,9 @@ class Nodes(Steps):
             output = self.output(said["output"], (*way, "output")) if "output" in said else None
         options = self.some(said, way, "mode", "max_concurrency")
         return graph(*steps, into=output, name=said.get("name"), **options) if not self.report.wrong(way) else None
+
+    def _flow(self, said: Said, way: Way) -> Any:
+        return self.read_flow(said, way)
 
     def _hold(self, said: Said, way: Way) -> Any:
         limits = self.limits(said["hold"], (*way, "hold"))

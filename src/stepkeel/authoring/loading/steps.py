@@ -20,7 +20,9 @@ from stepkeel.document.source import Way
 from stepkeel.document.template import Template, TemplateInvalid
 from stepkeel.model.node import Activity
 
-__all__ = ["Steps"]
+__all__ = ["OF_ACTIVITY", "Steps"]
+
+OF_ACTIVITY = {"with", "into", "retry", "timeout", "deadline", "optional", "fallback", "compensate"}
 
 
 async def _nothing(ctx: Context[Any]) -> None:
@@ -77,16 +79,8 @@ class Steps(Reader):
         if self.good(entry, "when", way):
             options["when"] = self._asked(entry["when"], (*way, "when"))
         body: list[Any] = []
-        if "body" in entry and "uses" in entry:
-            self.report.add("bad_step", (*way, "body"), f"{name} has an activity and a body", "one of them")
-        elif "body" in entry:
-            said = sorted(entry.keys() & {"with", "into", "retry", "timeout", "deadline", "optional", "fallback", "compensate"})
-            if said:
-                text = f"{said[0]} of the step {name}, which has a body"
-                self.report.add("bad_step", (*way, said[0]), text, "say it of the activities in it")
-            body = self.body(entry["body"], (*way, "body"))
-            if not body and not self.report.wrong(way):
-                self.report.add("missing_field", (*way, "body"), f"the body of {name} is empty", "give it a node")
+        if "body" in entry:
+            body = self.body_of(entry, way, name)
             scope.name, scope.needs = name, needs
         elif "uses" not in entry:
             self.report.add("missing_field", way, "a step needs uses, or a body", "uses: the name of an activity")
@@ -96,6 +90,20 @@ class Steps(Reader):
         if made is None or self.report.wrong(way):
             return step(name, _nothing, needs=[*needs])  # others may need it, and what is wrong there is to be told too
         return Step(name, made.body, made.given, {**made.options, **options, "needs": [*needs]}, way)
+
+    def body_of(self, entry: Mapping[str, Any], way: Way, name: str) -> list[Any]:
+        """The body of a step that says it has one; what else it may not say then is told."""
+        if "uses" in entry:
+            self.report.add("bad_step", (*way, "body"), f"{name} has an activity and a body", "one of them")
+            return []
+        said = sorted(entry.keys() & OF_ACTIVITY)
+        if said:
+            text = f"{said[0]} of the step {name}, which has a body"
+            self.report.add("bad_step", (*way, said[0]), text, "say it of the activities in it")
+        body = self.body(entry["body"], (*way, "body"))
+        if not body and not self.report.wrong(way):
+            self.report.add("missing_field", (*way, "body"), f"the body of {name} is empty", "give it a node")
+        return body
 
     def call(self, entry: Mapping[str, Any], way: Way, name: str, *, graph: bool) -> Step[Any] | None:
         """An activity, what it is given and where its output goes; None where something is wrong with it."""

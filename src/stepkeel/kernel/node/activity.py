@@ -131,6 +131,8 @@ def _succeeded(draft: Draft, result: AttemptEnded, frame: Frame, before: Raw) ->
             draft.set_timer(path, "until", draft.now + result.delay)
         return
     detail: dict[str, Any] = {"attempt": result.attempt} if result.attempt > 1 else {}
+    if result.cached:
+        detail["cached"] = True
     draft.say("activity_completed", path, **detail)
     if result.outcome == "done":
         draft.closing.append(path)

@@ -497,6 +497,26 @@ on conflict (name) do update set version = excluded.version, state = excluded.st
 where b.version = excluded.version - 1
 returning b.name;
 
+-- name: cached
+select result from stepkeel.cached where tenant = $1::text and activity = $2::text and key = $3::text and expires_at > $4::bigint;
+
+-- name: put_cached
+with gone as (
+    delete from stepkeel.cached where ctid = any (array (
+        select ctid from stepkeel.cached
+        where expires_at <= $6::bigint and (tenant, activity, key) <> ($1::text, $2::text, $3::text)
+        limit $7::int for update skip locked))
+)
+insert into stepkeel.cached (tenant, activity, key, result, expires_at)
+values ($1::text, $2::text, $3::text, $4::bytea, $5::bigint)
+on conflict (tenant, activity, key) do update set result = excluded.result, expires_at = excluded.expires_at;
+
+-- name: forget_cached
+with gone as (
+    delete from stepkeel.cached where tenant = $1::text and ($2::text = '' or activity = $2::text) returning 1
+)
+select count(*) from gone;
+
 -- name: emit
 insert into stepkeel.outbox (id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error)
 select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], $10::bigint[],

@@ -188,6 +188,17 @@ create table stepkeel.breakers (
     reason text not null
 ) with (fillfactor = 50);
 
+-- Results of activities, kept for others that are given the same.
+create table stepkeel.cached (
+    tenant text collate "C" not null,
+    activity text collate "C" not null,
+    key text collate "C" not null,         -- of the input, and of the activity's code
+    result bytea not null,
+    expires_at bigint not null,
+    primary key (tenant, activity, key)
+);
+create index cached_over on stepkeel.cached (expires_at);
+
 -- Start keys: inserted with their instance, kept as long as it is, archive included.
 create table stepkeel.start_keys (
     tenant text collate "C" not null,

@@ -13,6 +13,7 @@ import msgspec
 from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
 from stepkeel.model.breaker import BreakerRow
+from stepkeel.model.cached import CachedRow
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import TERMINAL
@@ -43,6 +44,7 @@ from stepkeel.store.postgres.transaction import Transactions
 from stepkeel.store.postgres.write import Writer, text
 from stepkeel.store.queue import in_order
 from stepkeel.store.share import shares
+from stepkeel.store.shared import OVER
 
 __all__ = ["PostgresStore"]
 
@@ -292,6 +294,16 @@ class PostgresStore:
 
     async def put_breaker(self, row: BreakerRow) -> bool:
         return bool(await self._work.fetch(self._sql["put_breaker"], *msgspec.structs.astuple(row), again=False))
+
+    async def cached(self, tenant: str, activity: str, key: str) -> bytes | None:
+        rows = await self._work.fetch(self._sql["cached"], tenant, activity, key, self.now())
+        return rows[0][0] if rows else None
+
+    async def put_cached(self, row: CachedRow) -> None:
+        await self._work.fetch(self._sql["put_cached"], *msgspec.structs.astuple(row), self.now(), OVER)
+
+    async def forget_cached(self, tenant: str, activity: str) -> int:
+        return (await self._work.fetch(self._sql["forget_cached"], tenant, activity))[0][0]
 
     async def take_messages(self, topics: Sequence[str], until: int, limit: int) -> list[MessageRow]:
         now = self.now()

@@ -283,6 +283,19 @@ on conflict (name) do update set version = excluded.version, state = excluded.st
     until = excluded.until, opened_at = excluded.opened_at, changed_at = excluded.changed_at, reason = excluded.reason
 where breakers.version = excluded.version - 1;
 
+-- name: cached
+select result from cached where tenant = ? and activity = ? and key = ? and expires_at > ?;
+
+-- name: drop_cached
+delete from cached where rowid in (select rowid from cached where expires_at <= ? limit ?);
+
+-- name: put_cached
+insert into cached (tenant, activity, key, result, expires_at) values (:tenant, :activity, :key, :result, :expires_at)
+on conflict (tenant, activity, key) do update set result = excluded.result, expires_at = excluded.expires_at;
+
+-- name: forget_cached
+delete from cached where tenant = :tenant and (:activity = '' or activity = :activity);
+
 -- name: emit
 insert into outbox (id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing;
 

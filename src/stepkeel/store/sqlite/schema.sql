@@ -150,6 +150,17 @@ create table breakers (
     reason text not null
 ) without rowid;
 
+-- Results of activities, kept for others that are given the same.
+create table cached (
+    tenant text not null,
+    activity text not null,
+    key text not null,                     -- of the input, and of the activity's code
+    result blob not null,
+    expires_at integer not null,
+    primary key (tenant, activity, key)
+);
+create index cached_over on cached (expires_at);
+
 -- Start keys: inserted with their instance, kept as long as it is, archive included.
 create table start_keys (
     tenant text not null,

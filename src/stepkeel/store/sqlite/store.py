@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
-import msgspec
 
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
-from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.codec import to_json
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.message import MessageRow
@@ -43,6 +41,7 @@ from stepkeel.store.queue import in_order
 from stepkeel.store.share import PRIORITIES, shares
 from stepkeel.store.sqlite.connection import Connection, prepare
 from stepkeel.store.sqlite.query import list_statement, migrations, statements, tasks_statement
+from stepkeel.store.sqlite.shared import SharedTables
 from stepkeel.store.sqlite.transaction import SqliteTransaction
 from stepkeel.store.sqlite.write import Writer
 
@@ -53,7 +52,7 @@ INLINE_ROWS = 128
 INLINE_SECONDS = 0.008
 
 
-class SqliteStore:
+class SqliteStore(SharedTables):
     batch_rows = INLINE_ROWS
     transactional = True
 
@@ -327,17 +326,6 @@ class SqliteStore:
         sql, values = tasks_statement(query)
         rows = self._read_from.all(sql, values) if query.ids else await self._scan(sql, values)
         return [task_of(r) for r in rows]
-
-    async def breakers(self, names: Sequence[str] = ()) -> list[BreakerRow]:
-        rows = [BreakerRow(*r) for r in self._read_from.all(self._sql["breakers"])]
-        return [row for row in rows if not names or row.name in names]
-
-    async def put_breaker(self, row: BreakerRow) -> bool:
-        def put() -> bool:
-            self._write_to.db.execute(self._sql["put_breaker"], msgspec.structs.asdict(row))
-            return bool(self._write_to.db.changes())
-
-        return await self._write(put)
 
     async def take_messages(self, topics: Sequence[str], until: int, limit: int) -> list[MessageRow]:
         values = {"now": self.now(), "until": until, "any": ANY in topics, "topics": to_json([*topics]).decode(), "limit": limit}

@@ -19,6 +19,7 @@ from stepkeel.testing.simulation.branches import BRANCHES, MACHINES
 from stepkeel.testing.simulation.chance import Chance
 from stepkeel.testing.simulation.desks import DESKS
 from stepkeel.testing.simulation.families import FAMILIES
+from stepkeel.testing.simulation.flows import FLOWS
 from stepkeel.testing.simulation.graphs import GRAPHS
 from stepkeel.testing.simulation.holds import HOLDS
 from stepkeel.testing.simulation.run import Ended
@@ -308,6 +309,7 @@ BUILTIN: tuple[Simulation, ...] = (
     Simulation((Telephone,), signals=(Dialed(), HungUp()), instances=1, signals_at_most=300, workers=2, name="flood"),
     BRANCHES,
     FAMILIES,
+    FLOWS,
     GRAPHS,
     HOLDS,
     DESKS,

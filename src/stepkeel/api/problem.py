@@ -1,0 +1,115 @@
+"""Errors as problem documents (RFC 9457): by their class, never by their text.
+
+| what | status |
+|---|---|
+| the request makes no sense (BadRequest, no JSON, an unknown parameter) | 400 |
+| who asks may not | 403 |
+| there is no such thing, or no such address | 404 |
+| another method, another media type | 405, 415 |
+| the instance, or the task, is not in a condition for it | 409 |
+| too large | 413 |
+| it is JSON, and does not fit: the body's shape, the data, a signal, a definition that is not known here | 422 |
+| an inbox is full | 429 |
+| the database does not answer | 503 |
+| our own fault; the log has it, the answer has not | 500 |
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, cast
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from stepkeel import errors
+from stepkeel.api.schema import Problem, Wrong
+
+__all__ = ["HANDLERS", "HEADERS", "problem"]
+
+_log = logging.getLogger("stepkeel.api")
+_STATUS: tuple[tuple[type[errors.StepkeelError], int, str], ...] = (
+    (errors.NotFound, 404, "not found"),
+    (errors.NotAllowed, 403, "not allowed"),
+    (errors.DataInvalid, 422, "data that do not fit"),
+    (errors.UnknownSignal, 422, "an unknown signal"),
+    (errors.UnknownWorkflow, 422, "an unknown workflow"),
+    (errors.BadRequest, 400, "a request that makes no sense"),
+    (errors.InboxFull, 429, "too many unread signals"),
+    (errors.ConflictError, 409, "not possible now"),
+    (errors.InstanceFault, 409, "an instance that was set aside"),
+    (errors.EngineError, 503, "not available"),
+)
+HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_PATH = re.compile(r"at `\$\.data([^`]*)`")
+_TITLES = {
+    400: "a request that makes no sense",
+    404: "not found",
+    405: "another method",
+    413: "too large",
+    415: "another media type",
+}
+
+
+def problem(request: Request[Any, Any, Any], found: Problem) -> Response[Problem]:
+    headers = {**HEADERS, **({"Retry-After": "1"} if found.status in (429, 503) else {})}
+    found = msgspec.structs.replace(found, instance=request.url.path)
+    return Response(found, status_code=found.status, media_type="application/problem+json", headers=headers)
+
+
+def _known(request: Request[Any, Any, Any], error: errors.StepkeelError) -> Response[Problem]:
+    for kind, status, title in _STATUS:
+        if isinstance(error, kind):
+            text = Problem(f"urn:stepkeel:{error.code}", title, status, error.code, error.message, error.remedy)
+            return problem(request, text)
+    return _ours(request, error)
+
+
+def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    status, wrong = error.status_code, list[Wrong]()
+    if isinstance(error, ValidationException):
+        told = cast("list[dict[str, Any]]", error.extra) if isinstance(error.extra, list) else []
+        wrong = [Wrong(_pointer(each, error), _said(each)) for each in told]
+        if any(each.get("source") == "body" or "source" not in each for each in told):
+            status = 422
+    elif status >= 500:
+        return _ours(request, error)
+    title = _TITLES.get(status, "data that do not fit" if status == 422 else "refused")
+    code = {422: "data_invalid", 404: "not_found"}.get(status, "bad_request")
+    detail = "" if wrong else error.detail
+    return problem(request, Problem(f"urn:stepkeel:{code}", title, status, code, detail, "", "", wrong))
+
+
+def _said(told: dict[str, Any]) -> str:
+    message = str(told.get("message", ""))
+    return "a body is needed" if message == "'data'" else message
+
+
+def _pointer(told: dict[str, Any], error: ValidationException) -> str:
+    """The name of a parameter; or where in the body, which msgspec says in a path like `$.data[2].name`."""
+    if told.get("source") in ("query", "header", "path", "cookie"):
+        return str(told.get("key", ""))
+    found = _PATH.search(str(error.__cause__))
+    return "" if found is None else re.sub(r"[.\[]", "/", found[1].replace("[...]", "")).replace("]", "")
+
+
+def _no_json(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    text = "it is nested too deeply" if isinstance(error, RecursionError) else "it is no UTF-8"
+    return problem(request, Problem("urn:stepkeel:bad_request", _TITLES[400], 400, "bad_request", text))
+
+
+def _ours(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    _log.error("%s %s", request.method, request.url.path, exc_info=error)
+    found = Problem("urn:stepkeel:internal", "our own fault", 500, "internal", "the log of the server says more")
+    return problem(request, found)
+
+
+HANDLERS: dict[Any, Any] = {
+    errors.StepkeelError: _known,
+    HTTPException: _http,
+    RecursionError: _no_json,
+    UnicodeDecodeError: _no_json,
+    Exception: _ours,
+}

@@ -1,0 +1,145 @@
+"""Instances: started, listed, looked at from every side."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from litestar import MediaType, Request, Response
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from stepkeel.api.asked import TheCore, actor_of, etag, key_of, plainly, unchanged, wait_of
+from stepkeel.api.route import get, post
+from stepkeel.api.schema import Explanation, History, HistoryEntry, Inbox, Instance, Instances, Start, Timers
+from stepkeel.engine import query
+from stepkeel.engine.core import Core
+from stepkeel.engine.result import info_of
+from stepkeel.engine.start import Options, start
+from stepkeel.engine.wait import wait
+
+__all__ = ["ROUTES"]
+
+Statuses = list[Literal["created", "running", "waiting", "paused", "completed", "failed", "cancelled", "terminated"]]
+Id = FromPath[str]
+Picture = FromQuery[Literal["svg", "mermaid"]]
+Revision = Annotated[int | None, QueryParameter(ge=1)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
+
+
+async def told(core: Core, instance_id: str) -> Instance:
+    return Instance.of(info_of(await core.row(instance_id), None))
+
+
+@post(
+    "/instances",
+    "Start an instance",
+    "200, where the key was known; `Prefer: wait=10` waits for its end",
+    status_code=201,
+    also={200: Instance},
+)
+async def start_instance(request: Request[Any, Any, Any], core: TheCore, data: JSONBody[Start]) -> Response[Instance]:
+    definition = core.definition_of(data.definition, data.version)
+    key = key_of(request, data.key)
+    options = Options(key, data.correlation_id, data.priority, data.attributes or None, actor_of(request))
+    answer = await start(core, definition, data.data, options)
+    seconds = wait_of(request)
+    if seconds:
+        await wait(core, answer.id, None, 0, None, None, seconds)
+    made = await told(core, answer.id)
+    headers = {"Location": f"/api/v1/instances/{answer.id}", "ETag": etag(made.revision)}
+    if seconds is not None:
+        headers["Preference-Applied"] = f"wait={seconds:.0f}"
+    return Response(made, status_code=201 if answer.created else 200, headers=headers)
+
+
+@get("/instances", summary="List instances", description="A page of them, oldest first; `cursor` leads to the next")
+async def list_instances(
+    core: TheCore,
+    definition: FromQuery[str | None] = None,
+    version: FromQuery[int | None] = None,
+    status: FromQuery[Statuses | None] = None,
+    in_state: Annotated[str | None, QueryParameter(name="state", description="a state's name or label")] = None,
+    key: FromQuery[str | None] = None,
+    parent: FromQuery[str | None] = None,
+    correlation_id: FromQuery[str | None] = None,
+    attribute: Annotated[
+        list[str] | None, QueryParameter(description="name=value; a value that is JSON is that, else a text")
+    ] = None,
+    fault: Annotated[bool | None, QueryParameter(description="set aside, or not")] = None,
+    created_from: FromQuery[datetime | None] = None,
+    created_to: FromQuery[datetime | None] = None,
+    updated_from: FromQuery[datetime | None] = None,
+    updated_to: FromQuery[datetime | None] = None,
+    completed_from: FromQuery[datetime | None] = None,
+    completed_to: FromQuery[datetime | None] = None,
+    sort: FromQuery[Literal["created", "updated"]] = "created",
+    descending: FromQuery[bool] = False,
+    limit: Limit = 100,
+    cursor: FromQuery[str | None] = None,
+    archived: FromQuery[bool] = False,
+) -> Instances:
+    filters = {
+        "definition": definition, "version": version, "status": status, "state": in_state, "key": key, "parent": parent,
+        "correlation_id": correlation_id, "attributes": query.attributes_of(attribute) or None, "fault": fault,
+        "created_from": created_from, "created_to": created_to, "updated_from": updated_from, "updated_to": updated_to,
+        "completed_from": completed_from, "completed_to": completed_to,
+    }  # fmt: skip
+    page = await query.list_instances(plainly(core), filters, sort, descending, limit, cursor, archived)
+    return Instances([Instance.of(i) for i in page.items], page.cursor)
+
+
+@get("/instances/{instance_id:str}", summary="An instance", description="Its ETag is its revision; with If-None-Match 304")
+async def get_instance(request: Request[Any, Any, Any], core: TheCore, instance_id: Id) -> Response[Instance | None]:
+    found = await told(core, instance_id)
+    tag = etag(found.revision)
+    if unchanged(request, tag):
+        return Response(None, status_code=304, headers={"ETag": tag})
+    return Response(found, headers={"ETag": tag})
+
+
+@get("/instances/{instance_id:str}/data", summary="Its data, now or as of a revision")
+async def get_data(core: TheCore, instance_id: Id, revision: Revision = None) -> dict[str, Any]:
+    return await query.data(core, instance_id, revision)
+
+
+@get("/instances/{instance_id:str}/history", summary="What happened to it, oldest first")
+async def get_history(core: TheCore, instance_id: Id) -> History:
+    return History([HistoryEntry.of(e) for e in await query.history(core, instance_id)])
+
+
+@get("/instances/{instance_id:str}/signals", summary="Its inbox: every signal and request with its fate")
+async def get_signals(core: TheCore, instance_id: Id) -> Inbox:
+    return Inbox(await query.signals(core, instance_id))
+
+
+@get("/instances/{instance_id:str}/timers", summary="Its timers, the next one first")
+async def get_timers(core: TheCore, instance_id: Id) -> Timers:
+    return Timers(await query.timers(core, instance_id))
+
+
+@get("/instances/{instance_id:str}/children", summary="Those it has begun, ended ones too")
+async def get_children(core: TheCore, instance_id: Id) -> Instances:
+    await core.row(instance_id)
+    page = await query.list_instances(plainly(core), {"parent": instance_id}, "created", False, 1_000, None, False)
+    return Instances([Instance.of(i) for i in page.items], page.cursor)
+
+
+@get("/instances/{instance_id:str}/explain", summary="Why it rests, and what would move it")
+async def get_explanation(core: TheCore, instance_id: Id) -> Explanation:
+    return Explanation.of(await query.explanation(core, instance_id))
+
+
+@get(
+    "/instances/{instance_id:str}/diagram",
+    summary="A picture of where it stands, the way it took, and what failed",
+    media_type="image/svg+xml",
+)
+async def get_diagram(core: TheCore, instance_id: Id, format: Picture = "svg") -> Response[str]:
+    text = await query.diagram(core, instance_id, format)
+    return Response(text, media_type="image/svg+xml" if format == "svg" else MediaType.TEXT)
+
+
+ROUTES = [
+    start_instance, list_instances, get_instance, get_data, get_history, get_signals, get_timers, get_children, get_explanation,
+    get_diagram,
+]  # fmt: skip

@@ -1,0 +1,74 @@
+"""`stepkeel serve`: the REST API and a worker in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from stepkeel.cli.output import say
+from stepkeel.cli.session import load_object
+from stepkeel.errors import BadRequest
+from stepkeel.extra import needing
+from stepkeel.facade import Engine
+
+__all__ = ["add_to"]
+
+OWN = ("localhost", "127.0.0.1", "::1")
+
+
+def add_to(app: App) -> None:
+    app.command(serve)
+
+
+def serve(
+    engine: Annotated[str, Parameter(help="module:name of an Engine, or of a function that makes one")],
+    /,
+    *,
+    host: Annotated[str, Parameter(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="0: any that is free")] = 8080,
+    trust_network: Annotated[
+        bool, Parameter(name="--trust-network", negative=(), help="other than loopback: whoever reaches it may do everything")
+    ] = False,
+) -> int:
+    """Serve the REST API of an engine, with its worker, until it is told to stop.
+
+    There is no identity yet: who acts is what `X-Actor` says. So it listens on this machine alone, unless told otherwise.
+    """
+    if not (_loopback(host) or trust_network):
+        text = f"{host} can be reached from elsewhere, and nobody is asked who they are"
+        raise BadRequest(text, remedy="--host 127.0.0.1 behind a proxy that asks, or --trust-network")
+    with needing("uvicorn", "serving", "server"):
+        import uvicorn
+    found: Any = load_object(engine, "engine", "app:engine")
+    made: Any = found() if callable(found) else found
+    if not isinstance(made, Engine):
+        raise BadRequest(f"{engine} is {type(made).__name__}, not an Engine", remedy="engine = Engine(url, [Workflow])")
+    app = made.asgi(hosts=None if trust_network else (*OWN, host))
+    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on")
+    server = uvicorn.Server(config)
+    return _run(server)
+
+
+def _run(server: Any) -> int:
+    async def main() -> None:
+        task = asyncio.create_task(server.serve())
+        while not server.started and not task.done():
+            await asyncio.sleep(0.02)
+        for each in server.servers if server.started else ():
+            for socket in each.sockets:
+                host, port = socket.getsockname()[:2]
+                say(f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1 (OpenAPI: /api/v1/openapi/openapi.json)")
+        await task
+
+    asyncio.run(main())
+    return 0 if server.started else 1
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
