@@ -9,7 +9,8 @@ StepkeelError
 │   ├── ServiceMissing      service_missing       a parameter of an activity has no service
 │   ├── BadRequest          bad_request           an argument makes no sense (filter, URL, name)
 │   ├── NotFound            not_found             there is no such instance or task
-│   └── NotAllowed          not_allowed           who asks may not: it is another's, for another role, four eyes
+│   ├── NotAuthenticated    not_authenticated     nobody knows who asks: no credential, or one that does not hold
+│   └── NotAllowed          not_allowed           who asks may not: another's, another role, four eyes, no permission
 ├── ConflictError         the call was right, the instance is not in a condition for it
 │   ├── InvalidTransition   invalid_transition    not possible in this status
 │   ├── InstanceEnded       instance_ended        the instance has ended, nothing reaches it
@@ -48,6 +49,7 @@ __all__ = [
     "InstanceFault",
     "InvalidTransition",
     "NotAllowed",
+    "NotAuthenticated",
     "NotFinished",
     "NotFound",
     "PermanentError",
@@ -116,8 +118,14 @@ class NotFound(CallerError):
     code = "not_found"
 
 
+class NotAuthenticated(CallerError):
+    """Nobody knows who asks: there is no credential, or one that is forged, over, or not for here."""
+
+    code = "not_authenticated"
+
+
 class NotAllowed(CallerError):
-    """Who asks may not: the task is somebody else's, for another role, or asks for four eyes."""
+    """Who asks may not: the task is somebody else's, for another role, asks for four eyes; or they lack the permission."""
 
     code = "not_allowed"
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.view import Authored
@@ -18,7 +18,7 @@ from stepkeel.engine.deploy import OnChange, check_transactions, deploy, registr
 from stepkeel.engine.doctor import OVERDUE, Report, doctor
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
-from stepkeel.engine.start import Options, start
+from stepkeel.engine.start import Options, pairs_of, start
 from stepkeel.engine.task import Tasks
 from stepkeel.engine.verbs import Verbs
 from stepkeel.engine.wait import result_of
@@ -39,6 +39,9 @@ from stepkeel.runtime.worker import Worker
 from stepkeel.store.memory import MemoryStore
 from stepkeel.store.port import MetricRow, Store
 
+if TYPE_CHECKING:
+    from stepkeel.access.key import Keys
+
 __all__ = ["Engine", "open_store"]
 
 D = TypeVar("D")
@@ -50,9 +53,8 @@ def open_store(url: str, clock: Clock, patience: float = 10.0) -> Store:
     """The store that a URL names, not yet opened. Raises BadRequest."""
     database = parse_url(url)
     if database.kind == "memory":
-        if not database.place:
-            return MemoryStore(url, clock)
-        return _shared.setdefault(database.place, MemoryStore(url, clock))
+        made = MemoryStore(url, clock)
+        return _shared.setdefault(database.place, made) if database.place else made
     if database.kind == "postgresql":
         return _postgres(url, clock, patience)
     from stepkeel.store.sqlite.store import SqliteStore
@@ -205,9 +207,9 @@ class Engine(Verbs, Tasks):
         await self.process.worker.serve(new)
 
     def asgi(self, **options: Any) -> Any:
-        """An ASGI application of the REST API, which opens and closes this engine unless it is open. `options` go to Litestar.
+        """An ASGI application of the REST API, which opens and closes this engine unless it is open.
 
-        Raises BadRequest without the extra `server`.
+        access: an `Access`; left out, everybody may do everything. hosts: names it answers to; default any. Raises BadRequest.
         """
         with needing("litestar", "the REST API", "server"):
             from stepkeel.api.app import make_app
@@ -223,6 +225,13 @@ class Engine(Verbs, Tasks):
     @property
     def store(self) -> Store:
         return self._store
+
+    @property
+    def keys(self) -> Keys:
+        """The API keys of its tenant, and those that reach any: made, listed, rotated, revoked."""
+        from stepkeel.access.key import Keys
+
+        return Keys(self.core)
 
     # -- starting
 
@@ -266,7 +275,7 @@ class Engine(Verbs, Tasks):
         """
         core = self.core()
         definition = core.definition_of(workflow, version)
-        pairs = _pairs(data)
+        pairs = pairs_of(data)
         for _, each in pairs:
             definition.data.from_input(each)
         found: list[Instance[D]] = []
@@ -388,7 +397,3 @@ class Engine(Verbs, Tasks):
         `histories=False` leaves the folds out. `fix` repairs what is safe; each finding says what was done about it.
         """
         return await doctor(self.core(), histories=histories, fix=fix, overdue=overdue)
-
-
-def _pairs(data: Any) -> Sequence[tuple[str | None, Any]]:
-    return list(cast("Mapping[Any, Any]", data).items()) if isinstance(data, Mapping) else [(None, each) for each in data]

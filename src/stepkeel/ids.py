@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 
-__all__ = ["IdMaker", "fraction", "id_of"]
+__all__ = ["IdMaker", "fraction", "id_of", "secret"]
 
 _MASK64 = (1 << 64) - 1
 
@@ -85,3 +85,8 @@ def _text(ticks: int, chance: int) -> str:
     low = (chance & 0x3FFFFFFFFFFFFFFF) | 0x8000000000000000
     text = f"{ticks >> 12:012x}7{ticks & 0xFFF:03x}{low:016x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def secret() -> str:
+    """256 bits that nobody can guess, in hex: for what is known to its holder alone."""
+    return os.urandom(32).hex()

@@ -88,6 +88,30 @@ async def test_nodes_are_cancelled_completed_and_added_to_whoever_asks(url: str)
         assert (await engine.doctor()).clean
 
 
+@activity
+async def count(ctx: Context[Order, str]) -> None:
+    ctx.data.paid += 1
+
+
+class Stocktaking(Workflow[Order]):
+    work = State[Order](for_each(lambda order: order.lines, count, name="lines", stay_open_until="completed"))
+    done = State.completed()
+    work.to(done)
+
+
+async def test_what_stays_open_until_somebody_completes_it_waits_for_that_and_says_so(url: str) -> None:
+    async with Engine(url, [Stocktaking]) as engine, Engine(url, worker=False) as client:
+        job = await engine.start(Stocktaking, Order([]))
+        await resting(engine, job)
+        found = await engine.explain(job.id)
+        assert [(r.kind, r.text) for r in found.why] == [("items", "work/lines stays open until somebody completes it")]
+        assert found.moves == ("add_items", "complete_node")
+        assert (await engine.doctor()).clean
+        assert (await client.doctor()).clean, "told by the outline, without the code"
+        await client.complete_node(job.id, "work/lines")
+        assert (await job.wait(10)).status == "completed"
+
+
 async def test_added_items_are_found_again_after_a_crash(url: str) -> None:
     world = World()
     first = await crashed_engine(url, [Packing], world)

@@ -25,6 +25,9 @@ engine = Engine("sqlite:///{file}", [WaitFlow])
 """
 
 
+ENGINE = Engine("memory://")
+
+
 @contextlib.contextmanager
 def killed(server: subprocess.Popen[str]) -> Iterator[None]:
     """Whatever fails, nobody waits for it for ever."""
@@ -73,6 +76,13 @@ async def test_what_was_accepted_before_it_is_told_to_stop_is_there_afterwards(t
         (["tests.cli.test_serve:PROGRAM", "--host", "0.0.0.0"], "nobody is asked who they are"),
         (["tests.cli.test_serve:PROGRAM", "--host", "::"], "nobody is asked who they are"),
         (["tests.cli.test_serve:PROGRAM", "--host", "example.com"], "nobody is asked who they are"),
+        (["tests.cli.test_serve:PROGRAM", "--access", "keys", "--trust-network"], "one of them"),
+        (
+            ["tests.cli.test_serve:PROGRAM", "--host", "0.0.0.0", "--access", "tests.cli.test_serve:PROGRAM"],
+            "is str, not an Engine",
+        ),
+        (["tests.cli.test_serve:ENGINE", "--access", "tests.cli.test_serve:PROGRAM"], "is str, not an Access"),
+        (["tests.cli.test_serve:ENGINE", "--access", "roles"], "names no access"),
     ],
 )
 def test_what_cannot_be_served_is_refused(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

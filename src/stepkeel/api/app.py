@@ -5,38 +5,57 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Server
+from litestar.openapi.spec import Components, SecurityScheme, Server
+from litestar.params import HeaderParameter
 
-from stepkeel.api.asked import TheCore, known_parameters, refuse_foreign_host, refuse_other_media, refuse_unknown
+from stepkeel.access.access import Access
+from stepkeel.api.asked import (
+    Asking,
+    TheCore,
+    known_parameters,
+    operations,
+    recognise,
+    refuse_foreign_host,
+    refuse_other_media,
+    refuse_unknown,
+)
 from stepkeel.api.problem import HANDLERS, HEADERS
-from stepkeel.api.routes import action, definition, instance, task
+from stepkeel.api.routes import action, definition, identity, instance, task
 from stepkeel.engine.core import Core
 
 __all__ = ["MOST_BODY", "make_app"]
 
 MOST_BODY = 4_000_000  # bytes of a request
+BEARER = "an API key, or a token of an identity provider"
+HEADERS_OF_ALL = {
+    "tenant": HeaderParameter(name="X-Tenant", annotation=str, required=False, description="one of those they reach"),
+    "actor": HeaderParameter(name="X-Actor", annotation=str, required=False, description="in whose name, if they may"),
+}
+OPEN = ("/livez", "/readyz", "/api/v1/openapi")  # asked by whoever looks after it, or writes a client
 
 
-@get("/livez", summary="This process answers", sync_to_thread=False)
+@get("/livez", summary="This process answers", sync_to_thread=False, security=[{}])
 def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@get("/readyz", summary="The database answers, too")
+@get("/readyz", summary="The database answers, too", security=[{}])
 async def readyz(core: TheCore) -> dict[str, str]:
     await core.store.breakers()
     return {"status": "ok"}
 
 
-async def _core(state: State) -> Core:
-    return state.core()
+async def _core(request: Asking) -> Core:
+    """The caller's; for what anybody may ask, the engine's own."""
+    caller = getattr(request.state, "caller", None)
+    return request.app.state.core() if caller is None else caller.core
 
 
 def _finish(response: Response[Any]) -> Response[Any]:
@@ -45,8 +64,13 @@ def _finish(response: Response[Any]) -> Response[Any]:
     return response
 
 
-async def _before(request: Request[Any, Any, Any]) -> None:
+async def _before(request: Asking) -> None:
     refuse_foreign_host(request)
+    state = request.app.state
+    template: str = cast("dict[str, Any]", request.scope).get("path_template", "")
+    if not template.startswith(OPEN):
+        operation = request.route_handler.handler_name
+        request.state.caller = await recognise(request, state.core(), state.access, operation)
     refuse_other_media(request)
     refuse_unknown(request)
 
@@ -59,10 +83,18 @@ class Opened(AbstractAsyncContextManager[Any], Protocol):
     def core(self) -> Core: ...
 
 
-def make_app(engine: Opened, *, hosts: Collection[str] | None = None, lifespan: Sequence[Any] = (), **options: Any) -> Litestar:
+def make_app(
+    engine: Opened,
+    *,
+    access: Access | None = None,
+    hosts: Collection[str] | None = None,
+    lifespan: Sequence[Any] = (),
+    **options: Any,
+) -> Litestar:
     """Opens the engine, unless it is open, for as long as it runs; asks it for its core at each request.
 
-    `hosts`: the names it answers to (`Host`); None: any.
+    access   whose credentials are taken; None: nobody is asked who they are, and everybody may do everything
+    hosts    the names it answers to (`Host`); None: any
     """
 
     @asynccontextmanager
@@ -73,8 +105,8 @@ def make_app(engine: Opened, *, hosts: Collection[str] | None = None, lifespan: 
             async with engine:
                 yield
 
-    routes = [*instance.ROUTES, *action.ROUTES, *task.ROUTES, *definition.ROUTES]
-    api = Router("/api/v1", route_handlers=routes)
+    routes = [*instance.ROUTES, *action.ROUTES, *task.ROUTES, *definition.ROUTES, *identity.ROUTES]
+    api = Router("/api/v1", route_handlers=routes, parameters=HEADERS_OF_ALL)
     app = Litestar(
         route_handlers=[api, livez, readyz],
         dependencies={"core": Provide(_core)},
@@ -87,13 +119,17 @@ def make_app(engine: Opened, *, hosts: Collection[str] | None = None, lifespan: 
             version=version("stepkeel"),
             path="/api/v1/openapi",
             servers=[Server(url="/")],
+            components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", description=BEARER)}),
+            security=[{"bearer": []}],
             operation_id_creator=lambda handler, method, parts: handler.handler_name,
             render_plugins=[JsonRenderPlugin()],
         ),
-        state=State({"core": engine.core, "hosts": hosts}),
+        state=State({"core": engine.core, "hosts": hosts, "access": access}),
         lifespan=[opened, *lifespan],
         logging_config=None,
         **options,
     )
-    app.state.parameters = known_parameters(app.openapi_schema.to_schema()["paths"])
+    paths = app.openapi_schema.to_schema()["paths"]
+    app.state.parameters = known_parameters(paths)
+    app.state.operations = operations(paths)
     return app

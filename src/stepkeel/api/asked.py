@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -13,21 +13,30 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
 from litestar.params import SkipValidation
 
+from stepkeel.access.access import Access
+from stepkeel.access.identity import ANY_TENANT, Identity
 from stepkeel.engine.core import Core
-from stepkeel.errors import BadRequest
+from stepkeel.errors import BadRequest, NotAllowed
 
 __all__ = [
+    "EVERYBODY",
     "MOST_WAIT",
+    "Asking",
+    "Caller",
     "TheCore",
     "actor_of",
+    "caller_of",
     "etag",
     "key_of",
     "known_parameters",
+    "operations",
     "patience_of",
     "plainly",
+    "recognise",
     "refuse_foreign_host",
     "refuse_other_media",
     "refuse_unknown",
+    "roles_of",
     "unchanged",
     "wait_of",
 ]
@@ -35,16 +44,66 @@ __all__ = [
 MOST_WAIT = 60.0
 RECEIPT_WAIT = 5.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
+EVERYBODY = ("get_identity",)  # whom we know may ask who they are
 Asking = Request[Any, Any, Any]
 TheCore = NamedDependency[SkipValidation[Core]]  # what a route calls its verbs with
 
 
+MOST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what they reach: `core` is the engine's, narrowed to their tenant. `trusted`: about roles of tasks."""
+
+    identity: Identity
+    core: Core
+    actor: str
+    trusted: bool
+
+
+def caller_of(request: Asking) -> Caller:
+    return request.state.caller
+
+
 def actor_of(request: Asking) -> str:
-    """Who acts, as the history keeps it. While there is no identity, whoever reaches this address says so themselves."""
-    actor = request.headers.get("X-Actor", "")
-    if len(actor) > 200:
-        raise BadRequest("X-Actor is too long", remedy="at most 200 characters")
-    return actor
+    """Who acts, as the history keeps it."""
+    return caller_of(request).actor
+
+
+def roles_of(request: Asking) -> tuple[str, ...] | None:
+    """The roles that count for tasks; None: whoever asks is trusted about them."""
+    caller = caller_of(request)
+    return None if caller.trusted else caller.identity.roles
+
+
+async def recognise(request: Asking, core: Core, access: Access | None, operation: str) -> Caller:
+    """Who asks, in whose name and for which tenant; they may do this. Raises NotAuthenticated, NotAllowed, BadRequest.
+
+    Without `access` nobody is asked: whoever reaches this address is who they say.
+    """
+    said = request.headers.get("X-Actor", "")
+    if len(said) > MOST_NAME:
+        raise BadRequest("X-Actor is too long", remedy=f"at most {MOST_NAME} characters")
+    if access is None:
+        identity = Identity(said, "development", ("admin",), (core.tenant,))
+        return Caller(identity, _of_tenant(core, identity, request), said, trusted=True)
+    identity = await access.identify(core, request.headers.get("Authorization", ""))
+    if operation not in EVERYBODY and not access.permitted(identity, operation):
+        raise NotAllowed(f"{identity.name} has no permission for {operation}", remedy=f"their roles: {', '.join(identity.roles)}")
+    trusted = access.trusts(identity)
+    if said not in ("", identity.name) and not trusted:
+        raise NotAllowed(f"{identity.name} may not act in the name of {said}", remedy="without X-Actor, or act_for_others")
+    return Caller(identity, _of_tenant(core, identity, request), said or identity.name, trusted)
+
+
+def _of_tenant(core: Core, identity: Identity, request: Asking) -> Core:
+    """A header only chooses among what the credential reaches. Raises NotAllowed."""
+    first = core.tenant if identity.tenants[0] == ANY_TENANT else identity.tenants[0]
+    tenant = request.headers.get("X-Tenant", first)
+    if not identity.reaches(tenant) or tenant in ("", ANY_TENANT):
+        raise NotAllowed(f"{identity.name} does not reach the tenant {tenant!r}", remedy="without X-Tenant, or another credential")
+    return core if tenant == core.tenant else replace(core, tenant=tenant)
 
 
 def wait_of(request: Asking) -> float | None:
@@ -91,6 +150,12 @@ def known_parameters(paths: Mapping[str, Any]) -> dict[tuple[str, str], set[str]
                 names = {p["name"] for p in operation.get("parameters", ()) if p.get("in") == "query"}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
                 found[path, method.upper()] = names
     return found
+
+
+def operations(paths: Mapping[str, Any]) -> list[str]:
+    """The ids of the operations under /api/v1, sorted: what roles permit."""
+    items = [item for path, item in paths.items() if path.startswith("/api/v1/")]
+    return sorted({o["operationId"] for item in items for o in item.values() if isinstance(o, dict)})  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def refuse_other_media(request: Asking) -> None:

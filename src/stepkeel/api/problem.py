@@ -3,6 +3,7 @@
 | what | status |
 |---|---|
 | the request makes no sense (BadRequest, no JSON, an unknown parameter) | 400 |
+| nobody knows who asks | 401 |
 | who asks may not | 403 |
 | there is no such thing, or no such address | 404 |
 | another method, another media type | 405, 415 |
@@ -32,6 +33,7 @@ __all__ = ["HANDLERS", "HEADERS", "problem"]
 _log = logging.getLogger("stepkeel.api")
 _STATUS: tuple[tuple[type[errors.StepkeelError], int, str], ...] = (
     (errors.NotFound, 404, "not found"),
+    (errors.NotAuthenticated, 401, "nobody knows who asks"),
     (errors.NotAllowed, 403, "not allowed"),
     (errors.DataInvalid, 422, "data that do not fit"),
     (errors.UnknownSignal, 422, "an unknown signal"),
@@ -43,6 +45,7 @@ _STATUS: tuple[tuple[type[errors.StepkeelError], int, str], ...] = (
     (errors.EngineError, 503, "not available"),
 )
 HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_MORE = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}, 503: {"Retry-After": "1"}}
 _PATH = re.compile(r"at `\$\.data([^`]*)`")
 _TITLES = {
     400: "a request that makes no sense",
@@ -54,7 +57,7 @@ _TITLES = {
 
 
 def problem(request: Request[Any, Any, Any], found: Problem) -> Response[Problem]:
-    headers = {**HEADERS, **({"Retry-After": "1"} if found.status in (429, 503) else {})}
+    headers = {**HEADERS, **_MORE.get(found.status, {})}
     found = msgspec.structs.replace(found, instance=request.url.path)
     return Response(found, status_code=found.status, media_type="application/problem+json", headers=headers)
 

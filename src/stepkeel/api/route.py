@@ -14,6 +14,8 @@ __all__ = ["get", "post"]
 
 _READING = {
     400: "it makes no sense: an unknown parameter, a value out of range",
+    401: "nobody knows who asks",
+    403: "who asks has no permission, or does not reach the tenant",
     404: "there is no such thing",
     409: "what is stored does not decode: the instance is set aside",
     503: "the database does not answer",
@@ -21,7 +23,7 @@ _READING = {
 _ACTING = {
     **_READING,
     400: "it makes no sense: no JSON, an unknown parameter, two keys",
-    403: "who asks may not: it is another's, for another role, four eyes",
+    403: "who asks may not: no permission; it is another's, for another role, four eyes",
     409: "not possible in its condition",
     413: "too large",
     422: "it does not fit: the body, the data, the signal; or this process does not know the definition",

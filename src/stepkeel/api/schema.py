@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from stepkeel.access.key import Key as KeyRecord
 from stepkeel.engine.result import Entry, InboxEntry, Info, Timer
 from stepkeel.kernel.explain import Explanation as ExplanationRecord
 from stepkeel.model.codec import to_json
@@ -20,6 +21,7 @@ __all__ = [
     "CancelNode",
     "Comment",
     "Complete",
+    "CreateKey",
     "Definition",
     "Definitions",
     "Explanation",
@@ -30,10 +32,13 @@ __all__ = [
     "Inbox",
     "Instance",
     "Instances",
+    "Keys",
+    "MadeKey",
     "Node",
     "Problem",
     "Reassign",
     "Redrive",
+    "RotateKey",
     "Said",
     "SetData",
     "SetState",
@@ -41,10 +46,12 @@ __all__ = [
     "Start",
     "Stop",
     "Timers",
+    "Whoami",
     "Wrong",
 ]
 
 Text = Annotated[str, Meta(max_length=512)]
+Span = Annotated[str, Meta(max_length=50, examples=["90d", "12h", "30m"])]
 Key = Annotated[str, Meta(min_length=1, max_length=512)]
 Reason = Annotated[str, Meta(max_length=2_000, description="why; kept in the history")]
 
@@ -142,7 +149,7 @@ class Timers(Struct, frozen=True):
 
 
 class Because(Struct, frozen=True):
-    """`kind` is for programs: attempt, timer, signal, condition, token, child, task, limit, pause, fault ..."""
+    """`kind` is for programs: attempt, timer, signal, condition, items, token, child, task, limit, pause, fault ..."""
 
     kind: str
     text: str
@@ -198,6 +205,29 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     remedy: str = ""
     instance: str = ""
     errors: list[Wrong] = []
+
+
+class Whoami(Struct, frozen=True):
+    """Who asks, as their credential says; `actor` and `tenant` are those of this request. `operations`: what they may."""
+
+    name: str
+    actor: str
+    how: Literal["key", "token", "development"]
+    tenant: str
+    tenants: list[str]
+    roles: list[str]
+    operations: list[str]
+
+
+class Keys(Struct, frozen=True):
+    items: list[KeyRecord]
+
+
+class MadeKey(Struct, frozen=True):
+    """`secret` is the key itself: shown here and never again."""
+
+    key: KeyRecord
+    secret: str
 
 
 # -- requests
@@ -300,3 +330,19 @@ class Reassign(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Comment(Struct, frozen=True, forbid_unknown_fields=True):
     text: Annotated[str, Meta(min_length=1, max_length=10_000)]
+
+
+class CreateKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """`scopes` narrow what its roles permit, as patterns of operations; `ends_in` is a span like `90d`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
+    roles: Annotated[list[Text], Meta(min_length=1, max_length=50)]
+    scopes: Annotated[list[Text], Meta(max_length=200)] = []
+    ends_in: Span | None = None
+    any_tenant: bool = False
+
+
+class RotateKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """The old one is valid for the `overlap`."""
+
+    overlap: Span = "24h"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -13,7 +12,7 @@ from stepkeel.engine.doctor import OVERDUE, Report
 from stepkeel.engine.query import attributes_of
 from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
-from stepkeel.model.instant import from_micros
+from stepkeel.model.instant import from_micros, span_of
 
 __all__ = ["add_to"]
 
@@ -137,17 +136,10 @@ def retire(
     json: JsonOption = False,
 ) -> None:
     """Move what ended long ago into the archive, in batches. Failed instances stay unless --status failed."""
-    span = _span(older_than)
+    span = span_of(older_than, "--older-than")
     filters = {k: v for k, v in {"status": status, "definition": definition}.items() if v}
     gone = on_engine(database, lambda e: e.retire(older_than=span, delete=delete, archived=archived, **filters), tenant)
     print_json({"retired": gone}) if json else say(f"{'deleted' if delete else 'archived'} {gone}")
-
-
-def _span(text: str) -> timedelta:
-    unit = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}.get(text[-1:])
-    if unit is None or not text[:-1].isdigit():
-        raise BadRequest(f"--older-than {text!r}", remedy="30d, 12h, 90m or 45s")
-    return timedelta(**{unit: int(text[:-1])})
 
 
 def doctor(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from stepkeel.access.access import Access
 from stepkeel.cli.output import say
 from stepkeel.cli.session import load_object
 from stepkeel.errors import BadRequest
@@ -29,27 +30,44 @@ def serve(
     *,
     host: Annotated[str, Parameter(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="0: any that is free")] = 8080,
+    access: Annotated[
+        str | None,
+        Parameter(help="who is let in: `keys` (stepkeel key create), or module:name of an Access; default: nobody is asked"),
+    ] = None,
     trust_network: Annotated[
-        bool, Parameter(name="--trust-network", negative=(), help="other than loopback: whoever reaches it may do everything")
+        bool, Parameter(name="--trust-network", negative=(), help="without --access: whoever reaches it may do everything")
     ] = False,
 ) -> int:
     """Serve the REST API of an engine, with its worker, until it is told to stop.
 
-    There is no identity yet: who acts is what `X-Actor` says. So it listens on this machine alone, unless told otherwise.
+    Without --access nobody is asked who they are: who acts is what `X-Actor` says. It listens on this machine alone then,
+    unless told otherwise.
     """
-    if not (_loopback(host) or trust_network):
+    if access is None and not (_loopback(host) or trust_network):
         text = f"{host} can be reached from elsewhere, and nobody is asked who they are"
-        raise BadRequest(text, remedy="--host 127.0.0.1 behind a proxy that asks, or --trust-network")
+        raise BadRequest(text, remedy="--access keys, or --trust-network behind a proxy that asks")
+    if access is not None and trust_network:
+        raise BadRequest("--access asks everybody, --trust-network nobody", remedy="one of them")
     with needing("uvicorn", "serving", "server"):
         import uvicorn
     found: Any = load_object(engine, "engine", "app:engine")
     made: Any = found() if callable(found) else found
     if not isinstance(made, Engine):
         raise BadRequest(f"{engine} is {type(made).__name__}, not an Engine", remedy="engine = Engine(url, [Workflow])")
-    app = made.asgi(hosts=None if trust_network else (*OWN, host))
+    asked = None if access is None else _access(access)
+    app = made.asgi(access=asked, hosts=(*OWN, host) if asked is None and not trust_network else None)
     config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on")
     server = uvicorn.Server(config)
     return _run(server)
+
+
+def _access(text: str) -> Access:
+    if text == "keys":
+        return Access()
+    found = load_object(text, "access", "app:access, or keys")
+    if not isinstance(found, Access):
+        raise BadRequest(f"{text} is {type(found).__name__}, not an Access", remedy="access = Access(issuers=[...])")
+    return found
 
 
 def _run(server: Any) -> int:

@@ -150,7 +150,7 @@ async def examine(core: Core, rows: Sequence[Row], fleet: Fleet, *, histories: b
     return findings
 
 
-def _has(outline: Any, name: str, value: str) -> bool:
+def _has(outline: Any, name: str, value: object) -> bool:
     """Something in it, however deep, says so of itself."""
     if isinstance(outline, Mapping):
         found = cast("Mapping[str, Any]", outline)
@@ -161,7 +161,7 @@ def _has(outline: Any, name: str, value: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Traits:
-    """What has to be known of a definition: of each state whether it takes signals, and whether anybody is asked."""
+    """What has to be known of a definition: of each state whether it takes signals, or items; and whether anybody is asked."""
 
     hears: Mapping[str, bool] = field(default_factory=dict[str, bool])
     asks: bool = False
@@ -174,7 +174,8 @@ async def _traits(core: Core, row: Row) -> _Traits:
         if outline is None:
             return _Traits()
         anywhere = _has(outline.get("anywhere", ()), "trigger", "signal")
-        hears = {s["name"]: anywhere or _has(s, "trigger", "signal") for s in outline.get("states", ())}
+        states = outline.get("states", ())
+        hears = {s["name"]: anywhere or _has(s, "trigger", "signal") or _has(s, "stays", True) for s in states}
         core.traits[key] = _Traits(hears, asks=_has(outline, "kind", "task"))
     return core.traits[key]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -21,7 +21,7 @@ from stepkeel.model.definition import Definition
 from stepkeel.model.effect import End, Park
 from stepkeel.model.input import Started
 
-__all__ = ["Options", "StartAnswer", "start"]
+__all__ = ["Options", "StartAnswer", "pairs_of", "start"]
 
 MAX_TEXT = 512
 
@@ -116,3 +116,8 @@ def _row(instance_id: str, start: StartRow, decision: Decision | None, owner: st
         s.state if s else "", s.label if s else "", s.revision if s else 0, b"", start.attributes, None,
         None if parked else owner, 1, 0, 0, 0, None, start.priority, start.correlation_id, s.at if s else 0, s.at if s else 0, None,
     )  # fmt: skip
+
+
+def pairs_of(data: Any) -> Sequence[tuple[str | None, Any]]:
+    """Many to be started, each with its key, if they are a mapping of those."""
+    return list(cast("Mapping[Any, Any]", data).items()) if isinstance(data, Mapping) else [(None, each) for each in data]

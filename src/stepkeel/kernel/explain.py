@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stepkeel.kernel.hold import ROOT
+from stepkeel.kernel.invariants import open_ended
 from stepkeel.kernel.machine import handlers
 from stepkeel.kernel.path import address
 from stepkeel.model.commit import InboxRow, Row, TicketRow
@@ -19,7 +20,7 @@ __all__ = ["Explanation", "Reason", "explain"]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, condition, token, child, task, owner,
+    """`kind` is for programs: fault, ended, pause, request, attempt, timer, signal, condition, items, token, child, task, owner,
 
     wake_up, limit, unserved (no live worker has its definition and version), unknown (the program that asks has not).
     """
@@ -201,6 +202,9 @@ def _of_definition(row: Row, snapshot: Snapshot, definition: Definition | None, 
             moves.append("whatever makes that hold")
         if place and isinstance(place.node, FlowNode):
             _of_tokens(path, place.node, snapshot.open[path], why)
+    for path in open_ended(definition, snapshot):
+        why.append(Reason("items", f"{path} stays open until somebody completes it"))
+        moves += ["add_items", "complete_node"]
     handled = [r.signal for r in handlers(definition, snapshot)] if snapshot.ending is None else []
     for name in dict.fromkeys(waits + handled):
         why.append(Reason("signal", f"it can take the signal {name}"))

@@ -28,17 +28,19 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from stepkeel.kernel.machine import handlers
-from stepkeel.kernel.path import below
+from stepkeel.kernel.path import address, below
 from stepkeel.kernel.replay import differs
 from stepkeel.kernel.timer import earliest
 from stepkeel.model.commit import HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.definition import Definition
+from stepkeel.model.node import ForEachNode
 from stepkeel.model.snapshot import TERMINAL, UNREADABLE, Frame, Snapshot
 from stepkeel.model.task import TaskRow
 
 __all__ = [
     "children_of",
     "hears",
+    "open_ended",
     "violations_of_children",
     "violations_of_frames",
     "violations_of_history",
@@ -50,7 +52,7 @@ __all__ = [
 
 
 def violations_of_row(row: Row, snapshot: Snapshot | None, now: int, handles_signals: bool | None = None) -> list[str]:
-    """Codes of the invariants this row breaks at `now`. `handles_signals`: its state has signal handlers (None: not known)."""
+    """Codes of the invariants this row breaks at `now`. `handles_signals`: as `hears` says it."""
     found: list[str] = []
     if row.owner is not None and row.wake_at is not None:
         found.append("owner_and_wake")
@@ -84,10 +86,19 @@ def violations_of_row(row: Row, snapshot: Snapshot | None, now: int, handles_sig
 
 
 def hears(definition: Definition, snapshot: Snapshot | None) -> bool | None:
-    """Some state it stands in takes signals, its own or that of a machine within a body; None where it stands in none."""
+    """Some state it stands in takes signals, its own or that of a machine within a body, or a for_each in it items.
+
+    None where it stands in none.
+    """
     if snapshot is None or snapshot.state not in definition.states:
         return None
-    return bool(handlers(definition, snapshot))
+    return bool(handlers(definition, snapshot)) or bool(open_ended(definition, snapshot))
+
+
+def open_ended(definition: Definition, snapshot: Snapshot) -> list[str]:
+    """The paths of each for_each that stays open until somebody completes it."""
+    nodes = {path: place.node for path in snapshot.open if (place := definition.places.get(address(path)))}
+    return [path for path, node in nodes.items() if isinstance(node, ForEachNode) and node.stays is True]
 
 
 def _has_open_wait(snapshot: Snapshot, handles_signals: bool | None) -> bool:

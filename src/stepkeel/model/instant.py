@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from stepkeel.errors import BadRequest
 
-__all__ = ["from_micros", "read_span", "to_micros", "to_span"]
+__all__ = ["from_micros", "read_span", "span_of", "to_micros", "to_span"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
@@ -44,3 +44,11 @@ def read_span(text: object) -> int | None:
     else:
         return None
     return span if 0 <= span <= _LONGEST else None
+
+
+def span_of(text: str, what: str) -> timedelta:
+    """The same of a text that has to be one. Raises BadRequest."""
+    span = read_span(text)
+    if span is None:
+        raise BadRequest(f"{what} {text!r} is no span", remedy="like 90d, 12h, 1h30m or 45s")
+    return timedelta(microseconds=span)

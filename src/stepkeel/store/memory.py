@@ -8,8 +8,6 @@ from msgspec.structs import replace
 
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
-from stepkeel.model.breaker import BreakerRow
-from stepkeel.model.cached import CachedRow
 from stepkeel.model.commit import (
     HistoryRow,
     InboxRow,
@@ -38,13 +36,13 @@ from stepkeel.store.port import (
 )
 from stepkeel.store.queue import choose, grant_of, in_order
 from stepkeel.store.share import shares
-from stepkeel.store.shared import OVER
+from stepkeel.store.shared_memory import SharedMemory
 from stepkeel.store.written import Written
 
 __all__ = ["MemoryStore"]
 
 
-class MemoryStore(Written):
+class MemoryStore(Written, SharedMemory):
     """One lock around plain dicts: each method is one transaction."""
 
     batch_rows = 1_000
@@ -54,8 +52,7 @@ class MemoryStore(Written):
         super().__init__()
         self.url = url
         self._clock = clock or SystemClock()
-        self._breakers: dict[str, BreakerRow] = {}
-        self._cached: dict[tuple[str, str, str], CachedRow] = {}
+        SharedMemory.__init__(self)
         self._workers: dict[str, WorkerRow] = {}
         self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
 
@@ -245,38 +242,6 @@ class MemoryStore(Written):
     async def tasks(self, query: TaskQuery) -> Sequence[TaskRow]:
         with self._lock:
             return tasks_matching(self._tasks.values(), query)
-
-    async def breakers(self, names: Sequence[str] = ()) -> Sequence[BreakerRow]:
-        with self._lock:
-            return [row for name, row in sorted(self._breakers.items()) if not names or name in names]
-
-    async def put_breaker(self, row: BreakerRow) -> bool:
-        with self._lock:
-            known = self._breakers.get(row.name)
-            if (0 if known is None else known.version) + 1 != row.version:
-                return False
-            self._breakers[row.name] = row
-            return True
-
-    async def cached(self, tenant: str, activity: str, key: str) -> bytes | None:
-        with self._lock:
-            row = self._cached.get((tenant, activity, key))
-            return row.result if row is not None and row.expires_at > self.now() else None
-
-    async def put_cached(self, row: CachedRow) -> None:
-        with self._lock:
-            now = self.now()
-            over = [k for k, r in self._cached.items() if r.expires_at <= now]
-            for key in over[:OVER]:
-                del self._cached[key]
-            self._cached[row.tenant, row.activity, row.key] = row
-
-    async def forget_cached(self, tenant: str, activity: str) -> int:
-        with self._lock:
-            gone = [k for k in self._cached if k[0] == tenant and activity in ("", k[1])]
-            for key in gone:
-                del self._cached[key]
-            return len(gone)
 
     async def take_messages(self, topics: Sequence[str], until: int, limit: int) -> Sequence[MessageRow]:
         with self._lock:

@@ -1,4 +1,4 @@
-"""What the fleet shares besides instances: circuit breakers, and results that are kept for others."""
+"""What the fleet shares besides instances: circuit breakers, results that are kept for others, API keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Protocol
 
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.cached import CachedRow
+from stepkeel.model.key import KeyRow
 
 __all__ = ["OVER", "SharedStore"]
 
@@ -38,4 +39,24 @@ class SharedStore(Protocol):
 
     async def forget_cached(self, tenant: str, activity: str) -> int:
         """How many were kept of an activity; of every activity of the tenant, where it is empty."""
+        ...
+
+    # -- API keys
+
+    async def key(self, id: str) -> KeyRow | None: ...
+
+    async def keys(self, tenant: str) -> Sequence[KeyRow]:
+        """Those of a tenant, `*` for those that reach any; ended ones too, oldest first."""
+        ...
+
+    async def add_key(self, row: KeyRow) -> None:
+        """Again (an answer was lost) it changes nothing."""
+        ...
+
+    async def end_key(self, tenant: str, id: str, at: int) -> None:
+        """It ends then, unless it ends before. There is no way back."""
+        ...
+
+    async def use_key(self, id: str, at: int) -> None:
+        """It was last let in then, unless it was later."""
         ...

@@ -21,6 +21,7 @@ def statements(package: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in text.split("-- name: ")[1:]:
         name, _, body = part.partition("\n")
+        assert name.strip() not in found, f"two statements are called {name.strip()}"
         lines = (line for line in body.splitlines() if not line.lstrip().startswith("--"))
         found[name.strip()] = "\n".join(lines).strip().removesuffix(";")
     return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from litestar import Request, Response
+from litestar import Response
 from litestar.params import FromPath, JSONBody
 
-from stepkeel.api.asked import TheCore, actor_of, key_of, patience_of, wait_of
+from stepkeel.api.asked import Asking, TheCore, actor_of, key_of, patience_of, wait_of
 from stepkeel.api.route import post
 from stepkeel.api.routes.instance import told
 from stepkeel.api.schema import (
@@ -31,7 +31,6 @@ from stepkeel.engine.result import Receipt
 
 __all__ = ["ROUTES", "receipt"]
 
-Asking = Request[Any, Any, Any]
 Id = FromPath[str]
 AT = "/instances/{instance_id:str}"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from litestar import MediaType, Request, Response
+from litestar import MediaType, Response
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import TheCore, actor_of, etag, key_of, plainly, unchanged, wait_of
+from stepkeel.api.asked import Asking, TheCore, actor_of, etag, key_of, plainly, unchanged, wait_of
 from stepkeel.api.route import get, post
 from stepkeel.api.schema import Explanation, History, HistoryEntry, Inbox, Instance, Instances, Start, Timers
 from stepkeel.engine import query
@@ -37,7 +37,7 @@ async def told(core: Core, instance_id: str) -> Instance:
     status_code=201,
     also={200: Instance},
 )
-async def start_instance(request: Request[Any, Any, Any], core: TheCore, data: JSONBody[Start]) -> Response[Instance]:
+async def start_instance(request: Asking, core: TheCore, data: JSONBody[Start]) -> Response[Instance]:
     definition = core.definition_of(data.definition, data.version)
     key = key_of(request, data.key)
     options = Options(key, data.correlation_id, data.priority, data.attributes or None, actor_of(request))
@@ -89,7 +89,7 @@ async def list_instances(
 
 
 @get("/instances/{instance_id:str}", summary="An instance", description="Its ETag is its revision; with If-None-Match 304")
-async def get_instance(request: Request[Any, Any, Any], core: TheCore, instance_id: Id) -> Response[Instance | None]:
+async def get_instance(request: Asking, core: TheCore, instance_id: Id) -> Response[Instance | None]:
     found = await told(core, instance_id)
     tag = etag(found.revision)
     if unchanged(request, tag):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from litestar import Request, Response
+from litestar import Response
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import TheCore, actor_of, key_of, patience_of
+from stepkeel.api.asked import Asking, TheCore, actor_of, key_of, patience_of, roles_of
 from stepkeel.api.route import get, post
 from stepkeel.api.routes.action import receipt
 from stepkeel.api.schema import Asked, Comment, Complete, Reassign
@@ -22,7 +22,6 @@ from stepkeel.engine.task import Tasks as Desk
 __all__ = ["ROUTES"]
 
 AT = "/tasks/{task_id:str}"
-Asking = Request[Any, Any, Any]
 
 
 class _Desk(Desk):
@@ -73,30 +72,30 @@ async def _act(request: Asking, core: Core, task_id: str, asked: Act) -> Respons
 
 @post(f"{AT}/claim", status_code=200, summary="It is mine alone, until I release it")
 async def claim_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Asked]) -> Response[Receipt]:
-    return await _act(request, core, task_id, Act("claim", actor_of(request)))
+    return await _act(request, core, task_id, Act("claim", actor_of(request), roles_of(request)))
 
 
 @post(f"{AT}/release", status_code=200, summary="It is not mine any more")
 async def release_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Asked]) -> Response[Receipt]:
-    return await _act(request, core, task_id, Act("release", actor_of(request)))
+    return await _act(request, core, task_id, Act("release", actor_of(request), roles_of(request)))
 
 
 @post(
     f"{AT}/complete", status_code=200, summary="It is done", description="The same key (or Idempotency-Key) again is the same act"
 )
 async def complete_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Complete]) -> Response[Receipt]:
-    asked = Act("complete", actor_of(request), payload=data.payload, key=key_of(request, data.key))
+    asked = Act("complete", actor_of(request), roles_of(request), payload=data.payload, key=key_of(request, data.key))
     return await _act(request, core, task_id, asked)
 
 
 @post(f"{AT}/reassign", status_code=200, summary="It is somebody else's")
 async def reassign_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Reassign]) -> Response[Receipt]:
-    return await _act(request, core, task_id, Act("reassign", actor_of(request), to=data.to))
+    return await _act(request, core, task_id, Act("reassign", actor_of(request), roles_of(request), to=data.to))
 
 
 @post(f"{AT}/comment", status_code=200, summary="Say something about it")
 async def comment_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Comment]) -> Response[Receipt]:
-    return await _act(request, core, task_id, Act("comment", actor_of(request), text=data.text))
+    return await _act(request, core, task_id, Act("comment", actor_of(request), roles_of(request), text=data.text))
 
 
 ROUTES = [list_tasks, get_task, claim_task, release_task, complete_task, reassign_task, comment_task]

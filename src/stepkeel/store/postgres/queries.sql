@@ -517,6 +517,24 @@ with gone as (
 )
 select count(*) from gone;
 
+-- name: api_key
+select id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at from stepkeel.api_keys where id = $1::text;
+
+-- name: api_keys
+select id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at from stepkeel.api_keys where tenant = $1::text order by made_at, id;
+
+-- name: add_api_key
+insert into stepkeel.api_keys (id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at)
+values ($1::text, $2::text, $3::text, $4::text, $5::bytea, $6::bytea, $7::text, $8::bigint, $9::bigint, $10::bigint)
+on conflict (id) do nothing;
+
+-- name: end_api_key
+update stepkeel.api_keys set ends_at = $3::bigint
+where tenant = $1::text and id = $2::text and (ends_at is null or ends_at > $3::bigint);
+
+-- name: use_api_key
+update stepkeel.api_keys set used_at = $2::bigint where id = $1::text and (used_at is null or used_at < $2::bigint);
+
 -- name: emit
 insert into stepkeel.outbox (id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error)
 select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], $10::bigint[],

@@ -8,12 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
-from stepkeel.model.breaker import BreakerRow
-from stepkeel.model.cached import CachedRow
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import TERMINAL
@@ -40,11 +36,11 @@ from stepkeel.store.postgres.gather import Gather
 from stepkeel.store.postgres.listener import Listener, Teller
 from stepkeel.store.postgres.query import list_statement, statements, tasks_statement
 from stepkeel.store.postgres.schema import prepare, upgrade
+from stepkeel.store.postgres.shared import SharedTables
 from stepkeel.store.postgres.transaction import Transactions
 from stepkeel.store.postgres.write import Writer, text
 from stepkeel.store.queue import in_order
 from stepkeel.store.share import shares
-from stepkeel.store.shared import OVER
 
 __all__ = ["PostgresStore"]
 
@@ -58,7 +54,7 @@ def _row(record: Any, *, archived: bool = False) -> Row:
     return Row(*columns, archived=archived)
 
 
-class PostgresStore:
+class PostgresStore(SharedTables):
     """Three connections, each made when first needed: commits, what a worker asks, what people ask (it may take long).
 
     `clock` None: the server's, the only one that is compared. A test may hand in its own.
@@ -288,22 +284,6 @@ class PostgresStore:
     async def tasks(self, query: TaskQuery) -> list[TaskRow]:
         sql, values = tasks_statement(query, self.server.schema)
         return [task_of(r) for r in await (self._work if query.ids else self._people).fetch(sql, *values)]
-
-    async def breakers(self, names: Sequence[str] = ()) -> list[BreakerRow]:
-        return [BreakerRow(*r) for r in await self._work.fetch(self._sql["breakers"], list(names))]
-
-    async def put_breaker(self, row: BreakerRow) -> bool:
-        return bool(await self._work.fetch(self._sql["put_breaker"], *msgspec.structs.astuple(row), again=False))
-
-    async def cached(self, tenant: str, activity: str, key: str) -> bytes | None:
-        rows = await self._work.fetch(self._sql["cached"], tenant, activity, key, self.now())
-        return rows[0][0] if rows else None
-
-    async def put_cached(self, row: CachedRow) -> None:
-        await self._work.fetch(self._sql["put_cached"], *msgspec.structs.astuple(row), self.now(), OVER)
-
-    async def forget_cached(self, tenant: str, activity: str) -> int:
-        return (await self._work.fetch(self._sql["forget_cached"], tenant, activity))[0][0]
 
     async def take_messages(self, topics: Sequence[str], until: int, limit: int) -> list[MessageRow]:
         now = self.now()

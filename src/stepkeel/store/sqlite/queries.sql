@@ -296,6 +296,21 @@ on conflict (tenant, activity, key) do update set result = excluded.result, expi
 -- name: forget_cached
 delete from cached where tenant = :tenant and (:activity = '' or activity = :activity);
 
+-- name: api_key
+select id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at from api_keys where id = ?;
+
+-- name: api_keys
+select id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at from api_keys where tenant = ? order by made_at, id;
+
+-- name: add_api_key
+insert into api_keys (id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at) values (:id, :tenant, :name, :digest, :roles, :scopes, :made_by, :made_at, :ends_at, :used_at);
+
+-- name: end_api_key
+update api_keys set ends_at = :at where tenant = :tenant and id = :id and (ends_at is null or ends_at > :at);
+
+-- name: use_api_key
+update api_keys set used_at = :at where id = :id and (used_at is null or used_at < :at);
+
 -- name: emit
 insert into outbox (id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing;
 

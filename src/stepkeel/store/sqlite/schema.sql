@@ -254,3 +254,17 @@ create table outbox (
 );
 create index outbox_due on outbox (due_at);
 create index outbox_order on outbox (instance_id, topic, seq);
+
+create table api_keys (
+    id text primary key,
+    tenant text not null,                 -- '*': it reaches any
+    name text not null,
+    digest text not null,                 -- SHA-256 of the key
+    roles blob not null,
+    scopes blob not null,
+    made_by text not null,
+    made_at integer not null,
+    ends_at integer,
+    used_at integer
+);
+create index api_keys_tenant on api_keys (tenant, made_at);

@@ -1,14 +1,15 @@
-"""Circuit breakers and kept results in the file."""
+"""Circuit breakers, kept results and API keys in the file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.cached import CachedRow
+from stepkeel.model.key import KeyRow
 from stepkeel.store.shared import OVER
 from stepkeel.store.sqlite.connection import Connection
 
@@ -58,3 +59,25 @@ class SharedTables:
             return self._write_to.db.changes()
 
         return await self._write(forget)
+
+    async def key(self, id: str) -> KeyRow | None:
+        rows = self._read_from.all(self._sql["api_key"], (id,))
+        return KeyRow(*rows[0]) if rows else None
+
+    async def keys(self, tenant: str) -> list[KeyRow]:
+        return [KeyRow(*r) for r in self._read_from.all(self._sql["api_keys"], (tenant,))]
+
+    async def add_key(self, row: KeyRow) -> None:
+        await self._put("add_api_key", msgspec.structs.asdict(row))
+
+    async def end_key(self, tenant: str, id: str, at: int) -> None:
+        await self._put("end_api_key", {"tenant": tenant, "id": id, "at": at})
+
+    async def use_key(self, id: str, at: int) -> None:
+        await self._put("use_api_key", {"id": id, "at": at})
+
+    async def _put(self, name: str, values: Mapping[str, Any]) -> None:
+        def put() -> None:
+            self._write_to.db.execute(self._sql[name], values)
+
+        await self._write(put)
