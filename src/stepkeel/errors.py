@@ -13,6 +13,7 @@ StepkeelError
 │   └── NotAllowed          not_allowed           who asks may not: another's, another role, four eyes, no permission
 ├── ConflictError         the call was right, the instance is not in a condition for it
 │   ├── InvalidTransition   invalid_transition    not possible in this status
+│   ├── RevisionChanged     revision_changed      it was meant for an earlier revision of the instance
 │   ├── InstanceEnded       instance_ended        the instance has ended, nothing reaches it
 │   ├── InboxFull           inbox_full            too many unread signals
 │   ├── TaskClosed          task_closed           the task was completed or withdrawn before; it says by whom
@@ -54,6 +55,7 @@ __all__ = [
     "NotFound",
     "PermanentError",
     "ResourceExhausted",
+    "RevisionChanged",
     "SchemaTooNew",
     "ServiceMissing",
     "StepkeelError",
@@ -136,6 +138,12 @@ class ConflictError(StepkeelError):
 
 class InvalidTransition(ConflictError):
     code = "invalid_transition"
+
+
+class RevisionChanged(ConflictError):
+    """It was meant for an instance at a revision that it is not at any more."""
+
+    code = "revision_changed"
 
 
 class InstanceEnded(ConflictError):

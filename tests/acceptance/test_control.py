@@ -199,6 +199,8 @@ async def test_a_wait_that_times_out_is_a_result_and_what_passes_quickly_is_not_
         assert not by_label.timed_out
         with pytest.raises(BadRequest, match="no state"):
             await job.wait(1, state="nowhere")
+        with pytest.raises(BadRequest, match="no state"):
+            await engine.wait(job.id, 1, state="nowhere")  # also where only its id was known
 
 
 async def test_lists_filter_sort_and_page(url: str) -> None:

@@ -146,6 +146,24 @@ async def test_what_operators_ask_is_done_once_and_refused_where_it_is_not_possi
     assert (await client.post(f"{API}/instances/{other}/fork", json={"from_state": "shipping", "key": "f-1"})).status_code == 200
 
 
+async def test_an_instance_is_changed_as_it_was_seen_or_not_at_all(client: Client) -> None:
+    id = await begun(client)
+    at = f"{API}/instances/{id}"
+    await until(client, f"/instances/{id}", lambda i: i["status"] == "waiting")
+    tag = (await client.get(at)).headers["ETag"]
+    first = await client.post(f"{at}/pause", json={}, headers={"If-Match": tag})
+    assert first.status_code == 200
+    late = await client.post(f"{at}/resume", json={}, headers={"If-Match": tag})
+    assert (late.status_code, late.json()["code"]) == (412, "revision_changed")
+    for wrong in ("7", '"x"', 'W/"1"', '"0"', '"1", "2"', ""):
+        answer = await client.post(f"{at}/resume", json={}, headers={"If-Match": wrong})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), wrong
+    unheeded = await client.post(f"{at}/signals", json={"name": "Paid", "payload": {"by": "x"}}, headers={"If-Match": tag})
+    assert (unheeded.status_code, "not heeded" in unheeded.text) == (400, True)
+    assert (await client.get(at)).json()["status"] == "paused"
+    assert (await client.post(f"{at}/resume", json={}, headers={"If-Match": "*"})).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "pointer"),
     [

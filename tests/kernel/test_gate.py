@@ -71,7 +71,7 @@ def test_every_input_has_a_row_and_every_row_an_answer_for_every_column() -> Non
         for k in vars(inputs).values()
         if isinstance(k, type) and issubclass(k, msgspec.Struct) and k.__module__ == inputs.__name__
     }
-    assert set(GATE) == kinds - {inputs.Started, inputs.Forked, inputs.Signal} == set(INPUTS)
+    assert set(GATE) == kinds - {inputs.Started, inputs.Forked, inputs.Signal, inputs.Requested} == set(INPUTS)
     assert all(len(row) == len(COLUMNS) for row in GATE.values())
 
 
@@ -132,3 +132,21 @@ def test_stale_results_are_dropped() -> None:
     before = snapshot("active")
     for path, attempt in (("work/charge", 1), ("work/reserve", 2), ("nowhere", 1)):
         assert decide(DEFINITION, before, inputs.AttemptEnded(path, attempt, "done"), 2_000, 1).snapshot is before
+
+
+@pytest.mark.parametrize("status", COLUMNS)
+@pytest.mark.parametrize("kind", [k for k in INPUTS if issubclass(k, inputs.Requested)], ids=lambda k: k.__name__)
+def test_what_was_meant_for_an_earlier_revision_changes_nothing(kind: type, status: str) -> None:
+    before = snapshot(status)
+    asked = INPUTS[kind]
+    late = decide(DEFINITION, before, msgspec.structs.replace(asked, if_revision=before.revision + 1), 10, 1)
+    assert late.refused in ("revision_changed", "instance_ended", "invalid_transition") or (kind, late.events) == (
+        inputs.Release,
+        (),
+    )
+    assert late.snapshot == before
+    now = decide(DEFINITION, before, asked, 10, 1)
+    seen = decide(DEFINITION, before, msgspec.structs.replace(asked, if_revision=before.revision), 10, 1)
+    assert (seen.snapshot, seen.refused, seen.events) == (now.snapshot, now.refused, now.events)
+    if not now.refused and now.events:
+        assert late.refused == "revision_changed"

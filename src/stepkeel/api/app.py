@@ -24,6 +24,7 @@ from stepkeel.api.asked import (
     recognise,
     refuse_foreign_host,
     refuse_other_media,
+    refuse_unheeded,
     refuse_unknown,
 )
 from stepkeel.api.problem import HANDLERS, HEADERS
@@ -72,6 +73,7 @@ async def _before(request: Asking) -> None:
         operation = request.route_handler.handler_name
         request.state.caller = await recognise(request, state.core(), state.access, operation)
     refuse_other_media(request)
+    refuse_unheeded(request)
     refuse_unknown(request)
 
 

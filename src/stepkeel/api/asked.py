@@ -20,6 +20,7 @@ from stepkeel.errors import BadRequest, NotAllowed
 
 __all__ = [
     "EVERYBODY",
+    "IF_MATCH",
     "MOST_WAIT",
     "Asking",
     "Caller",
@@ -35,7 +36,9 @@ __all__ = [
     "recognise",
     "refuse_foreign_host",
     "refuse_other_media",
+    "refuse_unheeded",
     "refuse_unknown",
+    "revision_of",
     "roles_of",
     "unchanged",
     "wait_of",
@@ -44,7 +47,9 @@ __all__ = [
 MOST_WAIT = 60.0
 RECEIPT_WAIT = 5.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
+IF_MATCH = "if_match"  # the option of a route that heeds it
 EVERYBODY = ("get_identity",)  # whom we know may ask who they are
+_REVISION = re.compile(r'"([1-9]\d{0,17})"')
 Asking = Request[Any, Any, Any]
 TheCore = NamedDependency[SkipValidation[Core]]  # what a route calls its verbs with
 
@@ -130,6 +135,17 @@ def etag(revision: int) -> str:
     return f'"{revision}"'
 
 
+def revision_of(request: Asking) -> int | None:
+    """The revision that `If-Match` names, which is an ETag of an instance; None: any. Raises BadRequest."""
+    told = request.headers.get("If-Match")
+    if told is None or told.strip() == "*":
+        return None
+    found = _REVISION.fullmatch(told.strip())
+    if found is None:
+        raise BadRequest("If-Match is no ETag of an instance", remedy='one, as it was given: "7"')
+    return int(found[1])
+
+
 def unchanged(request: Asking, tag: str) -> bool:
     """The answer is one that the client has."""
     told = request.headers.get("If-None-Match", "")
@@ -173,6 +189,12 @@ def refuse_foreign_host(request: Asking) -> None:
     hosts: Collection[str] | None = request.app.state.hosts
     if hosts is not None and urlsplit(f"//{request.headers.get('Host', '')}").hostname not in hosts:
         raise BadRequest("Host is the name of another machine", remedy=f"one of: {', '.join(sorted(hosts))}")
+
+
+def refuse_unheeded(request: Asking) -> None:
+    """A condition that nobody would look at is no condition. Raises BadRequest."""
+    if "If-Match" in request.headers and not request.route_handler.opt.get(IF_MATCH):
+        raise BadRequest("If-Match is not heeded here", remedy="it is for what operators ask of an instance")
 
 
 def refuse_unknown(request: Asking) -> None:

@@ -8,6 +8,7 @@
 | there is no such thing, or no such address | 404 |
 | another method, another media type | 405, 415 |
 | the instance, or the task, is not in a condition for it | 409 |
+| it was meant for an earlier revision (`If-Match`) | 412 |
 | too large | 413 |
 | it is JSON, and does not fit: the body's shape, the data, a signal, a definition that is not known here | 422 |
 | an inbox is full | 429 |
@@ -40,6 +41,7 @@ _STATUS: tuple[tuple[type[errors.StepkeelError], int, str], ...] = (
     (errors.UnknownWorkflow, 422, "an unknown workflow"),
     (errors.BadRequest, 400, "a request that makes no sense"),
     (errors.InboxFull, 429, "too many unread signals"),
+    (errors.RevisionChanged, 412, "it has moved on"),
     (errors.ConflictError, 409, "not possible now"),
     (errors.InstanceFault, 409, "an instance that was set aside"),
     (errors.EngineError, 503, "not available"),

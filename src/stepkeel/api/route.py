@@ -25,6 +25,7 @@ _ACTING = {
     400: "it makes no sense: no JSON, an unknown parameter, two keys",
     403: "who asks may not: no permission; it is another's, for another role, four eyes",
     409: "not possible in its condition",
+    412: "it has moved on since the revision of If-Match",
     413: "too large",
     422: "it does not fit: the body, the data, the signal; or this process does not know the definition",
     429: "an inbox is full",

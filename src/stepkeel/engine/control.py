@@ -22,7 +22,7 @@ from stepkeel.engine.core import Core
 from stepkeel.engine.family import letters_of, tasks_of
 from stepkeel.engine.result import Receipt, receipt_of, snapshot_of
 from stepkeel.engine.signal import raise_refused, wait_for_receipt
-from stepkeel.errors import InstanceEnded, InvalidTransition, Unavailable
+from stepkeel.errors import InstanceEnded, InvalidTransition, RevisionChanged, Unavailable
 from stepkeel.kernel.decide import apply_only
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.kernel.hold import tickets_of
@@ -47,6 +47,8 @@ async def control(core: Core, instance_id: str, request: inputs.Control, wait: f
         row = await core.row(instance_id)
         if row.archived:
             raise InstanceEnded(f"{instance_id} is archived, {name} does not reach it", remedy="archived instances only read")
+        if request.if_revision not in (None, row.revision):
+            raise RevisionChanged(f"{row.id} is at revision {row.revision}, not {request.if_revision}", remedy="look at it again")
         if isinstance(request, inputs.SetState | inputs.Redrive) and _definition(core, row) is None:
             await _check_place(core, row, request)
         release = isinstance(request, inputs.Release)
@@ -86,6 +88,8 @@ async def _check_place(core: Core, row: Row, request: inputs.SetState | inputs.R
 
 
 def _raise(decision: Decision) -> None:
+    if decision.refused == "revision_changed":
+        raise RevisionChanged(decision.message, remedy="look at it again")
     if decision.refused == "instance_ended":
         raise InstanceEnded(decision.message, remedy="an ended instance can be archived; a failed one redriven")
     if decision.refused:
@@ -170,6 +174,8 @@ async def _through_inbox(core: Core, row: Row, request: inputs.Control, name: st
     core.hint(row.id, stored.owner)
     stored = await wait_for_receipt(core, row.id, stored, wait)
     if stored.status == "rejected":
+        if stored.reason.startswith(inputs.MOVED_ON):
+            raise RevisionChanged(f"{name}: {stored.reason}", remedy="look at it again")
         ended = stored.reason == "the instance ended"
         raise (InstanceEnded if ended else InvalidTransition)(f"{name}: {stored.reason}", remedy="explain says what would move it")
     return receipt_of(row.id, name, stored)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
+from msgspec.structs import replace
+
 from stepkeel.authoring.state import State
 from stepkeel.engine import control, fork, query, signal, wait
 from stepkeel.engine.core import Core
@@ -45,16 +47,27 @@ class Instance(Generic[D]):
         *,
         created: bool = False,
         since: int = 0,
+        if_revision: int | None = None,
     ):
         self.id = instance_id
         self.created = created
         self._core = core
         self._definition = definition
         self._since = since
+        self._if_revision = if_revision
 
     def __repr__(self) -> str:
         name = self._definition.name if self._definition else "?"
         return f"<Instance {self.id} of {name}>"
+
+    def at(self, revision: int) -> Instance[D]:
+        """The same, as it was seen at a revision: what operators ask of it (pause, set_data ...) is refused once it has moved on.
+
+        They raise RevisionChanged then, and nothing is changed. Signals, forks and what is read do not heed it. Raises BadRequest.
+        """
+        if not isinstance(revision, int) or isinstance(revision, bool) or revision < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadRequest(f"at({revision!r})", remedy="a revision, as `get` tells it: 1 or more")
+        return Instance(self._core, self.id, self._definition, created=self.created, since=self._since, if_revision=revision)
 
     async def signal(
         self, what: Any, payload: Any = None, *, key: str | None = None, actor: str = "", wait: float | None = None
@@ -233,6 +246,8 @@ class Instance(Generic[D]):
         for name in ("actor", "reason"):
             if not isinstance(getattr(request, name), str):
                 raise BadRequest(f"{name}={getattr(request, name)!r}", remedy="a text")
+        if self._if_revision is not None:
+            request = replace(request, if_revision=self._if_revision)
         return await control.control(self._core(), self.id, request, wait)
 
     async def history(self) -> list[Entry]:

@@ -36,6 +36,9 @@ async def wait(
     """Until it has ended; or is in, or has entered since revision `since`, the state (or label); or an attempt has ended so."""
     if outcome is not None and outcome not in OUTCOMES:
         raise BadRequest(f"outcome={outcome!r}", remedy=", ".join(OUTCOMES))
+    if state is not None and definition is None:
+        row = await core.row(instance_id)
+        definition = core.definitions.get((row.definition, row.version))
     if state is not None and definition is not None:
         _check_state(definition, state)
     loop = asyncio.get_running_loop()

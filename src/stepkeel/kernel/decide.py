@@ -69,7 +69,7 @@ def decide(
     draft = Draft(definition, snapshot, now, seed, signals, items)
     refused = _APPLY[kind](draft, input)
     if refused:
-        return Decision(snapshot, refused="invalid_transition", message=refused)
+        return _told(snapshot, refused)
     if isinstance(input, inputs.HandedBack) and draft.pause is None and not draft.in_flight() and _any_deferred(draft, input):
         rest_as_it_is(draft)
     elif kind is not inputs.Archive and not (kind is inputs.SetData and snapshot.status == "failed"):
@@ -99,7 +99,7 @@ def apply_only(
     draft = Draft(definition or UNKNOWN, snapshot, now, seed, ())
     refused = _APPLY[kind](draft, input)
     if refused:
-        return Decision(snapshot, refused="invalid_transition", message=refused)
+        return _told(snapshot, refused)
     if draft.pause is not None:
         draft.status = "paused"
     elif draft.ending is not None and not handlers and ending.needs_nobody(draft):
@@ -111,6 +111,11 @@ def apply_only(
 def _refusal(snapshot: Snapshot, kind: type[Any], code: str) -> Decision:
     asked = inputs.control_name(kind) if issubclass(kind, inputs.Control) else kind.__name__
     return Decision(snapshot, refused=code, message=f"{asked} is not possible: {snapshot.id} is {_doing(snapshot)}")
+
+
+def _told(snapshot: Snapshot, text: str) -> Decision:
+    code = "revision_changed" if text.startswith(inputs.MOVED_ON) else "invalid_transition"
+    return Decision(snapshot, refused=code, message=text)
 
 
 def _doing(snapshot: Snapshot) -> str:
@@ -240,18 +245,19 @@ def _archive(draft: Draft, input: inputs.Archive) -> None:
     draft.say("archived", **inputs.said_of(input))
 
 
-_APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
-    inputs.Claimed: _claimed,
-    inputs.AttemptEnded: _attempt_ended,
-    inputs.AttemptDeferred: _attempt_deferred,
-    inputs.HandedBack: _handed_back,
-    inputs.StepRecorded: _step_recorded,
-    inputs.Heartbeat: _heartbeat,
-    inputs.SignalArrived: _nothing,
-    inputs.HoldGranted: hold.granted,
-    inputs.ChildReported: child.reported,
-    inputs.TaskActed: task.acted,
-    inputs.Tick: _nothing,
+def _as_seen(apply: Callable[[Draft, Any], str | None]) -> Callable[[Draft, Any], str | None]:
+    """What operators ask of an instance as they saw it is refused once it has moved on."""
+
+    def applied(draft: Draft, input: inputs.Requested) -> str | None:
+        at = draft.before.revision
+        if input.if_revision not in (None, at):
+            return f"{inputs.MOVED_ON}: it is at revision {at}, not {input.if_revision}"
+        return apply(draft, input)
+
+    return applied
+
+
+_ASKED: dict[type[Any], Callable[[Draft, Any], str | None]] = {
     inputs.Pause: _pause,
     inputs.Resume: _resume,
     inputs.Cancel: _cancel,
@@ -265,4 +271,18 @@ _APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
     inputs.AddItems: _add_items,
     inputs.SetData: _set_data,
     inputs.Archive: _archive,
+}
+_APPLY: dict[type[Any], Callable[[Draft, Any], str | None]] = {
+    inputs.Claimed: _claimed,
+    inputs.AttemptEnded: _attempt_ended,
+    inputs.AttemptDeferred: _attempt_deferred,
+    inputs.HandedBack: _handed_back,
+    inputs.StepRecorded: _step_recorded,
+    inputs.Heartbeat: _heartbeat,
+    inputs.SignalArrived: _nothing,
+    inputs.HoldGranted: hold.granted,
+    inputs.ChildReported: child.reported,
+    inputs.TaskActed: task.acted,
+    inputs.Tick: _nothing,
+    **{kind: _as_seen(apply) for kind, apply in _ASKED.items()},
 }

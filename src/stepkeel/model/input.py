@@ -180,7 +180,13 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     """Time has come for some timer."""
 
 
-class Pause(msgspec.Struct, frozen=True, gc=False):
+class Requested(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What operators ask may be meant for an instance as they saw it: at this revision, and not at a later one."""
+
+    if_revision: int | None = None
+
+
+class Pause(Requested, frozen=True, gc=False):
     """`by_parent`: because the instance that began it is paused."""
 
     actor: str = ""
@@ -188,7 +194,7 @@ class Pause(msgspec.Struct, frozen=True, gc=False):
     by_parent: bool = False
 
 
-class Resume(msgspec.Struct, frozen=True, gc=False):
+class Resume(Requested, frozen=True, gc=False):
     """`by_parent`: what was paused by that alone goes on."""
 
     actor: str = ""
@@ -196,19 +202,19 @@ class Resume(msgspec.Struct, frozen=True, gc=False):
     by_parent: bool = False
 
 
-class Cancel(msgspec.Struct, frozen=True, gc=False):
+class Cancel(Requested, frozen=True, gc=False):
     actor: str = ""
     reason: str = ""
     compensate: bool = False
 
 
-class Terminate(msgspec.Struct, frozen=True, gc=False):
+class Terminate(Requested, frozen=True, gc=False):
     actor: str = ""
     reason: str = ""
     compensate: bool = False
 
 
-class Redrive(msgspec.Struct, frozen=True, gc=False):
+class Redrive(Requested, frozen=True, gc=False):
     """From the failed node; or from a state (`from_state`), which is entered anew, or a node of its body: `Pay/charge`.
 
     `failed_parts`: branches and items that had failed before, and that their join did without, are tried again too.
@@ -220,12 +226,12 @@ class Redrive(msgspec.Struct, frozen=True, gc=False):
     failed_parts: bool = False
 
 
-class Archive(msgspec.Struct, frozen=True, gc=False):
+class Archive(Requested, frozen=True, gc=False):
     actor: str = ""
     reason: str = ""
 
 
-class FireTimer(msgspec.Struct, frozen=True, gc=False):
+class FireTimer(Requested, frozen=True, gc=False):
     """The timer at a path is due now: all of its purposes, or this one."""
 
     path: str
@@ -234,7 +240,7 @@ class FireTimer(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-class CancelNode(msgspec.Struct, frozen=True, gc=False):
+class CancelNode(Requested, frozen=True, gc=False):
     """Close an open node, branch or item: its branch ends cancelled (`end`), or the flow goes on behind it (`skip`)."""
 
     path: str
@@ -243,7 +249,7 @@ class CancelNode(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-class CompleteNode(msgspec.Struct, frozen=True, gc=False):
+class CompleteNode(Requested, frozen=True, gc=False):
     """A container ends with the results it has, a node that waits is done."""
 
     path: str
@@ -251,14 +257,14 @@ class CompleteNode(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-class AddItems(msgspec.Struct, frozen=True, gc=False):
+class AddItems(Requested, frozen=True, gc=False):
     path: str
     items: list[Any]
     actor: str = ""
     reason: str = ""
 
 
-class SetData(msgspec.Struct, frozen=True, gc=False):
+class SetData(Requested, frozen=True, gc=False):
     """Set fields of the data."""
 
     changes: dict[str, Any]
@@ -266,7 +272,7 @@ class SetData(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-class SetState(msgspec.Struct, frozen=True, gc=False):
+class SetState(Requested, frozen=True, gc=False):
     """Leave the state it stands in for another one, or for a node of its body (`Pay/charge`).
 
     `body` False: the state's body is left out. `stop`: attempts in flight are stopped, not waited for.
@@ -279,13 +285,14 @@ class SetState(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-class Release(msgspec.Struct, frozen=True, gc=False):
+class Release(Requested, frozen=True, gc=False):
     """Take it from the worker that holds it."""
 
     actor: str = ""
     reason: str = ""
 
 
+MOVED_ON = "it has moved on"  # begins what is told of a request that was meant for an earlier revision
 Control = (
     CancelNode | CompleteNode | AddItems | SetData | SetState | Pause | Resume | Cancel | Terminate | Redrive | FireTimer | Release
     | Archive

@@ -8,7 +8,7 @@ from typing import Any
 from litestar import Response
 from litestar.params import FromPath, JSONBody
 
-from stepkeel.api.asked import Asking, TheCore, actor_of, key_of, patience_of, wait_of
+from stepkeel.api.asked import IF_MATCH, Asking, TheCore, actor_of, key_of, patience_of, revision_of, wait_of
 from stepkeel.api.route import post
 from stepkeel.api.routes.instance import told
 from stepkeel.api.schema import (
@@ -44,8 +44,15 @@ def _options(request: Asking, reason: str) -> dict[str, Any]:
     return {"actor": actor_of(request), "reason": reason, "wait": patience_of(request)}
 
 
-def _of(core: Core, instance_id: str) -> engine.Instance[Any]:
-    return engine.Instance(lambda: core, instance_id, None)
+def _of(request: Asking, core: Core, instance_id: str) -> engine.Instance[Any]:
+    return engine.Instance(lambda: core, instance_id, None, if_revision=revision_of(request))
+
+
+def _verb(path: str, summary: str) -> Any:
+    """What operators ask: the answer is a receipt, `If-Match` is heeded."""
+    return post(
+        f"{AT}/{path}", summary, "With If-Match (its ETag) only if it has not moved on since", status_code=200, opt={IF_MATCH: True}
+    )
 
 
 @post(
@@ -55,77 +62,79 @@ def _of(core: Core, instance_id: str) -> engine.Instance[Any]:
     description="The same key (or Idempotency-Key) again is the same signal",
 )
 async def signal_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Signal]) -> Response[Receipt]:
-    asked = _of(core, instance_id).signal(
+    asked = _of(request, core, instance_id).signal(
         data.name, data.payload or {}, key=key_of(request, data.key), actor=actor_of(request), wait=wait_of(request)
     )
     return await receipt(asked)
 
 
-@post(f"{AT}/pause", status_code=200, summary="Nothing of it begins any more, until it is resumed")
+@_verb("pause", "Nothing of it begins any more, until it is resumed")
 async def pause_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Said]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).pause(**_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).pause(**_options(request, data.reason)))
 
 
-@post(f"{AT}/resume", status_code=200, summary="Let it go on")
+@_verb("resume", "Let it go on")
 async def resume_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Said]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).resume(**_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).resume(**_options(request, data.reason)))
 
 
-@post(f"{AT}/cancel", status_code=200, summary="End it as cancelled")
+@_verb("cancel", "End it as cancelled")
 async def cancel_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Stop]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).cancel(compensate=data.compensate, **_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).cancel(compensate=data.compensate, **_options(request, data.reason)))
 
 
-@post(f"{AT}/terminate", status_code=200, summary="End it as terminated, also in the midst of another ending")
+@_verb("terminate", "End it as terminated, also in the midst of another ending")
 async def terminate_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Stop]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).terminate(compensate=data.compensate, **_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).terminate(compensate=data.compensate, **_options(request, data.reason)))
 
 
-@post(f"{AT}/redrive", status_code=200, summary="Continue a failed one")
+@_verb("redrive", "Continue a failed one")
 async def redrive_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Redrive]) -> Response[Receipt]:
     given = {"from_state": data.from_state, "failed_parts": data.failed_parts}
-    return await receipt(_of(core, instance_id).redrive(**given, **_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).redrive(**given, **_options(request, data.reason)))
 
 
-@post(f"{AT}/fire-timer", status_code=200, summary="Make a timer due now")
+@_verb("fire-timer", "Make a timer due now")
 async def fire_timer(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[FireTimer]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).fire_timer(data.path, purpose=data.purpose, **_options(request, data.reason)))
+    return await receipt(
+        _of(request, core, instance_id).fire_timer(data.path, purpose=data.purpose, **_options(request, data.reason))
+    )
 
 
-@post(f"{AT}/cancel-node", status_code=200, summary="Close an open node, branch or item")
+@_verb("cancel-node", "Close an open node, branch or item")
 async def cancel_node(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[CancelNode]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).cancel_node(data.path, then=data.then, **_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).cancel_node(data.path, then=data.then, **_options(request, data.reason)))
 
 
-@post(f"{AT}/complete-node", status_code=200, summary="End a node with what it has")
+@_verb("complete-node", "End a node with what it has")
 async def complete_node(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Node]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).complete_node(data.path, **_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).complete_node(data.path, **_options(request, data.reason)))
 
 
-@post(f"{AT}/add-items", status_code=200, summary="Add items to a for_each that is open")
+@_verb("add-items", "Add items to a for_each that is open")
 async def add_items(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[AddItems]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).add_items(data.path, data.items, **_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).add_items(data.path, data.items, **_options(request, data.reason)))
 
 
-@post(f"{AT}/set-data", status_code=200, summary="Set fields of its data")
+@_verb("set-data", "Set fields of its data")
 async def set_data(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[SetData]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).set_data(data.changes, **_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).set_data(data.changes, **_options(request, data.reason)))
 
 
-@post(f"{AT}/set-state", status_code=200, summary="Put it in a state, or at a node of one")
+@_verb("set-state", "Put it in a state, or at a node of one")
 async def set_state(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[SetState]) -> Response[Receipt]:
     given: dict[str, Any] = {"body": data.body, "stop": data.stop}
-    return await receipt(_of(core, instance_id).set_state(data.state, **given, **_options(request, data.reason)))
+    return await receipt(_of(request, core, instance_id).set_state(data.state, **given, **_options(request, data.reason)))
 
 
-@post(f"{AT}/release", status_code=200, summary="Take it from a worker that does not react")
+@_verb("release", "Take it from a worker that does not react")
 async def release_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Said]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).release(actor=actor_of(request), reason=data.reason))
+    return await receipt(_of(request, core, instance_id).release(actor=actor_of(request), reason=data.reason))
 
 
-@post(f"{AT}/archive", status_code=200, summary="Take an ended one out of the lists")
+@_verb("archive", "Take an ended one out of the lists")
 async def archive_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Said]) -> Response[Receipt]:
-    return await receipt(_of(core, instance_id).archive(actor=actor_of(request), reason=data.reason))
+    return await receipt(_of(request, core, instance_id).archive(actor=actor_of(request), reason=data.reason))
 
 
 @post(
@@ -136,7 +145,7 @@ async def archive_instance(request: Asking, core: TheCore, instance_id: Id, data
     also={200: Instance},
 )
 async def fork_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Fork]) -> Response[Instance]:
-    made = await _of(core, instance_id).fork(
+    made = await _of(request, core, instance_id).fork(
         data.data, from_state=data.from_state, revision=data.revision, key=key_of(request, data.key), actor=actor_of(request),
         reason=data.reason,
     )  # fmt: skip
