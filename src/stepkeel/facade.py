@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +17,7 @@ from stepkeel.engine.deploy import OnChange, check_transactions, deploy, registr
 from stepkeel.engine.doctor import OVERDUE, Report, doctor
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
-from stepkeel.engine.start import Options, pairs_of, start
+from stepkeel.engine.start import Options, pairs_of, start, start_all
 from stepkeel.engine.task import Tasks
 from stepkeel.engine.verbs import Verbs
 from stepkeel.engine.wait import result_of
@@ -46,7 +45,6 @@ __all__ = ["Engine", "open_store"]
 
 D = TypeVar("D")
 _shared: dict[str, MemoryStore] = {}
-STARTS = 500  # sent at a time, so that the loop goes on ticking
 
 
 def open_store(url: str, clock: Clock, patience: float = 10.0) -> Store:
@@ -275,15 +273,9 @@ class Engine(Verbs, Tasks):
         """
         core = self.core()
         definition = core.definition_of(workflow, version)
-        pairs = pairs_of(data)
-        for _, each in pairs:
-            definition.data.from_input(each)
-        found: list[Instance[D]] = []
-        for n in range(0, len(pairs), STARTS):
-            wanted = [start(core, definition, d, Options(k, correlation_id, priority)) for k, d in pairs[n : n + STARTS]]
-            for answer in await asyncio.gather(*wanted):
-                found.append(Instance(self.core, answer.id, definition, created=answer.created))
-        return found
+        wanted = [(each, Options(key, correlation_id, priority)) for key, each in pairs_of(data)]
+        answers = await start_all(core, definition, wanted)
+        return [Instance(self.core, a.id, definition, created=a.created) for a in answers]
 
     async def run(
         self,

@@ -67,7 +67,7 @@ async def test_they_are_told_in_groups_and_redriven_by_filter(url: str) -> None:
         assert (await engine.redrive_all(from_state="selling")).done == (careful.id,)
         assert (await careful.wait(10)).status == "completed"
         assert await engine.dead_letters() == []
-        for wrong in ({"status": "failed"}, {"colour": "red"}):
+        for wrong in ({"status": "running"}, {"status": ["failed", "paused"]}, {"colour": "red"}, {"limit": 0}):
             with pytest.raises(BadRequest):
                 await engine.redrive_all(**wrong)  # type: ignore[arg-type]
 

@@ -52,11 +52,14 @@ def check_pattern(text: str) -> None:
 _READ = (
     "get_instance", "get_data", "get_history", "get_signals", "get_timers", "get_children", "get_explanation", "get_diagram",
     "get_definition", "get_definition_diagram", "get_task", "list_instances", "list_definitions", "list_tasks",
+    "get_metrics", "list_dead_letters",
 )  # fmt: skip
 _OPERATE = (
     "start_instance", "signal_instance", "pause_instance", "resume_instance", "cancel_instance", "terminate_instance",
     "redrive_instance", "fork_instance", "archive_instance", "release_instance", "fire_timer", "cancel_node", "complete_node",
     "add_items", "set_data", "set_state", "reassign_task", "comment_task",
+    "start_instances", "signal_instances", "pause_instances", "resume_instances", "cancel_instances", "terminate_instances",
+    "redrive_instances", "archive_instances", "list_workers", "list_breakers", "close_breaker", "list_messages", "forget_cached",
 )  # fmt: skip
 _APPROVE = ("claim_task", "release_task", "complete_task", "reassign_task", "comment_task")
 

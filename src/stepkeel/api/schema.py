@@ -18,6 +18,7 @@ from stepkeel.store.port import DefinitionRow
 __all__ = [
     "AddItems",
     "Asked",
+    "Attributes",
     "CancelNode",
     "Comment",
     "Complete",
@@ -32,10 +33,13 @@ __all__ = [
     "Inbox",
     "Instance",
     "Instances",
+    "Key",
     "Keys",
     "MadeKey",
     "Node",
+    "Priority",
     "Problem",
+    "Reason",
     "Reassign",
     "Redrive",
     "RotateKey",
@@ -43,8 +47,10 @@ __all__ = [
     "SetData",
     "SetState",
     "Signal",
+    "Span",
     "Start",
     "Stop",
+    "Text",
     "Timers",
     "Whoami",
     "Wrong",
@@ -53,6 +59,8 @@ __all__ = [
 Text = Annotated[str, Meta(max_length=512)]
 Span = Annotated[str, Meta(max_length=50, examples=["90d", "12h", "30m"])]
 Key = Annotated[str, Meta(min_length=1, max_length=512)]
+Priority = Annotated[int, Meta(ge=0, le=4, description="0 first to 4 last")]
+Attributes = dict[str, str | int | float | bool | None]
 Reason = Annotated[str, Meta(max_length=2_000, description="why; kept in the history")]
 
 
@@ -241,8 +249,8 @@ class Start(Struct, frozen=True, forbid_unknown_fields=True):
     version: Annotated[int, Meta(ge=1)] | None = None
     key: Key | None = None
     correlation_id: Key | None = None
-    priority: Annotated[int, Meta(ge=0, le=4, description="0 first to 4 last")] = 2
-    attributes: dict[str, str | int | float | bool | None] = {}
+    priority: Priority = 2
+    attributes: Attributes = {}
 
 
 class Signal(Struct, frozen=True, forbid_unknown_fields=True):

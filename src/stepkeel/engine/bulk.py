@@ -1,29 +1,63 @@
-"""Many at once: those that failed, the dead letters, by filter."""
+"""Many at once, by filter: what operators ask of one, a signal; and those that failed, the dead letters, in groups.
+
+| asked | of those that are, unless `status` says which |
+|---|---|
+| pause | created, running, waiting |
+| resume | paused |
+| cancel, terminate, signal | created, running, waiting, paused |
+| redrive | failed |
+| archive | completed, cancelled, terminated; failed ones only if they are named |
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from stepkeel.engine.control import control
 from stepkeel.engine.core import Core
 from stepkeel.engine.query import make_query
-from stepkeel.engine.result import readable_snapshot
-from stepkeel.errors import BadRequest, ConflictError, NotFound
-from stepkeel.model.input import Redrive
+from stepkeel.engine.result import Receipt, readable_snapshot
+from stepkeel.engine.signal import signal
+from stepkeel.errors import BadRequest, ConflictError, DataInvalid, NotFound, UnknownSignal
+from stepkeel.model.commit import Row
+from stepkeel.model.input import Control, control_name
+from stepkeel.store.port import Query
 
-__all__ = ["Bulk", "DeadLetters", "dead_letters", "redrive_all"]
+__all__ = ["Bulk", "DeadLetters", "Wanted", "ask_all", "dead_letters", "signal_all", "some_filter"]
 
 PAGE = 200
 
 
+LIVE = ("created", "running", "waiting")
+ASKED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # of whom; and of whom else, if they are named
+    "pause": (LIVE, ()),
+    "resume": (("paused",), ()),
+    "cancel": ((*LIVE, "paused"), ()),
+    "terminate": ((*LIVE, "paused"), ()),
+    "signal": ((*LIVE, "paused"), ()),
+    "redrive": (("failed",), ()),
+    "archive": (("completed", "cancelled", "terminated"), ("failed",)),
+}
+AT_ONCE = 50  # asked beside each other
+PENDING = "pending"
+
+
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """What became of each: `done` were redriven (would be, in a dry run), `refused` tells the others why not."""
+    """What became of each, oldest first.
+
+    done      it is done (in a dry run: it would be asked for); pending: it is asked for, and will be
+    refused   the others, and why not
+    more      the limit was reached, there may be others
+    """
 
     done: tuple[str, ...]
     refused: Mapping[str, str]
+    pending: tuple[str, ...] = ()
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +72,106 @@ class DeadLetters:
     latest: str
 
 
-async def _failed(core: Core, filters: Mapping[str, Any], code: str | None) -> AsyncIterator[tuple[str, str, str, str, str]]:
-    """Id, definition, state, failure code and message of those that failed and match, oldest first. Raises BadRequest."""
-    if "status" in filters:
-        raise BadRequest("status= of those that failed", remedy="leave it out")
-    query = replace(make_query(core, {**filters, "status": "failed"}), limit=PAGE)
+async def _matching(core: Core, query: Query, code: str | None) -> AsyncIterator[tuple[Row, str, str]]:
+    """Rows that match, oldest first, each with the code and message of its failure."""
+    query = replace(query, limit=PAGE)
     while True:
         rows = await core.store.list(query)
         for row in rows:
-            snapshot = readable_snapshot(row)
+            snapshot = readable_snapshot(row) if row.status == "failed" else None
             failure = snapshot.failure if snapshot is not None else None
-            its = failure.code if failure is not None else ""
+            its, message = ("", "") if failure is None else (failure.code, failure.message)
             if code is None or its == code:
-                yield row.id, row.definition, row.state, its, failure.message if failure is not None else ""
+                yield row, its, message
         if len(rows) < PAGE:
             return
         query = replace(query, after=(rows[-1].created_at, rows[-1].id))
 
 
+def _query(core: Core, verb: str, filters: Mapping[str, Any], code: str | None) -> Query:
+    """Raises BadRequest: of those in another status it cannot be asked; and `code` is of those that failed."""
+    query = make_query(core, filters)
+    usual, named = ASKED[verb]
+    if strange := sorted(set(query.status) - {*usual, *named}):
+        raise BadRequest(f"{verb} of {', '.join(strange)} instances", remedy=f"those that are {', '.join((*usual, *named))}")
+    query = replace(query, status=query.status or usual)
+    if code is not None and query.status != ("failed",):
+        raise BadRequest(f"code={code!r} of others than failed ones", remedy='status="failed"')
+    return query
+
+
 async def dead_letters(core: Core, filters: Mapping[str, Any], code: str | None) -> list[DeadLetters]:
+    """Raises BadRequest."""
     groups: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
-    async for instance_id, definition, state, its, message in _failed(core, filters, code):
-        groups.setdefault((definition, state, its), []).append((instance_id, message))
+    async for row, its, message in _matching(core, _query(core, "redrive", filters, code), code):
+        groups.setdefault((row.definition, row.state, its), []).append((row.id, message))
     return [DeadLetters(*group, len(them), them[-1][1], them[-1][0]) for group, them in sorted(groups.items())]
 
 
-async def redrive_all(
-    core: Core, filters: Mapping[str, Any], code: str | None, request: Redrive, *, dry_run: bool, limit: int | None
-) -> Bulk:
-    """One commit each; what cannot be redriven is told, and keeps nobody else from it."""
-    done: list[str] = []
-    refused: dict[str, str] = {}
-    async for instance_id, *_ in _failed(core, filters, code):
-        if limit is not None and len(done) >= limit:
+def some_filter(filters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Whoever means all of a tenant says so by their status. Raises BadRequest."""
+    if not any(v is not None and v not in ({}, (), [], "") for v in filters.values()):
+        raise BadRequest("many instances without a filter", remedy="say which: definition=, status=, completed_to= ...")
+    return filters
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Of which instances, and how: `code` of their failure; only said, in a `dry_run`; at most `limit`, None: all."""
+
+    filters: Mapping[str, Any]
+    code: str | None = None
+    dry_run: bool = False
+    limit: int | None = None
+
+
+async def ask_all(core: Core, request: Control, wanted: Wanted, wait: float) -> Bulk:
+    """One commit each; what cannot be done is told, and keeps nobody else from it. Raises BadRequest (nothing is done)."""
+    return await _all(core, control_name(type(request)), wanted, lambda i: control(core, i, request, wait))
+
+
+async def signal_all(core: Core, name: str, payload: Any, key: str | None, actor: str, wanted: Wanted, wait: float | None) -> Bulk:
+    """The same with a signal; with a `key` it comes to each of them once, however often this is repeated."""
+
+    async def send(instance_id: str) -> Receipt:
+        return await signal(core, instance_id, None, name, payload, key=key, actor=actor, wait=wait)
+
+    return await _all(core, "signal", wanted, send)
+
+
+async def _all(core: Core, verb: str, wanted: Wanted, ask: Callable[[str], Awaitable[Receipt]]) -> Bulk:
+    if wanted.limit is not None and wanted.limit < 1:
+        raise BadRequest(f"limit={wanted.limit}", remedy="1 or more, or None")
+    query = _query(core, verb, wanted.filters, wanted.code)
+    fates: dict[str, str] = {}
+    ids: list[str] = []
+    more = False
+
+    def room() -> int:
+        """How many may be asked now: those that are refused do not count."""
+        taken = sum(why in ("", PENDING) for why in fates.values())
+        return AT_ONCE if wanted.limit is None else min(AT_ONCE, wanted.limit - taken)
+
+    async for row, *_ in _matching(core, query, wanted.code):
+        if more := not room():
             break
+        ids.append(row.id)
+        if len(ids) == room():
+            fates |= await _some(ids, ask, dry_run=wanted.dry_run)
+            ids = []
+    fates |= await _some(ids, ask, dry_run=wanted.dry_run)
+    done, pending = ([id for id, fate in fates.items() if fate == which] for which in ("", PENDING))
+    refused = {id: why for id, why in fates.items() if why not in ("", PENDING)}
+    return Bulk(tuple(done), refused, tuple(pending), more)
+
+
+async def _some(ids: Sequence[str], ask: Callable[[str], Awaitable[Receipt]], *, dry_run: bool) -> dict[str, str]:
+    """What became of each: nothing to be said, pending, or why not."""
+
+    async def one(id: str) -> str:
         try:
-            if not dry_run:
-                await control(core, instance_id, request, 10.0)
-            done.append(instance_id)
-        except (ConflictError, NotFound) as error:
-            refused[instance_id] = error.message
-    return Bulk(tuple(done), refused)
+            return PENDING if not dry_run and (await ask(id)).status == PENDING else ""
+        except (ConflictError, NotFound, UnknownSignal, DataInvalid) as error:
+            return error.message
+
+    return dict(zip(ids, await asyncio.gather(*map(one, ids)), strict=True))

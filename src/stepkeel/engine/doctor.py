@@ -95,12 +95,14 @@ class Fleet:
     dead: tuple[Finding, ...]
 
 
-async def doctor(core: Core, *, histories: bool = True, fix: bool = False, overdue: float = OVERDUE) -> Report:
-    """Check every instance of all tenants that is not archived. `histories=False` leaves the folds out (they read all)."""
+async def doctor(
+    core: Core, *, histories: bool = True, fix: bool = False, overdue: float = OVERDUE, tenant: str | None = None
+) -> Report:
+    """Check every instance that is not archived, of all tenants or one. `histories=False` leaves the folds out (they read all)."""
     fleet = await fleet_of(core)
     findings = list(fleet.dead)
     checked = 0
-    query = Query(limit=PAGE)
+    query = Query(tenant=tenant, limit=PAGE)
     while True:
         rows = await core.store.list(query)
         findings += await examine(core, rows, fleet, histories=histories, overdue=overdue)
@@ -108,14 +110,14 @@ async def doctor(core: Core, *, histories: bool = True, fix: bool = False, overd
         if len(rows) < PAGE:
             break
         query = replace(query, after=(rows[-1].created_at, rows[-1].id))
-    findings += await _undelivered(core, overdue)
+    findings += await _undelivered(core, overdue, tenant)
     return Report(checked, tuple(await _repair(core, findings) if fix else findings))
 
 
-async def _undelivered(core: Core, overdue: float) -> list[Finding]:
+async def _undelivered(core: Core, overdue: float, tenant: str | None) -> list[Finding]:
     """One for each topic whose oldest message has waited for so long: nobody has a sink for it, or it fails."""
     now, oldest = core.store.now(), dict[str, MessageRow]()
-    for message in await core.store.outbox(PAGE):
+    for message in await core.store.outbox(PAGE, tenant):
         oldest.setdefault(message.topic, message)
     late = [m for m in oldest.values() if m.at < now - overdue * 1e6]
     why = {m.topic: f"; {m.tries} tries, the last: {m.error}" if m.error else "; no engine has a sink for it" for m in late}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from stepkeel.engine.bulk import some_filter
 from stepkeel.engine.core import Core
 from stepkeel.engine.query import make_query
 from stepkeel.errors import BadRequest
@@ -38,9 +39,7 @@ async def retire(core: Core, older_than: int, filters: Mapping[str, Any], *, del
 
 async def purge(core: Core, filters: Mapping[str, Any], *, archived: bool) -> int:
     """Raises BadRequest without a filter, or with a status that is no ended one."""
-    if not any(v is not None and v not in ({}, ()) for v in filters.values()):
-        raise BadRequest("purge without a filter", remedy="say which: definition=, status=, completed_to= ...")
-    query = make_query(core, filters)
+    query = make_query(core, some_filter(filters))
     live = [s for s in query.status if s not in TERMINAL]
     if live:
         raise BadRequest(f"purge of {', '.join(live)} instances", remedy=f"only ended ones: {', '.join(sorted(TERMINAL))}")

@@ -10,7 +10,7 @@ import msgspec
 
 from stepkeel.engine.core import Core
 from stepkeel.engine.family import children_of, letters_of, messages_of, tasks_of
-from stepkeel.errors import BadRequest
+from stepkeel.errors import BadRequest, DataInvalid
 from stepkeel.kernel.decide import start as decide_start
 from stepkeel.kernel.history import encode, history_row
 from stepkeel.kernel.hold import tickets_of
@@ -21,9 +21,10 @@ from stepkeel.model.definition import Definition
 from stepkeel.model.effect import End, Park
 from stepkeel.model.input import Started
 
-__all__ = ["Options", "StartAnswer", "pairs_of", "start"]
+__all__ = ["Options", "StartAnswer", "pairs_of", "start", "start_all"]
 
 MAX_TEXT = 512
+AT_ONCE = 500  # sent beside each other, so that the loop goes on ticking
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -116,6 +117,22 @@ def _row(instance_id: str, start: StartRow, decision: Decision | None, owner: st
         s.state if s else "", s.label if s else "", s.revision if s else 0, b"", start.attributes, None,
         None if parked else owner, 1, 0, 0, 0, None, start.priority, start.correlation_id, s.at if s else 0, s.at if s else 0, None,
     )  # fmt: skip
+
+
+async def start_all(core: Core, definition: Definition, wanted: Sequence[tuple[Any, Options]]) -> list[StartAnswer]:
+    """Many at once, in few commits; all data are checked before anything is stored.
+
+    Raises DataInvalid (nothing is stored), Unavailable (some may be: with keys it can be repeated).
+    """
+    for n, (data, _) in enumerate(wanted):
+        try:
+            definition.data.from_input(data)
+        except DataInvalid as error:
+            raise DataInvalid(f"item {n}: {error.message}", remedy=error.remedy) from None
+    found: list[StartAnswer] = []
+    for n in range(0, len(wanted), AT_ONCE):
+        found += await asyncio.gather(*(start(core, definition, data, options) for data, options in wanted[n : n + AT_ONCE]))
+    return found
 
 
 def pairs_of(data: Any) -> Sequence[tuple[str | None, Any]]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stepkeel.engine import bulk
-from stepkeel.engine.bulk import Bulk, DeadLetters
+from stepkeel.engine import breaker, bulk
+from stepkeel.engine.bulk import Bulk, DeadLetters, Wanted, some_filter
 from stepkeel.engine.core import Core
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Receipt
-from stepkeel.kernel.breaker import closed
 from stepkeel.model.breaker import BreakerRow
-from stepkeel.model.input import Redrive
+from stepkeel.model.input import Archive, Cancel, Control, Pause, Redrive, Resume, Terminate
 from stepkeel.model.message import Message, message_of
 
 __all__ = ["Verbs"]
+
+BULK_WAIT = 10.0  # seconds for the receipt of each
 
 
 class Verbs:
@@ -90,7 +91,68 @@ class Verbs:
         `dry_run` only says which. Those that cannot be are told, with the reason. Raises BadRequest.
         """
         request = Redrive(actor, reason, str(from_state), failed_parts)
-        return await bulk.redrive_all(self.core(), filters, code, request, dry_run=dry_run, limit=limit)
+        return await bulk.ask_all(self.core(), request, Wanted(filters, code, dry_run, limit), BULK_WAIT)
+
+    async def pause_all(
+        self, *, dry_run: bool = False, limit: int | None = None, actor: str = "", reason: str = "", **filters: Any
+    ) -> Bulk:
+        """Pause those that match (filters as for `list`), as `redrive_all`, and so do the others. BadRequest without a filter."""
+        return await self._all(Pause(actor, reason), filters, dry_run, limit)
+
+    async def resume_all(
+        self, *, dry_run: bool = False, limit: int | None = None, actor: str = "", reason: str = "", **filters: Any
+    ) -> Bulk:
+        return await self._all(Resume(actor, reason), filters, dry_run, limit)
+
+    async def cancel_all(
+        self,
+        *,
+        compensate: bool = False,
+        dry_run: bool = False,
+        limit: int | None = None,
+        actor: str = "",
+        reason: str = "",
+        **filters: Any,
+    ) -> Bulk:
+        return await self._all(Cancel(actor, reason, compensate), filters, dry_run, limit)
+
+    async def terminate_all(
+        self,
+        *,
+        compensate: bool = False,
+        dry_run: bool = False,
+        limit: int | None = None,
+        actor: str = "",
+        reason: str = "",
+        **filters: Any,
+    ) -> Bulk:
+        return await self._all(Terminate(actor, reason, compensate), filters, dry_run, limit)
+
+    async def archive_all(
+        self, *, dry_run: bool = False, limit: int | None = None, actor: str = "", reason: str = "", **filters: Any
+    ) -> Bulk:
+        return await self._all(Archive(actor, reason), filters, dry_run, limit)
+
+    async def signal_all(
+        self,
+        what: Any,
+        payload: Any = None,
+        *,
+        key: str | None = None,
+        dry_run: bool = False,
+        limit: int | None = None,
+        actor: str = "",
+        **filters: Any,
+    ) -> Bulk:
+        """Send a signal to those that match and have not ended. With a `key` each is given it once, however often this is said.
+
+        `limit` with a `key`: those that have it count again. Raises BadRequest without a filter.
+        """
+        wanted = Wanted(some_filter(filters), None, dry_run, limit)
+        return await bulk.signal_all(self.core(), what, payload, key, actor, wanted, None)
+
+    async def _all(self, request: Control, filters: Mapping[str, Any], dry_run: bool, limit: int | None) -> Bulk:
+        return await bulk.ask_all(self.core(), request, Wanted(some_filter(filters), None, dry_run, limit), BULK_WAIT)
 
     # -- messages
 
@@ -114,6 +176,5 @@ class Verbs:
 
     async def close_breaker(self, name: str) -> bool:
         """Let attempts through again, before its time is over. False where it is closed, or somebody else was faster."""
-        store = self.core().store
-        rows = await store.breakers([name])
-        return bool(rows) and rows[0].state != "closed" and await store.put_breaker(closed(rows[0], store.now()))
+        was = await self.core().store.breakers([name])
+        return bool(was) and was[0].state != "closed" and await breaker.close(self.core(), name) is not None

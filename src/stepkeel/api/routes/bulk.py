@@ -1,0 +1,113 @@
+"""Many instances at once: started, and whatever is asked of those that a filter matches. Each is told what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from litestar.params import JSONBody
+
+from stepkeel.api.asked import Asking, TheCore, actor_of, key_of
+from stepkeel.api.many import (
+    Begun,
+    Counted,
+    Fates,
+    Many,
+    ManyRedrive,
+    ManySignal,
+    ManyStop,
+    Purge,
+    Retire,
+    StartedMany,
+    StartMany,
+)
+from stepkeel.api.route import post
+from stepkeel.engine import bulk, repair
+from stepkeel.engine.bulk import Bulk, Wanted, some_filter
+from stepkeel.engine.core import Core
+from stepkeel.engine.start import Options, start_all
+from stepkeel.model import input as inputs
+from stepkeel.model.instant import span_of, to_span
+
+__all__ = ["ROUTES"]
+
+WAIT = 5.0  # seconds for the receipt of each
+
+
+def _wanted(data: Many, code: str | None = None) -> Wanted:
+    return Wanted(some_filter(data.filter.read()), code, data.dry_run, data.limit)
+
+
+async def _fates(asked: Awaitable[Bulk]) -> Fates:
+    return Fates.of(await asked)
+
+
+def _ask(core: Core, request: inputs.Control, data: Many, code: str | None = None) -> Awaitable[Fates]:
+    return _fates(bulk.ask_all(core, request, _wanted(data, code), WAIT))
+
+
+def _verb(path: str, summary: str) -> Any:
+    return post(f"/bulk/{path}", summary, status_code=200)
+
+
+@_verb("start", "Start many; all their data are checked before anything is stored")
+async def start_instances(request: Asking, core: TheCore, data: JSONBody[StartMany]) -> StartedMany:
+    actor = actor_of(request)
+    each = [(i.data, Options(i.key, i.correlation_id, i.priority, i.attributes or None, actor)) for i in data.items]
+    answers = await start_all(core, core.definition_of(data.definition, data.version), each)
+    return StartedMany([Begun(a.id, a.created) for a in answers])
+
+
+@_verb("signal", "Send them a signal")
+async def signal_instances(request: Asking, core: TheCore, data: JSONBody[ManySignal]) -> Fates:
+    key = key_of(request, data.key)
+    return await _fates(bulk.signal_all(core, data.name, data.payload, key, actor_of(request), _wanted(data), None))
+
+
+@_verb("pause", "Nothing of them begins any more, until they are resumed")
+async def pause_instances(request: Asking, core: TheCore, data: JSONBody[Many]) -> Fates:
+    return await _ask(core, inputs.Pause(actor_of(request), data.reason), data)
+
+
+@_verb("resume", "Let those go on that are paused")
+async def resume_instances(request: Asking, core: TheCore, data: JSONBody[Many]) -> Fates:
+    return await _ask(core, inputs.Resume(actor_of(request), data.reason), data)
+
+
+@_verb("cancel", "End them as cancelled")
+async def cancel_instances(request: Asking, core: TheCore, data: JSONBody[ManyStop]) -> Fates:
+    return await _ask(core, inputs.Cancel(actor_of(request), data.reason, data.compensate), data)
+
+
+@_verb("terminate", "End them as terminated")
+async def terminate_instances(request: Asking, core: TheCore, data: JSONBody[ManyStop]) -> Fates:
+    return await _ask(core, inputs.Terminate(actor_of(request), data.reason, data.compensate), data)
+
+
+@_verb("redrive", "Continue failed ones")
+async def redrive_instances(request: Asking, core: TheCore, data: JSONBody[ManyRedrive]) -> Fates:
+    asked = inputs.Redrive(actor_of(request), data.reason, data.from_state, data.failed_parts)
+    return await _ask(core, asked, data, data.code)
+
+
+@_verb("archive", "Take ended ones out of the lists")
+async def archive_instances(request: Asking, core: TheCore, data: JSONBody[Many]) -> Fates:
+    return await _ask(core, inputs.Archive(actor_of(request), data.reason), data)
+
+
+@_verb("purge", "Delete ended ones for good, with their history")
+async def purge_instances(core: TheCore, data: JSONBody[Purge]) -> Counted:
+    return Counted(await repair.purge(core, data.filter.read(), archived=data.archived))
+
+
+@_verb("retire", "Move what ended long ago into the archive, or delete it for good")
+async def retire_instances(core: TheCore, data: JSONBody[Retire]) -> Counted:
+    span = to_span(span_of(data.older_than, "older_than"))
+    filters = {} if data.filter is None else data.filter.read()
+    return Counted(await repair.retire(core, span, filters, delete=data.delete))
+
+
+ROUTES = [
+    start_instances, signal_instances, pause_instances, resume_instances, cancel_instances, terminate_instances,
+    redrive_instances, archive_instances, purge_instances, retire_instances,
+]  # fmt: skip

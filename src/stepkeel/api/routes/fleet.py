@@ -1,0 +1,88 @@
+"""What is looked at across instances: numbers, dead letters, workers, breakers, messages, and what is wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from stepkeel.api.asked import TheCore
+from stepkeel.api.many import (
+    Breaker,
+    Breakers,
+    Checked,
+    Count,
+    Counted,
+    Dead,
+    Doctor,
+    Forget,
+    Messages,
+    Metrics,
+    Worker,
+    Workers,
+)
+from stepkeel.api.route import get, post
+from stepkeel.api.schema import Asked
+from stepkeel.engine import breaker, bulk, query
+from stepkeel.engine.doctor import OVERDUE, doctor
+from stepkeel.errors import NotFound
+from stepkeel.model.message import message_of
+
+__all__ = ["ROUTES"]
+
+
+@get("/metrics", "How many instances there are", "By definition, version, status and state; facts of the database")
+async def get_metrics(core: TheCore) -> Metrics:
+    return Metrics([Count.of(m) for m in await query.metrics(core)])
+
+
+@get("/dead-letters", "Those that failed, in groups of one definition, state and failure code")
+async def list_dead_letters(
+    core: TheCore,
+    definition: FromQuery[str | None] = None,
+    version: FromQuery[int | None] = None,
+    in_state: Annotated[str | None, QueryParameter(name="state", description="a state's name or label")] = None,
+    code: FromQuery[str | None] = None,
+) -> Dead:
+    return Dead(await bulk.dead_letters(core, {"definition": definition, "version": version, "state": in_state}, code))
+
+
+@get("/workers", "Workers of the fleet, and what they serve")
+async def list_workers(core: TheCore) -> Workers:
+    now = core.store.now()
+    return Workers([Worker.of(w, now) for w in await core.store.workers()])
+
+
+@get("/breakers", "Circuit breakers: of which something failed lately, or that ever opened")
+async def list_breakers(core: TheCore) -> Breakers:
+    return Breakers([Breaker.of(b) for b in await core.store.breakers()])
+
+
+@post("/breakers/{name:str}/close", "Let attempts through again, before its time is over", status_code=200)
+async def close_breaker(core: TheCore, name: FromPath[str], data: JSONBody[Asked]) -> Breaker:
+    found = await breaker.close(core, name)
+    if found is None:
+        raise NotFound(f"there is no breaker {name}", remedy="a name as the list of breakers gives it")
+    return Breaker.of(found)
+
+
+@get("/messages", "Messages that no sink has taken yet, oldest first")
+async def list_messages(core: TheCore, limit: Annotated[int, QueryParameter(ge=1, le=1_000)] = 100) -> Messages:
+    return Messages([message_of(row) for row in await core.store.outbox(limit, core.tenant)])
+
+
+@post("/doctor", "Ask every invariant of every instance of the tenant", status_code=200)
+async def run_doctor(core: TheCore, data: JSONBody[Doctor]) -> Checked:
+    report = await doctor(core, histories=data.histories, fix=data.fix, overdue=OVERDUE, tenant=core.tenant)
+    return msgspec.convert(report, Checked, from_attributes=True)
+
+
+@post("/cached/forget", "Have activities with a cache run again, whatever is kept of their results", status_code=200)
+async def forget_cached(core: TheCore, data: JSONBody[Forget]) -> Counted:
+    return Counted(await core.store.forget_cached(core.tenant, data.activity))
+
+
+ROUTES = [
+    get_metrics, list_dead_letters, list_workers, list_breakers, close_breaker, list_messages, run_doctor, forget_cached,
+]  # fmt: skip
