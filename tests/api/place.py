@@ -158,11 +158,16 @@ def plain(method: str, at: str, body: Any = None) -> Try:
     return tried
 
 
+async def _ended_stream(place: Place, role: str) -> tuple[str, str, Any]:
+    return "GET", f"/instances/{await place.ended()}/events", None
+
+
 OLD = {"created_to": "2020-01-01T00:00:00Z"}
 TRIES: dict[str, Try] = {
     "get_identity": plain("GET", "/identity"),
     "get_instance": _on(Place.made),
     **{f"get_{n}": _side(n) for n in ("data", "history", "signals", "timers", "children", "diagram")},
+    "stream_history": _ended_stream,
     "get_explanation": _side("explain"),
     "get_definition": plain("GET", "/definitions/Desk/versions/1"),
     "get_definition_diagram": plain("GET", "/definitions/Desk/versions/1/diagram"),

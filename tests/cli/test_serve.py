@@ -54,7 +54,11 @@ def started(folder: Path) -> list[str]:
         foreign = urllib.request.Request(f"{address}/instances", headers={"Host": "evil.example"})
         with pytest.raises(urllib.error.HTTPError, match="400"):
             urllib.request.urlopen(foreign, timeout=10)
+        listening = urllib.request.urlopen(f"{address}/instances/{ids[0]}/events", timeout=10)
+        while listening.readline() != b"id: 1\r\n":
+            pass
         server.send_signal(signal.SIGTERM)
+        listening.read()  # it ends, and is not cut off
         assert server.wait(20) in (0, -signal.SIGTERM)
     return ids
 

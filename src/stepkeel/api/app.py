@@ -28,7 +28,7 @@ from stepkeel.api.asked import (
     refuse_unknown,
 )
 from stepkeel.api.problem import HANDLERS, HEADERS
-from stepkeel.api.routes import action, bulk, definition, fleet, identity, instance, task
+from stepkeel.api.routes import action, bulk, definition, fleet, identity, instance, stream, task
 from stepkeel.engine.core import Core
 
 __all__ = ["MOST_BODY", "make_app"]
@@ -107,7 +107,16 @@ def make_app(
             async with engine:
                 yield
 
-    routes = [*instance.ROUTES, *action.ROUTES, *task.ROUTES, *definition.ROUTES, *bulk.ROUTES, *fleet.ROUTES, *identity.ROUTES]
+    routes = [
+        *instance.ROUTES,
+        *stream.ROUTES,
+        *action.ROUTES,
+        *task.ROUTES,
+        *definition.ROUTES,
+        *bulk.ROUTES,
+        *fleet.ROUTES,
+        *identity.ROUTES,
+    ]
     api = Router("/api/v1", route_handlers=routes, parameters=HEADERS_OF_ALL)
     app = Litestar(
         route_handlers=[api, livez, readyz],
@@ -126,7 +135,7 @@ def make_app(
             operation_id_creator=lambda handler, method, parts: handler.handler_name,
             render_plugins=[JsonRenderPlugin()],
         ),
-        state=State({"core": engine.core, "hosts": hosts, "access": access}),
+        state=State({"core": engine.core, "hosts": hosts, "access": access, "closing": False}),
         lifespan=[opened, *lifespan],
         logging_config=None,
         **options,

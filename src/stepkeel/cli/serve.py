@@ -57,8 +57,15 @@ def serve(
     asked = None if access is None else _access(access)
     app = made.asgi(access=asked, hosts=(*OWN, host) if asked is None and not trust_network else None)
     config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on")
-    server = uvicorn.Server(config)
-    return _run(server)
+
+    class Server(uvicorn.Server):
+        """Streams end when it is told to stop: who listens comes back, to another."""
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            app.state.closing = True
+            super().handle_exit(sig, frame)
+
+    return _run(Server(config))
 
 
 def _access(text: str) -> Access:
