@@ -23,10 +23,12 @@ from stepkeel.api.asked import (
     operations,
     recognise,
     refuse_foreign_host,
+    refuse_misfits,
     refuse_other_media,
     refuse_unheeded,
     refuse_unknown,
 )
+from stepkeel.api.document import amend
 from stepkeel.api.problem import HANDLERS, HEADERS
 from stepkeel.api.routes import action, bulk, definition, fleet, identity, instance, stream, task
 from stepkeel.engine.core import Core
@@ -75,6 +77,7 @@ async def _before(request: Asking) -> None:
     refuse_other_media(request)
     refuse_unheeded(request)
     refuse_unknown(request)
+    await refuse_misfits(request)
 
 
 class Opened(AbstractAsyncContextManager[Any], Protocol):
@@ -131,7 +134,7 @@ def make_app(
             path="/api/v1/openapi",
             servers=[Server(url="/")],
             components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", description=BEARER)}),
-            security=[{"bearer": []}],
+            security=None if access is None else [{"bearer": []}],
             operation_id_creator=lambda handler, method, parts: handler.handler_name,
             render_plugins=[JsonRenderPlugin()],
         ),
@@ -140,6 +143,7 @@ def make_app(
         logging_config=None,
         **options,
     )
+    amend(app.openapi_schema)
     paths = app.openapi_schema.to_schema()["paths"]
     app.state.parameters = known_parameters(paths)
     app.state.operations = operations(paths)

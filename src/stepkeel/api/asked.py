@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from datetime import datetime
+from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
+import msgspec
 from litestar import Request
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
-from litestar.params import SkipValidation
+from litestar.params import QueryParameter, SkipValidation
 
 from stepkeel.access.access import Access
 from stepkeel.access.identity import ANY_TENANT, Identity
@@ -24,17 +27,20 @@ __all__ = [
     "MOST_WAIT",
     "Asking",
     "Caller",
+    "Moment",
     "TheCore",
     "actor_of",
     "caller_of",
     "etag",
     "key_of",
     "known_parameters",
+    "moments_of",
     "operations",
     "patience_of",
     "plainly",
     "recognise",
     "refuse_foreign_host",
+    "refuse_misfits",
     "refuse_other_media",
     "refuse_unheeded",
     "refuse_unknown",
@@ -51,6 +57,12 @@ IF_MATCH = "if_match"  # the option of a route that heeds it
 EVERYBODY = ("get_identity",)  # whom we know may ask who they are
 _REVISION = re.compile(r'"([1-9]\d{0,17})"')
 Asking = Request[Any, Any, Any]
+Moment = Annotated[
+    str | None,
+    QueryParameter(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$", description="RFC 3339, with its zone"
+    ),
+]
 TheCore = NamedDependency[SkipValidation[Core]]  # what a route calls its verbs with
 
 
@@ -189,6 +201,37 @@ def refuse_foreign_host(request: Asking) -> None:
     hosts: Collection[str] | None = request.app.state.hosts
     if hosts is not None and urlsplit(f"//{request.headers.get('Host', '')}").hostname not in hosts:
         raise BadRequest("Host is the name of another machine", remedy=f"one of: {', '.join(sorted(hosts))}")
+
+
+async def refuse_misfits(request: Asking) -> None:
+    """A body is of the types it is documented with: a text that could be read as a number is none.
+
+    What the framework reads is taken less strictly: it has the texts of queries in mind. Raises msgspec.DecodeError.
+    """
+    field = request.route_handler.parsed_data_field
+    if field is None:
+        return
+    body = await request.body()
+    if not body:
+        raise msgspec.ValidationError("a body is needed: {} where nothing is to be said")
+    _decoder(field.annotation).decode(body)
+
+
+@functools.cache
+def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def moments_of(**texts: str | None) -> dict[str, datetime | None]:
+    """Times of a query, by their names. Raises BadRequest."""
+    found: dict[str, datetime | None] = {}
+    for name, text in texts.items():
+        try:
+            found[name] = None if text is None else datetime.fromisoformat(text)
+        except ValueError:
+            remedy = "RFC 3339: 2026-01-31T12:00:00Z; a + is %2B in an address"
+            raise BadRequest(f"{name}={text!r} is no time", remedy=remedy) from None
+    return found
 
 
 def refuse_unheeded(request: Asking) -> None:

@@ -32,11 +32,12 @@ from stepkeel.api.schema import Problem, Wrong
 __all__ = ["HANDLERS", "HEADERS", "problem"]
 
 _log = logging.getLogger("stepkeel.api")
+_MISFIT = "data that do not fit"
 _STATUS: tuple[tuple[type[errors.StepkeelError], int, str], ...] = (
     (errors.NotFound, 404, "not found"),
     (errors.NotAuthenticated, 401, "nobody knows who asks"),
     (errors.NotAllowed, 403, "not allowed"),
-    (errors.DataInvalid, 422, "data that do not fit"),
+    (errors.DataInvalid, 422, _MISFIT),
     (errors.UnknownSignal, 422, "an unknown signal"),
     (errors.UnknownWorkflow, 422, "an unknown workflow"),
     (errors.BadRequest, 400, "a request that makes no sense"),
@@ -48,7 +49,6 @@ _STATUS: tuple[tuple[type[errors.StepkeelError], int, str], ...] = (
 )
 HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _MORE = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}, 503: {"Retry-After": "1"}}
-_PATH = re.compile(r"at `\$\.data([^`]*)`")
 _TITLES = {
     400: "a request that makes no sense",
     404: "not found",
@@ -76,32 +76,24 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
     status, wrong = error.status_code, list[Wrong]()
     if isinstance(error, ValidationException):
         told = cast("list[dict[str, Any]]", error.extra) if isinstance(error.extra, list) else []
-        wrong = [Wrong(_pointer(each, error), _said(each)) for each in told]
-        if any(each.get("source") == "body" or "source" not in each for each in told):
-            status = 422
+        wrong = [Wrong(str(each.get("key", "")), str(each.get("message", ""))) for each in told]
     elif status >= 500:
         return _ours(request, error)
-    title = _TITLES.get(status, "data that do not fit" if status == 422 else "refused")
-    code = {422: "data_invalid", 404: "not_found"}.get(status, "bad_request")
+    code = "not_found" if status == 404 else "bad_request"
     detail = "" if wrong else error.detail
-    return problem(request, Problem(f"urn:stepkeel:{code}", title, status, code, detail, "", "", wrong))
+    return problem(request, Problem(f"urn:stepkeel:{code}", _TITLES.get(status, "refused"), status, code, detail, "", "", wrong))
 
 
-def _said(told: dict[str, Any]) -> str:
-    message = str(told.get("message", ""))
-    return "a body is needed" if message == "'data'" else message
-
-
-def _pointer(told: dict[str, Any], error: ValidationException) -> str:
-    """The name of a parameter; or where in the body, which msgspec says in a path like `$.data[2].name`."""
-    if told.get("source") in ("query", "header", "path", "cookie"):
-        return str(told.get("key", ""))
-    found = _PATH.search(str(error.__cause__))
-    return "" if found is None else re.sub(r"[.\[]", "/", found[1].replace("[...]", "")).replace("]", "")
+def _misfit(request: Request[Any, Any, Any], error: msgspec.ValidationError) -> Response[Problem]:
+    """It is JSON, and of another shape: where, msgspec says in a path like `$.data[2].name`."""
+    message, _, place = str(error).partition(" - at `$")
+    pointer = re.sub(r"[.\[]", "/", place.rstrip("`").replace("[...]", "")).replace("]", "")
+    text = Problem("urn:stepkeel:data_invalid", _MISFIT, 422, "data_invalid", errors=[Wrong(pointer, message)])
+    return problem(request, text)
 
 
 def _no_json(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    text = "it is nested too deeply" if isinstance(error, RecursionError) else "it is no UTF-8"
+    text = "it is nested too deeply" if isinstance(error, RecursionError) else "it is no JSON in UTF-8"
     return problem(request, Problem("urn:stepkeel:bad_request", _TITLES[400], 400, "bad_request", text))
 
 
@@ -114,6 +106,8 @@ def _ours(request: Request[Any, Any, Any], error: Exception) -> Response[Problem
 HANDLERS: dict[Any, Any] = {
     errors.StepkeelError: _known,
     HTTPException: _http,
+    msgspec.ValidationError: _misfit,
+    msgspec.DecodeError: _no_json,
     RecursionError: _no_json,
     UnicodeDecodeError: _no_json,
     Exception: _ours,

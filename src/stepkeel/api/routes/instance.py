@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from litestar import MediaType, Response
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import Asking, TheCore, actor_of, etag, key_of, plainly, unchanged, wait_of
+from stepkeel.api.asked import Asking, Moment, TheCore, actor_of, etag, key_of, moments_of, plainly, unchanged, wait_of
 from stepkeel.api.route import get, post
 from stepkeel.api.schema import Explanation, History, HistoryEntry, Inbox, Instance, Instances, Start, Timers
 from stepkeel.engine import query
@@ -66,12 +65,12 @@ async def list_instances(
         list[str] | None, QueryParameter(description="name=value; a value that is JSON is that, else a text")
     ] = None,
     fault: Annotated[bool | None, QueryParameter(description="set aside, or not")] = None,
-    created_from: FromQuery[datetime | None] = None,
-    created_to: FromQuery[datetime | None] = None,
-    updated_from: FromQuery[datetime | None] = None,
-    updated_to: FromQuery[datetime | None] = None,
-    completed_from: FromQuery[datetime | None] = None,
-    completed_to: FromQuery[datetime | None] = None,
+    created_from: Moment = None,
+    created_to: Moment = None,
+    updated_from: Moment = None,
+    updated_to: Moment = None,
+    completed_from: Moment = None,
+    completed_to: Moment = None,
     sort: FromQuery[Literal["created", "updated"]] = "created",
     descending: FromQuery[bool] = False,
     limit: Limit = 100,
@@ -81,8 +80,10 @@ async def list_instances(
     filters = {
         "definition": definition, "version": version, "status": status, "state": in_state, "key": key, "parent": parent,
         "correlation_id": correlation_id, "attributes": query.attributes_of(attribute) or None, "fault": fault,
-        "created_from": created_from, "created_to": created_to, "updated_from": updated_from, "updated_to": updated_to,
-        "completed_from": completed_from, "completed_to": completed_to,
+        **moments_of(
+            created_from=created_from, created_to=created_to, updated_from=updated_from, updated_to=updated_to,
+            completed_from=completed_from, completed_to=completed_to,
+        ),
     }  # fmt: skip
     page = await query.list_instances(plainly(core), filters, sort, descending, limit, cursor, archived)
     return Instances([Instance.of(i) for i in page.items], page.cursor)

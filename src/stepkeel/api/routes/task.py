@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from litestar import Response
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import Asking, TheCore, actor_of, key_of, patience_of, roles_of
+from stepkeel.api.asked import Asking, Moment, TheCore, actor_of, key_of, moments_of, patience_of, roles_of
 from stepkeel.api.route import get, post
 from stepkeel.api.routes.action import receipt
 from stepkeel.api.schema import Asked, Comment, Complete, Reassign
@@ -48,16 +47,16 @@ async def list_tasks(
     definition: FromQuery[str | None] = None,
     instance_id: FromQuery[str | None] = None,
     text: Annotated[str | None, QueryParameter(description="in the title")] = None,
-    due_from: FromQuery[datetime | None] = None,
-    due_to: FromQuery[datetime | None] = None,
+    due_from: Moment = None,
+    due_to: Moment = None,
     sort: FromQuery[Literal["opened", "due"]] = "opened",
     limit: Annotated[int, QueryParameter(ge=1, le=1_000)] = 100,
     cursor: FromQuery[str | None] = None,
 ) -> TaskPage:
     return await _Desk(core).tasks(
         status=status or "open", person=person, roles=roles, role=role, assignee=assignee, claimed_by=claimed_by,
-        definition=definition, instance_id=instance_id, text=text, due_from=due_from, due_to=due_to, sort=sort, limit=limit,
-        cursor=cursor,
+        definition=definition, instance_id=instance_id, text=text, sort=sort, limit=limit, cursor=cursor,
+        **moments_of(due_from=due_from, due_to=due_to),
     )  # fmt: skip
 
 
