@@ -10,6 +10,7 @@ StepkeelError
 │   ├── BadRequest          bad_request           an argument makes no sense (filter, URL, name)
 │   ├── NotFound            not_found             there is no such instance or task
 │   ├── NotAuthenticated    not_authenticated     nobody knows who asks: no credential, or one that does not hold
+│   ├── TooManyRequests     too_many_requests     more than is allowed in this time; `details` say when to try again
 │   └── NotAllowed          not_allowed           who asks may not: another's, another role, four eyes, no permission
 ├── ConflictError         the call was right, the instance is not in a condition for it
 │   ├── InvalidTransition   invalid_transition    not possible in this status
@@ -60,6 +61,7 @@ __all__ = [
     "ServiceMissing",
     "StepkeelError",
     "TaskClosed",
+    "TooManyRequests",
     "TransientError",
     "Unavailable",
     "UnknownSignal",
@@ -124,6 +126,12 @@ class NotAuthenticated(CallerError):
     """Nobody knows who asks: there is no credential, or one that is forged, over, or not for here."""
 
     code = "not_authenticated"
+
+
+class TooManyRequests(CallerError):
+    """More than is allowed in this time. `details`: `retry_after` in seconds."""
+
+    code = "too_many_requests"
 
 
 class NotAllowed(CallerError):

@@ -54,9 +54,9 @@ def page() -> dict[str, set[str]]:
     return found
 
 
-def calling(engine: Engine, access: Access) -> httpx2.AsyncClient:
+def calling(engine: Engine, access: Access, *, many: bool = False) -> httpx2.AsyncClient:
     """A client of the engine's API, on the loop on which it is open."""
-    app = httpx2.ASGITransport(app=engine.asgi(access=access))
+    app = httpx2.ASGITransport(app=engine.asgi(access=access, writes_per_minute=None if many else 100))
     return httpx2.AsyncClient(transport=app, base_url="http://localhost")
 
 

@@ -21,7 +21,7 @@ async def places(url: str) -> AsyncIterator[tuple[Place, Place]]:
     async with AsyncExitStack() as stack:
         own = await stack.enter_async_context(Engine(url, [Desk]))
         other = await stack.enter_async_context(Engine(url, [Desk], tenant="acme"))
-        client = await stack.enter_async_context(calling(own, Access()))
+        client = await stack.enter_async_context(calling(own, Access(), many=True))
         found: list[Place] = []
         for engine in (own, other):
             secrets = {role: (await engine.keys.create(role, roles=[role])).secret for role in ROLES}

@@ -25,16 +25,20 @@ from stepkeel.api.asked import (
     refuse_foreign_host,
     refuse_misfits,
     refuse_other_media,
+    refuse_too_many,
     refuse_unheeded,
     refuse_unknown,
 )
 from stepkeel.api.document import amend
+from stepkeel.api.limit import Limiter
 from stepkeel.api.problem import HANDLERS, HEADERS
 from stepkeel.api.routes import action, bulk, definition, fleet, identity, instance, stream, task
 from stepkeel.engine.core import Core
+from stepkeel.errors import BadRequest
 
 __all__ = ["MOST_BODY", "make_app"]
 
+WRITES_PER_MINUTE, MOST_WRITES = 100, 60_000_000
 MOST_BODY = 4_000_000  # bytes of a request
 BEARER = "an API key, or a token of an identity provider"
 HEADERS_OF_ALL = {
@@ -61,7 +65,7 @@ async def _core(request: Asking) -> Core:
     return request.app.state.core() if caller is None else caller.core
 
 
-def _finish(response: Response[Any]) -> Response[Any]:
+async def _finish(response: Response[Any]) -> Response[Any]:  # not a plain function: that would be called in a thread
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
@@ -74,6 +78,7 @@ async def _before(request: Asking) -> None:
     if not template.startswith(OPEN):
         operation = request.route_handler.handler_name
         request.state.caller = await recognise(request, state.core(), state.access, operation)
+        refuse_too_many(request, state.limiter)
     refuse_other_media(request)
     refuse_unheeded(request)
     refuse_unknown(request)
@@ -92,6 +97,7 @@ def make_app(
     engine: Opened,
     *,
     access: Access | None = None,
+    writes_per_minute: int | None = WRITES_PER_MINUTE,
     hosts: Collection[str] | None = None,
     lifespan: Sequence[Any] = (),
     **options: Any,
@@ -99,8 +105,12 @@ def make_app(
     """Opens the engine, unless it is open, for as long as it runs; asks it for its core at each request.
 
     access   whose credentials are taken; None: nobody is asked who they are, and everybody may do everything
+    writes_per_minute   of each identity, in this process; None: as many as they like. Without `access` nobody is counted
     hosts    the names it answers to (`Host`); None: any
     """
+    if writes_per_minute is not None and not 1 <= writes_per_minute <= MOST_WRITES:
+        raise BadRequest(f"writes_per_minute={writes_per_minute}", remedy=f"1 to {MOST_WRITES:,}, or None")
+    limiter = None if access is None or writes_per_minute is None else Limiter(writes_per_minute)
 
     @asynccontextmanager
     async def opened(_: Litestar) -> AsyncGenerator[None]:
@@ -138,7 +148,7 @@ def make_app(
             operation_id_creator=lambda handler, method, parts: handler.handler_name,
             render_plugins=[JsonRenderPlugin()],
         ),
-        state=State({"core": engine.core, "hosts": hosts, "access": access, "closing": False}),
+        state=State({"core": engine.core, "hosts": hosts, "access": access, "limiter": limiter, "closing": False}),
         lifespan=[opened, *lifespan],
         logging_config=None,
         **options,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -18,8 +19,9 @@ from litestar.params import QueryParameter, SkipValidation
 
 from stepkeel.access.access import Access
 from stepkeel.access.identity import ANY_TENANT, Identity
+from stepkeel.api.limit import Limiter
 from stepkeel.engine.core import Core
-from stepkeel.errors import BadRequest, NotAllowed
+from stepkeel.errors import BadRequest, NotAllowed, TooManyRequests
 
 __all__ = [
     "EVERYBODY",
@@ -42,6 +44,7 @@ __all__ = [
     "refuse_foreign_host",
     "refuse_misfits",
     "refuse_other_media",
+    "refuse_too_many",
     "refuse_unheeded",
     "refuse_unknown",
     "revision_of",
@@ -56,6 +59,7 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 IF_MATCH = "if_match"  # the option of a route that heeds it
 EVERYBODY = ("get_identity",)  # whom we know may ask who they are
 _REVISION = re.compile(r'"([1-9]\d{0,17})"')
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
 Asking = Request[Any, Any, Any]
 Moment = Annotated[
     str | None,
@@ -220,6 +224,18 @@ async def refuse_misfits(request: Asking) -> None:
 @functools.cache
 def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
+
+
+def refuse_too_many(request: Asking, limiter: Limiter | None) -> None:
+    """Raises TooManyRequests."""
+    if limiter is None or request.method not in WRITES:
+        return
+    caller = caller_of(request)
+    wait = limiter.wait(caller.identity.key or caller.identity.name, caller.core.clock.monotonic())
+    if wait:
+        seconds = math.ceil(wait / 1e6)
+        text = f"{caller.identity.name} may write {limiter.per_minute} times a minute"
+        raise TooManyRequests(text, remedy=f"again in {seconds} s", retry_after=seconds)
 
 
 def moments_of(**texts: str | None) -> dict[str, datetime | None]:

@@ -11,7 +11,7 @@
 | it was meant for an earlier revision (`If-Match`) | 412 |
 | too large | 413 |
 | it is JSON, and does not fit: the body's shape, the data, a signal, a definition that is not known here | 422 |
-| an inbox is full | 429 |
+| too many requests in this time; an inbox is full | 429 |
 | the database does not answer | 503 |
 | our own fault; the log has it, the answer has not | 500 |
 """
@@ -41,6 +41,7 @@ _STATUS: tuple[tuple[type[errors.StepkeelError], int, str], ...] = (
     (errors.UnknownSignal, 422, "an unknown signal"),
     (errors.UnknownWorkflow, 422, "an unknown workflow"),
     (errors.BadRequest, 400, "a request that makes no sense"),
+    (errors.TooManyRequests, 429, "too many requests"),
     (errors.InboxFull, 429, "too many unread signals"),
     (errors.RevisionChanged, 412, "it has moved on"),
     (errors.ConflictError, 409, "not possible now"),
@@ -68,7 +69,10 @@ def _known(request: Request[Any, Any, Any], error: errors.StepkeelError) -> Resp
     for kind, status, title in _STATUS:
         if isinstance(error, kind):
             text = Problem(f"urn:stepkeel:{error.code}", title, status, error.code, error.message, error.remedy)
-            return problem(request, text)
+            answer = problem(request, text)
+            if isinstance(error, errors.TooManyRequests):
+                answer.headers["Retry-After"] = str(error.details["retry_after"])
+            return answer
     return _ours(request, error)
 
 

@@ -28,7 +28,7 @@ _ACTING = {
     412: "it has moved on since the revision of If-Match",
     413: "too large",
     422: "it does not fit: the body, the data, the signal; or this process does not know the definition",
-    429: "an inbox is full",
+    429: "too many requests in this time (Retry-After); an inbox is full",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from stepkeel.cli.output import plain, print_json, print_table, say
-from stepkeel.cli.session import DatabaseOption, JsonOption, load_object
+from stepkeel.cli.session import DatabaseOption, JsonOption, load_object, run_loop
 from stepkeel.clock import SystemClock
 from stepkeel.config import ENVIRONMENT, database_url
 from stepkeel.errors import BadRequest
@@ -53,7 +53,7 @@ def worker(
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     engine = _engine(target, database, concurrency, name)
     place = Health.place(health) if health else None
-    return _run(_serve(engine, place))
+    return run_loop(_serve(engine, place))
 
 
 def _engine(target: str, database: str | None, concurrency: int | None, name: str) -> Engine:
@@ -93,14 +93,6 @@ async def _serve(engine: Engine, place: tuple[str, int] | None) -> int:
         say(f"worker {running.name} stops: {len(running.residents)} instances to finish or hand back")
     say("worker stopped")
     return 0
-
-
-def _run(main: Any) -> int:
-    try:
-        import uvloop  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def upgrade(*, database: DatabaseOption = None, json: JsonOption = False) -> None:

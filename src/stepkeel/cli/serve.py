@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from stepkeel.access.access import Access
 from stepkeel.cli.output import say
-from stepkeel.cli.session import load_object
+from stepkeel.cli.session import load_object, run_loop
 from stepkeel.errors import BadRequest
 from stepkeel.extra import needing
 from stepkeel.facade import Engine
@@ -34,6 +34,9 @@ def serve(
         str | None,
         Parameter(help="who is let in: `keys` (stepkeel key create), or module:name of an Access; default: nobody is asked"),
     ] = None,
+    writes_per_minute: Annotated[
+        int, Parameter(help="of each identity (with --access), in this process; 0: as many as they like")
+    ] = 100,
     trust_network: Annotated[
         bool, Parameter(name="--trust-network", negative=(), help="without --access: whoever reaches it may do everything")
     ] = False,
@@ -55,7 +58,11 @@ def serve(
     if not isinstance(made, Engine):
         raise BadRequest(f"{engine} is {type(made).__name__}, not an Engine", remedy="engine = Engine(url, [Workflow])")
     asked = None if access is None else _access(access)
-    app = made.asgi(access=asked, hosts=(*OWN, host) if asked is None and not trust_network else None)
+    app = made.asgi(
+        access=asked,
+        writes_per_minute=writes_per_minute or None,
+        hosts=(*OWN, host) if asked is None and not trust_network else None,
+    )
     config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on")
 
     class Server(uvicorn.Server):
@@ -88,7 +95,7 @@ def _run(server: Any) -> int:
                 say(f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1 (OpenAPI: /api/v1/openapi/openapi.json)")
         await task
 
-    asyncio.run(main())
+    run_loop(main())
     return 0 if server.started else 1
 
 
