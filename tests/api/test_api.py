@@ -292,6 +292,28 @@ async def test_it_is_alive_and_ready_only_while_the_database_answers(monkeypatch
         assert (await client.get("/livez")).status_code == 200
 
 
+async def test_every_answer_says_by_which_id_it_is_found_in_logs(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for at in ("/livez", f"{API}/instances", f"{API}/nothing", "/nothing", f"{API}/instances/none"):
+        assert (await client.get(at, headers={"X-Request-ID": "req-1"})).headers["X-Request-ID"] == "req-1"
+        made = (await client.get(at)).headers["X-Request-ID"]
+        assert (len(made), made) != (32, (await client.get(at)).headers["X-Request-ID"])
+        for wrong in ("a b", "x" * 129, "\u00e9"):
+            assert (await client.get(at, headers={"X-Request-ID": wrong.encode()})).headers["X-Request-ID"] != wrong
+
+
+async def test_what_ties_it_to_others_may_come_with_the_request(client: Client) -> None:
+    body = {"definition": "Ordering", "data": {"name": "x"}}
+    answer = await client.post(f"{API}/instances", json=body, headers={"X-Correlation-ID": "c-9"})
+    assert (answer.json()["correlation_id"], answer.headers["X-Correlation-ID"]) == ("c-9", "c-9")
+    same = {**body, "correlation_id": "c-9"}
+    assert (await client.post(f"{API}/instances", json=same, headers={"X-Correlation-ID": "c-9"})).status_code == 201
+    two = await client.post(f"{API}/instances", json=same, headers={"X-Correlation-ID": "c-8"})
+    assert (two.status_code, two.json()["code"]) == (400, "bad_request")
+    many = {"definition": "Ordering", "items": [{"data": {"name": "y"}}]}
+    await client.post(f"{API}/bulk/start", json=many, headers={"X-Correlation-ID": "c-9"})
+    assert len((await client.get(f"{API}/instances?correlation_id=c-9")).json()["items"]) == 3
+
+
 async def test_our_own_faults_are_logged_and_not_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     engine = Engine("memory://", [Ordering])
 
@@ -300,8 +322,9 @@ async def test_our_own_faults_are_logged_and_not_told(monkeypatch: pytest.Monkey
 
     async with AsyncTestClient(engine.asgi(), raise_server_exceptions=False) as client:
         monkeypatch.setattr(engine.store, "tasks", broken)
-        answer = await client.get(f"{API}/tasks")
+        answer = await client.get(f"{API}/tasks", headers={"X-Request-ID": "req-7"})
         assert (answer.status_code, answer.json()["code"], "123" in answer.text) == (500, "internal", False)
+        assert "req-7" in caplog.text
         assert "the password is 123" in caplog.text
 
 

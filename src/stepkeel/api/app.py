@@ -14,6 +14,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.params import HeaderParameter
+from litestar.types import Message, Scope
 
 from stepkeel.access.access import Access
 from stepkeel.api.asked import (
@@ -28,6 +29,7 @@ from stepkeel.api.asked import (
     refuse_too_many,
     refuse_unheeded,
     refuse_unknown,
+    request_id,
 )
 from stepkeel.api.document import amend
 from stepkeel.api.limit import Limiter
@@ -35,6 +37,7 @@ from stepkeel.api.problem import HANDLERS, HEADERS
 from stepkeel.api.routes import action, bulk, definition, fleet, identity, instance, stream, task
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest
+from stepkeel.ids import secret
 
 __all__ = ["MOST_BODY", "make_app"]
 
@@ -42,10 +45,15 @@ WRITES_PER_MINUTE, MOST_WRITES = 100, 60_000_000
 MOST_BODY = 4_000_000  # bytes of a request
 BEARER = "an API key, or a token of an identity provider"
 HEADERS_OF_ALL = {
+    "request_id": HeaderParameter(name="X-Request-ID", annotation=str, required=False, description="by which it is found in logs"),
     "tenant": HeaderParameter(name="X-Tenant", annotation=str, required=False, description="one of those they reach"),
     "actor": HeaderParameter(name="X-Actor", annotation=str, required=False, description="in whose name, if they may"),
 }
 OPEN = ("/livez", "/readyz", "/api/v1/openapi")  # asked by whoever looks after it, or writes a client
+
+
+def made_id() -> str:
+    return secret()[:32]
 
 
 @get("/livez", summary="This process answers", sync_to_thread=False, security=[{}])
@@ -71,7 +79,14 @@ async def _finish(response: Response[Any]) -> Response[Any]:  # not a plain func
     return response
 
 
+async def _sending(message: Message, scope: Scope) -> None:
+    """Every answer says by which id it is found in the log."""
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id(scope, made_id).encode())]
+
+
 async def _before(request: Asking) -> None:
+    request_id(request.scope, made_id)
     refuse_foreign_host(request)
     state = request.app.state
     template: str = cast("dict[str, Any]", request.scope).get("path_template", "")
@@ -137,6 +152,7 @@ def make_app(
         exception_handlers=HANDLERS,
         before_request=_before,
         after_request=_finish,
+        before_send=[_sending],
         request_max_body_size=MOST_BODY,
         openapi_config=OpenAPIConfig(
             title="Stepkeel",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, cast
@@ -33,6 +33,7 @@ __all__ = [
     "TheCore",
     "actor_of",
     "caller_of",
+    "correlation_of",
     "etag",
     "key_of",
     "known_parameters",
@@ -47,6 +48,7 @@ __all__ = [
     "refuse_too_many",
     "refuse_unheeded",
     "refuse_unknown",
+    "request_id",
     "revision_of",
     "roles_of",
     "unchanged",
@@ -58,6 +60,7 @@ RECEIPT_WAIT = 5.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 IF_MATCH = "if_match"  # the option of a route that heeds it
 EVERYBODY = ("get_identity",)  # whom we know may ask who they are
+_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _REVISION = re.compile(r'"([1-9]\d{0,17})"')
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 Asking = Request[Any, Any, Any]
@@ -145,6 +148,23 @@ def key_of(request: Asking, said: str | None) -> str | None:
     if header and said and header != said:
         raise BadRequest("Idempotency-Key and key are two", remedy="one of them")
     return said or header or None
+
+
+def correlation_of(request: Asking, said: str | None) -> str | None:
+    """What ties it to others: of the body, or of the header `X-Correlation-ID`. Raises BadRequest."""
+    header = request.headers.get("X-Correlation-ID")
+    if header and said and header != said:
+        raise BadRequest("X-Correlation-ID and correlation_id are two", remedy="one of them")
+    return said or header or None
+
+
+def request_id(scope: Any, ids: Callable[[], str]) -> str:
+    """By which a request is found in logs: the caller's own, where it is one, else made here."""
+    state: dict[str, Any] = scope.setdefault("state", {})
+    if "request_id" not in state:
+        given = next((v.decode("latin-1") for k, v in scope.get("headers", ()) if k == b"x-request-id"), "")
+        state["request_id"] = given if _ID.fullmatch(given) else ids()
+    return state["request_id"]
 
 
 def etag(revision: int) -> str:

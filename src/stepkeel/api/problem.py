@@ -102,7 +102,7 @@ def _no_json(request: Request[Any, Any, Any], error: Exception) -> Response[Prob
 
 
 def _ours(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    _log.error("%s %s", request.method, request.url.path, exc_info=error)
+    _log.error("%s %s (request %s)", request.method, request.url.path, request.state.get("request_id", "?"), exc_info=error)
     found = Problem("urn:stepkeel:internal", "our own fault", 500, "internal", "the log of the server says more")
     return problem(request, found)
 

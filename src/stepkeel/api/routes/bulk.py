@@ -7,7 +7,7 @@ from typing import Any
 
 from litestar.params import JSONBody
 
-from stepkeel.api.asked import Asking, TheCore, actor_of, key_of
+from stepkeel.api.asked import Asking, TheCore, actor_of, correlation_of, key_of
 from stepkeel.api.many import (
     Begun,
     Counted,
@@ -53,7 +53,10 @@ def _verb(path: str, summary: str) -> Any:
 @_verb("start", "Start many; all their data are checked before anything is stored")
 async def start_instances(request: Asking, core: TheCore, data: JSONBody[StartMany]) -> StartedMany:
     actor = actor_of(request)
-    each = [(i.data, Options(i.key, i.correlation_id, i.priority, i.attributes or None, actor)) for i in data.items]
+    each = [
+        (i.data, Options(i.key, correlation_of(request, i.correlation_id), i.priority, i.attributes or None, actor))
+        for i in data.items
+    ]
     answers = await start_all(core, core.definition_of(data.definition, data.version), each)
     return StartedMany([Begun(a.id, a.created) for a in answers])
 

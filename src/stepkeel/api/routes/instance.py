@@ -7,7 +7,19 @@ from typing import Annotated, Any, Literal
 from litestar import MediaType, Response
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import Asking, Moment, TheCore, actor_of, etag, key_of, moments_of, plainly, unchanged, wait_of
+from stepkeel.api.asked import (
+    Asking,
+    Moment,
+    TheCore,
+    actor_of,
+    correlation_of,
+    etag,
+    key_of,
+    moments_of,
+    plainly,
+    unchanged,
+    wait_of,
+)
 from stepkeel.api.route import get, post
 from stepkeel.api.schema import Explanation, History, HistoryEntry, Inbox, Instance, Instances, Start, Timers
 from stepkeel.engine import query
@@ -39,13 +51,15 @@ async def told(core: Core, instance_id: str) -> Instance:
 async def start_instance(request: Asking, core: TheCore, data: JSONBody[Start]) -> Response[Instance]:
     definition = core.definition_of(data.definition, data.version)
     key = key_of(request, data.key)
-    options = Options(key, data.correlation_id, data.priority, data.attributes or None, actor_of(request))
+    options = Options(key, correlation_of(request, data.correlation_id), data.priority, data.attributes or None, actor_of(request))
     answer = await start(core, definition, data.data, options)
     seconds = wait_of(request)
     if seconds:
         await wait(core, answer.id, None, 0, None, None, seconds)
     made = await told(core, answer.id)
     headers = {"Location": f"/api/v1/instances/{answer.id}", "ETag": etag(made.revision)}
+    if made.correlation_id and made.correlation_id.isascii() and made.correlation_id.isprintable():
+        headers["X-Correlation-ID"] = made.correlation_id
     if seconds is not None:
         headers["Preference-Applied"] = f"wait={seconds:.0f}"
     return Response(made, status_code=201 if answer.created else 200, headers=headers)

@@ -20,7 +20,7 @@ from stepkeel.api.asked import Asking, TheCore
 from stepkeel.api.route import get
 from stepkeel.api.schema import HistoryEntry
 from stepkeel.engine.core import Core
-from stepkeel.engine.result import entry_of, reading_history
+from stepkeel.engine.result import Entry, entry_of, reading_history
 from stepkeel.errors import BadRequest, StepkeelError
 from stepkeel.model.snapshot import TERMINAL
 
@@ -52,7 +52,7 @@ async def stream_history(
         return Response(None, status_code=204)
     # What stands between may not keep it until there is more of it.
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-    return ServerSentEvent(_until_it_breaks(_events(request, core, instance_id, told)), retry_duration=RETRY, headers=headers)
+    return ServerSentEvent(_events(request, core, instance_id, told), retry_duration=RETRY, headers=headers)
 
 
 def _last(request: Asking, after: int) -> int:
@@ -64,36 +64,33 @@ def _last(request: Asking, after: int) -> int:
     return int(said)
 
 
-async def _until_it_breaks(events: AsyncGenerator[ServerSentEventMessage]) -> AsyncGenerator[ServerSentEventMessage]:
-    """What goes wrong once it has begun ends it: who comes back is told."""
-    with suppress(StepkeelError):
-        async for event in events:
-            yield event
-
-
 async def _events(request: Asking, core: Core, instance_id: str, told: int) -> AsyncGenerator[ServerSentEventMessage]:
+    """What goes wrong once it has begun ends it: who comes back is told."""
     now = asyncio.get_running_loop().time
     end, quiet, pause = now() + LONGEST, now() + QUIET, PAUSE_MIN
-    while now() < end and not request.app.state.closing:
-        with reading_history(instance_id):
-            entries = [entry_of(row) for row in await core.store.history(instance_id, told, PAGE)]
-        for entry in entries:
-            body = msgspec.json.encode(HistoryEntry.of(entry)).decode()
-            yield ServerSentEventMessage(data=body, id=entry.revision, event="history")
-            told = entry.revision
-        if entries:
-            quiet, pause = now() + QUIET, PAUSE_MIN
-            continue
-        row = await core.row(instance_id)
-        if row.revision <= told:
-            if row.status in TERMINAL:
-                return
-            if now() > quiet:
-                quiet = now() + QUIET
-                yield ServerSentEventMessage(comment="it waits")
-            held = core.host is not None and core.host.holds(instance_id)
-            await core.hub.moved(instance_id, PAUSE_MAX if held else pause, any_step=True)
-            pause = min(pause * 1.5, PAUSE_MAX)
+    with suppress(StepkeelError):
+        while now() < end and not request.app.state.closing:
+            entries = await _entries(core, instance_id, told)
+            for entry in entries:
+                body = msgspec.json.encode(HistoryEntry.of(entry)).decode()
+                yield ServerSentEventMessage(data=body, id=entry.revision, event="history")
+                told = entry.revision
+            if entries:
+                quiet, pause = now() + QUIET, PAUSE_MIN
+            elif (row := await core.row(instance_id)).revision <= told:
+                if row.status in TERMINAL:
+                    return
+                if now() > quiet:
+                    quiet = now() + QUIET
+                    yield ServerSentEventMessage(comment="it waits")
+                held = core.host is not None and core.host.holds(instance_id)
+                await core.hub.moved(instance_id, PAUSE_MAX if held else pause, any_step=True)
+                pause = min(pause * 1.5, PAUSE_MAX)
+
+
+async def _entries(core: Core, instance_id: str, told: int) -> list[Entry]:
+    with reading_history(instance_id):
+        return [entry_of(row) for row in await core.store.history(instance_id, told, PAGE)]
 
 
 ROUTES = [stream_history]
