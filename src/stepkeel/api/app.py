@@ -108,6 +108,19 @@ class Opened(AbstractAsyncContextManager[Any], Protocol):
     def core(self) -> Core: ...
 
 
+def _openapi(*, secured: bool) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Stepkeel",
+        version=version("stepkeel"),
+        path="/api/v1/openapi",
+        servers=[Server(url="/")],
+        components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", description=BEARER)}),
+        security=[{"bearer": []}] if secured else None,
+        operation_id_creator=lambda handler, method, parts: handler.handler_name,
+        render_plugins=[JsonRenderPlugin()],
+    )
+
+
 def make_app(
     engine: Opened,
     *,
@@ -154,16 +167,7 @@ def make_app(
         after_request=_finish,
         before_send=[_sending],
         request_max_body_size=MOST_BODY,
-        openapi_config=OpenAPIConfig(
-            title="Stepkeel",
-            version=version("stepkeel"),
-            path="/api/v1/openapi",
-            servers=[Server(url="/")],
-            components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", description=BEARER)}),
-            security=None if access is None else [{"bearer": []}],
-            operation_id_creator=lambda handler, method, parts: handler.handler_name,
-            render_plugins=[JsonRenderPlugin()],
-        ),
+        openapi_config=_openapi(secured=access is not None),
         state=State({"core": engine.core, "hosts": hosts, "access": access, "limiter": limiter, "closing": False}),
         lifespan=[opened, *lifespan],
         logging_config=None,

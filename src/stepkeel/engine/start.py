@@ -57,7 +57,10 @@ class StartAnswer(msgspec.Struct, frozen=True):
 
 async def start(core: Core, definition: Definition, data: Any, options: Options, *, inline: bool = False) -> StartAnswer:
     """`inline`: it always runs here. Raises DataInvalid (nothing stored), Unavailable (repeating with a key is safe)."""
-    raw = definition.data.from_input(data)
+    return await _begin(core, definition, definition.data.from_input(data), options, inline=inline)
+
+
+async def _begin(core: Core, definition: Definition, raw: bytes, options: Options, *, inline: bool = False) -> StartAnswer:
     now = core.store.now()
     instance_id = core.ids.id(now)
     host = core.host
@@ -124,16 +127,17 @@ async def start_all(core: Core, definition: Definition, wanted: Sequence[tuple[A
 
     Raises DataInvalid (nothing is stored), Unavailable (some may be: with keys it can be repeated).
     """
-    for n, (data, _) in enumerate(wanted):
+    checked: list[tuple[bytes, Options]] = []
+    for n, (data, options) in enumerate(wanted):
         try:
-            definition.data.from_input(data)
+            checked.append((definition.data.from_input(data), options))
         except DataInvalid as error:
             raise DataInvalid(f"item {n}: {error.message}", remedy=error.remedy) from None
         if n % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
     found: list[StartAnswer] = []
-    for n in range(0, len(wanted), AT_ONCE):
-        found += await asyncio.gather(*(start(core, definition, data, options) for data, options in wanted[n : n + AT_ONCE]))
+    for n in range(0, len(checked), AT_ONCE):
+        found += await asyncio.gather(*(_begin(core, definition, raw, options) for raw, options in checked[n : n + AT_ONCE]))
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
@@ -131,7 +130,7 @@ class Codec:
             return self.encode(self._schema.filled(cast("Mapping[str, Any]", value)))
         told = to_json(value)
         raw = self._encode(self._whole(self.decode(told)))
-        unknown = sorted(_unknown(json.loads(told), json.loads(raw), "$"))
+        unknown = sorted(_unknown(msgspec.json.decode(told), msgspec.json.decode(raw), "$"))
         if unknown:
             raise DataInvalid(f"{self.name} has no field {', '.join(unknown)}", remedy=f"known: {', '.join(self.fields or ())}")
         return raw
