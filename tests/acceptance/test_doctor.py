@@ -20,7 +20,7 @@ from tests.flows import FAST, ChainFlow, Go, Job, Later, OrderFlow, Soon, WaitFl
 async def corrupt(engine: Engine, instance_id: str, **columns: Any) -> None:
     """Write into the row what no commit writes."""
     store: Any = engine.store
-    if hasattr(store, "_put"):
+    if hasattr(store, "_rows"):
         store._put(store._rows[instance_id], **columns)
         return
     if hasattr(store, "server"):

@@ -198,6 +198,7 @@ TRIES: dict[str, Try] = {
     "comment_task": _task("comment", {"text": "hm"}),
     "get_metrics": plain("GET", "/metrics"),
     "list_dead_letters": plain("GET", "/dead-letters"),
+    "get_prometheus": plain("GET", "/metrics/prometheus"),
     "list_workers": plain("GET", "/workers"),
     "list_breakers": plain("GET", "/breakers"),
     "list_messages": plain("GET", "/messages"),

@@ -30,7 +30,7 @@ async def places(url: str) -> AsyncIterator[tuple[Place, Place]]:
 
 
 def test_the_page_names_every_operation_and_every_role() -> None:
-    paths = Engine("memory://").asgi(access=Access()).state.operations
+    paths = Engine("memory://").asgi(access=Access()).state.tables.operations
     assert set(page()) == set(TRIES) == set(paths)
     assert set(BUILT_IN) == set(ROLES)
 

@@ -10,6 +10,8 @@ import httpx2
 import pytest
 
 from stepkeel import Context, Engine, Fail, State, Workflow, activity, emit
+from stepkeel.access import Access
+from stepkeel.testing import VirtualClock
 from tests.flows import Go, Job
 
 API = "http://localhost/api/v1"
@@ -130,6 +132,39 @@ async def test_the_fleet_and_what_waits_in_it_can_be_looked_at(api: Api) -> None
     assert (await api.get("/breakers"))["items"] == []
     await api.post("/breakers/bank/close", 404)
     assert (await api.post("/cached/forget"))["count"] == 0
+
+
+async def test_prometheus_reads_facts_of_the_database(url: str) -> None:
+    from prometheus_client.parser import text_string_to_metric_families as families
+
+    async def told(api: Api, **headers: str) -> dict[tuple[str, ...], float]:
+        answer = await api.client.get(f"{API}/metrics/prometheus", headers=headers)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        found = [(s.name, s.labels, s.value) for f in families(answer.text) for s in f.samples]
+        assert {labels["tenant"] for _, labels, _ in found} == {api.engine.core().tenant}
+        return {(name, *(labels[k] for k in sorted(labels) if k not in ("tenant", "version"))): n for name, labels, n in found}
+
+    clock = VirtualClock()
+    async with Engine(url, [Sale], clock=clock) as engine:
+        await Api(engine).begun(1, 2, -1)
+        found = await told(Api(engine))
+        assert found["stepkeel_instances", "Sale", "waiting", "waiting"] == 2
+        assert found["stepkeel_instances", "Sale", "checking", "failed"] == 1
+        assert (found["stepkeel_workers", "alive"], found["stepkeel_workers", "dead"]) == (1, 0)
+    async with (
+        Engine(url, [Sale], worker=False, clock=clock) as engine,
+        Engine(url, tenant="acme", worker=False, clock=clock) as acme,
+    ):
+        await engine.start(Sale, Job())
+        clock.advance(90)
+        found = await told(Api(engine))
+        assert found["stepkeel_due_instances", "Sale"] == 1
+        assert found["stepkeel_due_oldest_seconds", "Sale"] == 90
+        assert not [k for k in await told(Api(acme)) if "Sale" in k], "another tenant's"
+        key = (await engine.keys.create("watch", roles=["operator"], any_tenant=True)).secret
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=engine.asgi(access=Access())), base_url=API) as client:
+            all_of_them = await client.get(f"{API}/metrics/prometheus", headers={"Authorization": f"Bearer {key}"})
+            assert 'stepkeel_due_instances{definition="Sale",tenant="*",version="1"} 1.0' in all_of_them.text
 
 
 @pytest.mark.parametrize(

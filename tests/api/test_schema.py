@@ -84,7 +84,9 @@ def closed() -> Iterator[Any]:
         yield schemathesis.openapi.from_url(f"{at}/openapi/openapi.json", wait_for_schema=5)
 
 
-OPERATIONS = [o for o in Engine("memory://").asgi().state.operations if o != "stream_history"]  # a stream has no end to check
+OPERATIONS = [
+    o for o in Engine("memory://").asgi().state.tables.operations if o != "stream_history"
+]  # a stream has no end to check
 
 
 QUICK = settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=[*HealthCheck], derandomize=True)

@@ -75,7 +75,8 @@ class Issuer:
             _check_address(self.jwks_url)
         if not self.audience:
             raise BadRequest(f"{self.url}: which audience?", remedy="the name that it gives tokens for this API")
-        if strange := sorted(set(self.algorithms) - set(ALGORITHMS)) or not self.algorithms:
+        strange = sorted(set(self.algorithms) - set(ALGORITHMS))
+        if strange or not self.algorithms:
             remedy = f"{', '.join(ALGORITHMS)}: of keys in pairs, for a shared secret would be known to whoever checks it"
             raise BadRequest(f"{self.url}: algorithms {strange}", remedy=remedy)
         if not 0 <= self.leeway <= 600:

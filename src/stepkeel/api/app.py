@@ -11,30 +11,24 @@ from litestar import Litestar, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.params import HeaderParameter
 from litestar.types import Message, Scope
 
 from stepkeel.access.access import Access
 from stepkeel.api.asked import (
-    Asking,
-    TheCore,
-    known_parameters,
-    operations,
-    recognise,
     refuse_foreign_host,
     refuse_misfits,
     refuse_other_media,
-    refuse_too_many,
     refuse_unheeded,
     refuse_unknown,
     request_id,
 )
-from stepkeel.api.document import amend
+from stepkeel.api.caller import Asking, TheCore, recognise, refuse_too_many
+from stepkeel.api.document import Document, tables_of
 from stepkeel.api.limit import Limiter
 from stepkeel.api.problem import HANDLERS, HEADERS
-from stepkeel.api.routes import action, bulk, definition, fleet, identity, instance, stream, task
+from stepkeel.api.routes import action, bulk, definition, fleet, identity, instance, stream, task, watch
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest
 from stepkeel.ids import secret
@@ -117,7 +111,7 @@ def _openapi(*, secured: bool) -> OpenAPIConfig:
         components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", description=BEARER)}),
         security=[{"bearer": []}] if secured else None,
         operation_id_creator=lambda handler, method, parts: handler.handler_name,
-        render_plugins=[JsonRenderPlugin()],
+        render_plugins=[Document()],
     )
 
 
@@ -151,6 +145,7 @@ def make_app(
     routes = [
         *instance.ROUTES,
         *stream.ROUTES,
+        *watch.ROUTES,
         *action.ROUTES,
         *task.ROUTES,
         *definition.ROUTES,
@@ -173,8 +168,5 @@ def make_app(
         logging_config=None,
         **options,
     )
-    amend(app.openapi_schema)
-    paths = app.openapi_schema.to_schema()["paths"]
-    app.state.parameters = known_parameters(paths)
-    app.state.operations = operations(paths)
+    app.state.tables = tables_of(app)
     return app

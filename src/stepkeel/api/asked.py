@@ -1,56 +1,41 @@
-"""What a request says besides its body: who acts, how long it waits, which answer it has already, and nothing unknown."""
+"""What a request says besides its body and its caller: how long it waits, which answer it has already, and nothing unknown."""
 
 from __future__ import annotations
 
 import functools
-import math
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
-from litestar import Request
-from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
-from litestar.params import QueryParameter, SkipValidation
+from litestar.params import QueryParameter
 
-from stepkeel.access.access import Access
-from stepkeel.access.identity import ANY_TENANT, Identity
-from stepkeel.api.limit import Limiter
+from stepkeel.api.caller import Asking
+from stepkeel.api.document import Tables
 from stepkeel.engine.core import Core
-from stepkeel.errors import BadRequest, NotAllowed, TooManyRequests
+from stepkeel.errors import BadRequest
 
 __all__ = [
-    "EVERYBODY",
     "IF_MATCH",
     "MOST_WAIT",
-    "Asking",
-    "Caller",
     "Moment",
-    "TheCore",
-    "actor_of",
-    "caller_of",
     "correlation_of",
     "etag",
     "key_of",
-    "known_parameters",
     "moments_of",
-    "operations",
     "patience_of",
     "plainly",
-    "recognise",
     "refuse_foreign_host",
     "refuse_misfits",
     "refuse_other_media",
-    "refuse_too_many",
     "refuse_unheeded",
     "refuse_unknown",
     "request_id",
     "revision_of",
-    "roles_of",
     "unchanged",
     "wait_of",
 ]
@@ -59,75 +44,16 @@ MOST_WAIT = 60.0
 RECEIPT_WAIT = 5.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 IF_MATCH = "if_match"  # the option of a route that heeds it
-EVERYBODY = ("get_identity",)  # whom we know may ask who they are
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _REVISION = re.compile(r'"([1-9]\d{0,17})"')
-WRITES = ("POST", "PUT", "PATCH", "DELETE")
-Asking = Request[Any, Any, Any]
 Moment = Annotated[
     str | None,
     QueryParameter(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$", description="RFC 3339, with its zone"
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$",
+        format="date-time",
+        description="RFC 3339, with its zone",
     ),
 ]
-TheCore = NamedDependency[SkipValidation[Core]]  # what a route calls its verbs with
-
-
-MOST_NAME = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, and what they reach: `core` is the engine's, narrowed to their tenant. `trusted`: about roles of tasks."""
-
-    identity: Identity
-    core: Core
-    actor: str
-    trusted: bool
-
-
-def caller_of(request: Asking) -> Caller:
-    return request.state.caller
-
-
-def actor_of(request: Asking) -> str:
-    """Who acts, as the history keeps it."""
-    return caller_of(request).actor
-
-
-def roles_of(request: Asking) -> tuple[str, ...] | None:
-    """The roles that count for tasks; None: whoever asks is trusted about them."""
-    caller = caller_of(request)
-    return None if caller.trusted else caller.identity.roles
-
-
-async def recognise(request: Asking, core: Core, access: Access | None, operation: str) -> Caller:
-    """Who asks, in whose name and for which tenant; they may do this. Raises NotAuthenticated, NotAllowed, BadRequest.
-
-    Without `access` nobody is asked: whoever reaches this address is who they say.
-    """
-    said = request.headers.get("X-Actor", "")
-    if len(said) > MOST_NAME:
-        raise BadRequest("X-Actor is too long", remedy=f"at most {MOST_NAME} characters")
-    if access is None:
-        identity = Identity(said, "development", ("admin",), (core.tenant,))
-        return Caller(identity, _of_tenant(core, identity, request), said, trusted=True)
-    identity = await access.identify(core, request.headers.get("Authorization", ""))
-    if operation not in EVERYBODY and not access.permitted(identity, operation):
-        raise NotAllowed(f"{identity.name} has no permission for {operation}", remedy=f"their roles: {', '.join(identity.roles)}")
-    trusted = access.trusts(identity)
-    if said not in ("", identity.name) and not trusted:
-        raise NotAllowed(f"{identity.name} may not act in the name of {said}", remedy="without X-Actor, or act_for_others")
-    return Caller(identity, _of_tenant(core, identity, request), said or identity.name, trusted)
-
-
-def _of_tenant(core: Core, identity: Identity, request: Asking) -> Core:
-    """A header only chooses among what the credential reaches. Raises NotAllowed."""
-    first = core.tenant if identity.tenants[0] == ANY_TENANT else identity.tenants[0]
-    tenant = request.headers.get("X-Tenant", first)
-    if not identity.reaches(tenant) or tenant in ("", ANY_TENANT):
-        raise NotAllowed(f"{identity.name} does not reach the tenant {tenant!r}", remedy="without X-Tenant, or another credential")
-    return core if tenant == core.tenant else replace(core, tenant=tenant)
 
 
 def wait_of(request: Asking) -> float | None:
@@ -193,23 +119,6 @@ def plainly(core: Core) -> Core:
     return replace(core, definitions={})
 
 
-def known_parameters(paths: Mapping[str, Any]) -> dict[tuple[str, str], set[str]]:
-    """Of each operation of an OpenAPI document the query parameters that it has."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for path, item in paths.items():
-        for method, operation in item.items():
-            if isinstance(operation, dict):
-                names = {p["name"] for p in operation.get("parameters", ()) if p.get("in") == "query"}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-                found[path, method.upper()] = names
-    return found
-
-
-def operations(paths: Mapping[str, Any]) -> list[str]:
-    """The ids of the operations under /api/v1, sorted: what roles permit."""
-    items = [item for path, item in paths.items() if path.startswith("/api/v1/")]
-    return sorted({o["operationId"] for item in items for o in item.values() if isinstance(o, dict)})  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-
-
 def refuse_other_media(request: Asking) -> None:
     """Only JSON is acted upon: what a page of another site may send without being asked is a form or plain text.
 
@@ -246,18 +155,6 @@ def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def refuse_too_many(request: Asking, limiter: Limiter | None) -> None:
-    """Raises TooManyRequests."""
-    if limiter is None or request.method not in WRITES:
-        return
-    caller = caller_of(request)
-    wait = limiter.wait(caller.identity.key or caller.identity.name, caller.core.clock.monotonic())
-    if wait:
-        seconds = math.ceil(wait / 1e6)
-        text = f"{caller.identity.name} may write {limiter.per_minute} times a minute"
-        raise TooManyRequests(text, remedy=f"again in {seconds} s", retry_after=seconds)
-
-
 def moments_of(**texts: str | None) -> dict[str, datetime | None]:
     """Times of a query, by their names. Raises BadRequest."""
     found: dict[str, datetime | None] = {}
@@ -278,9 +175,9 @@ def refuse_unheeded(request: Asking) -> None:
 
 def refuse_unknown(request: Asking) -> None:
     """A parameter that the operation has not is no filter that holds of everything. Raises BadRequest."""
-    table: dict[tuple[str, str], set[str]] = request.app.state.parameters
+    tables: Tables = request.app.state.tables
     template: Any = cast("dict[str, Any]", request.scope).get("path_template")
-    known = table.get((template, request.method))
+    known = tables.parameters.get((template, request.method))
     strange = sorted({*request.query_params} - known) if known is not None else []
     if strange:
         assert known is not None

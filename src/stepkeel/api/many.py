@@ -10,9 +10,11 @@ from msgspec import Meta, Struct
 
 from stepkeel.api.schema import Attributes, Key, Priority, Reason, Span, Text
 from stepkeel.engine.bulk import Bulk, DeadLetters
+from stepkeel.engine.doctor import Finding
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.instant import from_micros
 from stepkeel.model.message import Message
+from stepkeel.model.snapshot import Status
 from stepkeel.store.port import MetricRow, WorkerRow
 
 __all__ = [
@@ -43,7 +45,6 @@ __all__ = [
 ]
 
 MOST = 1_000
-Status = Literal["created", "running", "waiting", "paused", "completed", "failed", "cancelled", "terminated"]
 
 
 class Filter(Struct, frozen=True, forbid_unknown_fields=True):
@@ -238,14 +239,6 @@ class Doctor(Struct, frozen=True, forbid_unknown_fields=True):
 
     histories: bool = True
     fix: bool = False
-
-
-class Finding(Struct, frozen=True):
-    kind: str
-    instance_id: str
-    text: str
-    violation: bool
-    repaired: str
 
 
 class Checked(Struct, frozen=True):

@@ -145,19 +145,15 @@ async def _all(core: Core, verb: str, wanted: Wanted, ask: Callable[[str], Await
     query = _query(core, verb, wanted.filters, wanted.code)
     fates: dict[str, str] = {}
     ids: list[str] = []
-    more = False
-
-    def room() -> int:
-        """How many may be asked now: those that are refused do not count."""
-        taken = sum(why in ("", PENDING) for why in fates.values())
-        return AT_ONCE if wanted.limit is None else min(AT_ONCE, wanted.limit - taken)
-
+    left, more = wanted.limit, False  # those that are refused do not count
     async for row, *_ in _matching(core, query, wanted.code):
-        if more := not room():
+        if more := left == 0:
             break
         ids.append(row.id)
-        if len(ids) == room():
-            fates |= await _some(ids, ask, dry_run=wanted.dry_run)
+        if len(ids) == (AT_ONCE if left is None else min(AT_ONCE, left)):
+            told = await _some(ids, ask, dry_run=wanted.dry_run)
+            fates |= told
+            left = None if left is None else left - sum(fate in ("", PENDING) for fate in told.values())
             ids = []
     fates |= await _some(ids, ask, dry_run=wanted.dry_run)
     done, pending = ([id for id, fate in fates.items() if fate == which] for which in ("", PENDING))

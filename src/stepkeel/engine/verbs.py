@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from stepkeel.engine import breaker, bulk
@@ -93,45 +94,24 @@ class Verbs:
         request = Redrive(actor, reason, str(from_state), failed_parts)
         return await bulk.ask_all(self.core(), request, Wanted(filters, code, dry_run, limit), BULK_WAIT)
 
-    async def pause_all(
-        self, *, dry_run: bool = False, limit: int | None = None, actor: str = "", reason: str = "", **filters: Any
-    ) -> Bulk:
-        """Pause those that match (filters as for `list`), as `redrive_all`, and so do the others. BadRequest without a filter."""
-        return await self._all(Pause(actor, reason), filters, dry_run, limit)
+    async def pause_all(self, **options: Any) -> Bulk:
+        """Pause those that match, as `redrive_all`: dry_run, limit, actor, reason, and filters as for `list`.
 
-    async def resume_all(
-        self, *, dry_run: bool = False, limit: int | None = None, actor: str = "", reason: str = "", **filters: Any
-    ) -> Bulk:
-        return await self._all(Resume(actor, reason), filters, dry_run, limit)
+        So do the others of them. Raises BadRequest without a filter.
+        """
+        return await self._all(Pause, **options)
 
-    async def cancel_all(
-        self,
-        *,
-        compensate: bool = False,
-        dry_run: bool = False,
-        limit: int | None = None,
-        actor: str = "",
-        reason: str = "",
-        **filters: Any,
-    ) -> Bulk:
-        return await self._all(Cancel(actor, reason, compensate), filters, dry_run, limit)
+    async def resume_all(self, **options: Any) -> Bulk:
+        return await self._all(Resume, **options)
 
-    async def terminate_all(
-        self,
-        *,
-        compensate: bool = False,
-        dry_run: bool = False,
-        limit: int | None = None,
-        actor: str = "",
-        reason: str = "",
-        **filters: Any,
-    ) -> Bulk:
-        return await self._all(Terminate(actor, reason, compensate), filters, dry_run, limit)
+    async def cancel_all(self, *, compensate: bool = False, **options: Any) -> Bulk:
+        return await self._all(partial(Cancel, compensate=compensate), **options)
 
-    async def archive_all(
-        self, *, dry_run: bool = False, limit: int | None = None, actor: str = "", reason: str = "", **filters: Any
-    ) -> Bulk:
-        return await self._all(Archive(actor, reason), filters, dry_run, limit)
+    async def terminate_all(self, *, compensate: bool = False, **options: Any) -> Bulk:
+        return await self._all(partial(Terminate, compensate=compensate), **options)
+
+    async def archive_all(self, **options: Any) -> Bulk:
+        return await self._all(Archive, **options)
 
     async def signal_all(
         self,
@@ -151,8 +131,18 @@ class Verbs:
         wanted = Wanted(some_filter(filters), None, dry_run, limit)
         return await bulk.signal_all(self.core(), what, payload, key, actor, wanted, None)
 
-    async def _all(self, request: Control, filters: Mapping[str, Any], dry_run: bool, limit: int | None) -> Bulk:
-        return await bulk.ask_all(self.core(), request, Wanted(some_filter(filters), None, dry_run, limit), BULK_WAIT)
+    async def _all(
+        self,
+        request: Callable[[str, str], Control],
+        *,
+        dry_run: bool = False,
+        limit: int | None = None,
+        actor: str = "",
+        reason: str = "",
+        **filters: Any,
+    ) -> Bulk:
+        wanted = Wanted(some_filter(filters), None, dry_run, limit)
+        return await bulk.ask_all(self.core(), request(actor, reason), wanted, BULK_WAIT)
 
     # -- messages
 

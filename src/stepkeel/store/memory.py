@@ -23,6 +23,7 @@ from stepkeel.store.outbox import ANY
 from stepkeel.store.port import (
     Claims,
     DefinitionRow,
+    DueRow,
     Fence,
     Grants,
     MetricRow,
@@ -238,6 +239,14 @@ class MemoryStore(Written, SharedMemory):
                     group = (row.definition, row.version, row.status, row.state)
                     counts[group] = counts.get(group, 0) + 1
             return [MetricRow(*group, count) for group, count in sorted(counts.items())]
+
+    async def due(self, tenant: str | None) -> list[DueRow]:
+        with self._lock:
+            now, found = self.now(), dict[tuple[str, int], list[int]]()
+            for row in self._rows.values():
+                if row.owner is None and row.wake_at is not None and row.wake_at <= now and tenant in (None, row.tenant):
+                    found.setdefault((row.definition, row.version), []).append(row.wake_at)
+            return [DueRow(*group, len(times), min(times)) for group, times in sorted(found.items())]
 
     async def tasks(self, query: TaskQuery) -> Sequence[TaskRow]:
         with self._lock:

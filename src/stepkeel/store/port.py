@@ -13,12 +13,14 @@ from typing import Any, Literal, Protocol
 
 from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.task import TaskRow
+from stepkeel.store.fact import DueRow, MetricRow
 from stepkeel.store.outbox import Outbox
 from stepkeel.store.shared import SharedStore
 
 __all__ = [
     "Claims",
     "DefinitionRow",
+    "DueRow",
     "Fence",
     "Grants",
     "MetricRow",
@@ -88,15 +90,6 @@ class DefinitionRow:
     code: str
     document: bytes
     status: str = "active"
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRow:
-    definition: str
-    version: int
-    status: str
-    state: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +355,10 @@ class Store(Outbox, SharedStore, Protocol):
     async def find_key(self, tenant: str, definition: str, key: str) -> str | None: ...
 
     async def metrics(self, tenant: str | None) -> list[MetricRow]: ...
+
+    async def due(self, tenant: str | None) -> list[DueRow]:
+        """What is due and held by nobody, by definition and version."""
+        ...
 
     async def tasks(self, query: TaskQuery) -> Sequence[TaskRow]:
         """Tasks that match, closed ones too, in the order of the query."""

@@ -8,7 +8,8 @@ from typing import Any
 from litestar import Response
 from litestar.params import FromPath, JSONBody
 
-from stepkeel.api.asked import IF_MATCH, Asking, TheCore, actor_of, key_of, patience_of, revision_of, wait_of
+from stepkeel.api.asked import IF_MATCH, key_of, patience_of, revision_of, wait_of
+from stepkeel.api.caller import Asking, TheCore, actor_of
 from stepkeel.api.route import post
 from stepkeel.api.routes.instance import told
 from stepkeel.api.schema import (

@@ -7,7 +7,8 @@ from typing import Any
 
 from litestar.params import JSONBody
 
-from stepkeel.api.asked import Asking, TheCore, actor_of, correlation_of, key_of
+from stepkeel.api.asked import correlation_of, key_of
+from stepkeel.api.caller import Asking, TheCore, actor_of
 from stepkeel.api.many import (
     Begun,
     Counted,

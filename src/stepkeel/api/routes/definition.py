@@ -8,7 +8,7 @@ import msgspec
 from litestar import MediaType, Response
 from litestar.params import FromPath, FromQuery
 
-from stepkeel.api.asked import TheCore
+from stepkeel.api.caller import TheCore
 from stepkeel.api.route import get
 from stepkeel.api.schema import Definition, Definitions
 from stepkeel.document.diagram import mermaid

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import TheCore
+from stepkeel.api.caller import TheCore
 from stepkeel.api.many import (
     Breaker,
     Breakers,

@@ -9,7 +9,7 @@ from stepkeel.access.identity import ANY_TENANT
 from stepkeel.access.key import Key, Keys, NewKey
 from stepkeel.access.role import roles_by_name
 from stepkeel.api import schema
-from stepkeel.api.asked import EVERYBODY, Asking, Caller, caller_of
+from stepkeel.api.caller import EVERYBODY, Asking, Caller, caller_of
 from stepkeel.api.route import get, post
 from stepkeel.errors import NotAllowed
 from stepkeel.model.instant import span_of
@@ -38,7 +38,7 @@ def _refuse_more(request: Asking, caller: Caller, key: Key | schema.CreateKey, *
         return
     if any_tenant and ANY_TENANT not in caller.identity.tenants:
         raise NotAllowed("a key for any tenant is made by who reaches any", remedy="any_tenant: false")
-    if not access.within(caller.identity, key.roles, key.scopes, request.app.state.operations):
+    if not access.within(caller.identity, key.roles, key.scopes, request.app.state.tables.operations):
         raise NotAllowed("the key may more than who makes it", remedy="fewer roles, or scopes")
 
 
@@ -50,7 +50,7 @@ def _made(new: NewKey) -> schema.MadeKey:
 async def get_identity(request: Asking) -> schema.Whoami:
     caller, access = caller_of(request), _access(request)
     found = caller.identity
-    names: list[str] = request.app.state.operations
+    names: tuple[str, ...] = request.app.state.tables.operations
     allowed = [n for n in names if access is None or n in EVERYBODY or access.permitted(found, n)]
     return schema.Whoami(found.name, caller.actor, found.how, caller.core.tenant, [*found.tenants], [*found.roles], allowed)
 

@@ -7,19 +7,8 @@ from typing import Annotated, Any, Literal
 from litestar import MediaType, Response
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import (
-    Asking,
-    Moment,
-    TheCore,
-    actor_of,
-    correlation_of,
-    etag,
-    key_of,
-    moments_of,
-    plainly,
-    unchanged,
-    wait_of,
-)
+from stepkeel.api.asked import Moment, correlation_of, etag, key_of, moments_of, plainly, unchanged, wait_of
+from stepkeel.api.caller import Asking, TheCore, actor_of
 from stepkeel.api.route import get, post
 from stepkeel.api.schema import Explanation, History, HistoryEntry, Inbox, Instance, Instances, Start, Timers
 from stepkeel.engine import query
@@ -27,10 +16,11 @@ from stepkeel.engine.core import Core
 from stepkeel.engine.result import info_of
 from stepkeel.engine.start import Options, start
 from stepkeel.engine.wait import wait
+from stepkeel.model.snapshot import Status
 
 __all__ = ["ROUTES"]
 
-Statuses = list[Literal["created", "running", "waiting", "paused", "completed", "failed", "cancelled", "terminated"]]
+Statuses = list[Status]
 Id = FromPath[str]
 Picture = FromQuery[Literal["svg", "mermaid"]]
 Revision = Annotated[int | None, QueryParameter(ge=1)]

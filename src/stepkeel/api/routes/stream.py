@@ -16,7 +16,7 @@ from litestar import Response
 from litestar.params import FromPath, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
-from stepkeel.api.asked import Asking, TheCore
+from stepkeel.api.caller import Asking, TheCore
 from stepkeel.api.route import get
 from stepkeel.api.schema import HistoryEntry
 from stepkeel.engine.core import Core

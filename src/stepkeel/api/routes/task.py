@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from litestar import Response
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import Asking, Moment, TheCore, actor_of, key_of, moments_of, patience_of, roles_of
+from stepkeel.api.asked import Moment, key_of, moments_of, patience_of
+from stepkeel.api.caller import Asking, TheCore, actor_of, roles_of
 from stepkeel.api.route import get, post
 from stepkeel.api.routes.action import receipt
 from stepkeel.api.schema import Asked, Comment, Complete, Reassign

@@ -312,6 +312,11 @@ select id, tenant, definition, version, key, status, state, label, revision, sna
 select definition, version, status, state, count(*) from stepkeel.instances where $1::text is null or tenant = $1
 group by definition, version, status, state order by definition, version, status, state;
 
+-- name: all_due
+select definition, version, count(*), min(wake_at) from stepkeel.instances
+where owner is null and wake_at is not null and wake_at <= $2::bigint and ($1::text is null or tenant = $1)
+group by definition, version order by definition, version;
+
 -- name: definitions
 select tenant, name, version, shape, code, document, status from stepkeel.definitions order by tenant, name, version;
 

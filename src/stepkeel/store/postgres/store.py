@@ -19,6 +19,7 @@ from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
     Claims,
     DefinitionRow,
+    DueRow,
     Fence,
     Grants,
     MetricRow,
@@ -280,6 +281,9 @@ class PostgresStore(SharedTables):
 
     async def metrics(self, tenant: str | None) -> list[MetricRow]:
         return [MetricRow(*r) for r in await self._people.fetch(self._sql["metrics"], tenant)]
+
+    async def due(self, tenant: str | None) -> list[DueRow]:
+        return [DueRow(*r) for r in await self._people.fetch(self._sql["all_due"], tenant, self.now())]
 
     async def tasks(self, query: TaskQuery) -> list[TaskRow]:
         sql, values = tasks_statement(query, self.server.schema)

@@ -163,6 +163,11 @@ order by revision limit :limit;
 select definition, version, status, state, count(*) from instances where :tenant is null or tenant = :tenant
 group by definition, version, status, state order by definition, version, status, state;
 
+-- name: all_due
+select definition, version, count(*), min(wake_at) from instances
+where owner is null and wake_at is not null and wake_at <= :now and (:tenant is null or tenant = :tenant)
+group by definition, version order by definition, version;
+
 -- name: definitions
 select tenant, name, version, shape, code, document, status from definitions;
 

@@ -68,15 +68,15 @@ class SharedTables:
         return [KeyRow(*r) for r in self._read_from.all(self._sql["api_keys"], (tenant,))]
 
     async def add_key(self, row: KeyRow) -> None:
-        await self._put("add_api_key", msgspec.structs.asdict(row))
+        await self._run("add_api_key", msgspec.structs.asdict(row))
 
     async def end_key(self, tenant: str, id: str, at: int) -> None:
-        await self._put("end_api_key", {"tenant": tenant, "id": id, "at": at})
+        await self._run("end_api_key", {"tenant": tenant, "id": id, "at": at})
 
     async def use_key(self, id: str, at: int) -> None:
-        await self._put("use_api_key", {"id": id, "at": at})
+        await self._run("use_api_key", {"id": id, "at": at})
 
-    async def _put(self, name: str, values: Mapping[str, Any]) -> None:
+    async def _run(self, name: str, values: Mapping[str, Any]) -> None:
         def put() -> None:
             self._write_to.db.execute(self._sql[name], values)
 

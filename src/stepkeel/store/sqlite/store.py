@@ -26,6 +26,7 @@ from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
     Claims,
     DefinitionRow,
+    DueRow,
     Fence,
     Grants,
     MetricRow,
@@ -321,6 +322,9 @@ class SqliteStore(SharedTables):
 
     async def metrics(self, tenant: str | None) -> list[MetricRow]:
         return [MetricRow(*r) for r in await self._scan(self._sql["metrics"], {"tenant": tenant})]
+
+    async def due(self, tenant: str | None) -> list[DueRow]:
+        return [DueRow(*r) for r in await self._scan(self._sql["all_due"], {"tenant": tenant, "now": self.now()})]
 
     async def tasks(self, query: TaskQuery) -> list[TaskRow]:
         sql, values = tasks_statement(query)

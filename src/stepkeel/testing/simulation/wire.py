@@ -202,6 +202,7 @@ class Wire:
     use_key = _remote("use_key")
     find_key = _remote("find_key")
     metrics = _remote("metrics")
+    due = _remote("due")
     definitions = _remote("definitions")
     put_definition = _remote("put_definition")
     archive = _remote("archive")
