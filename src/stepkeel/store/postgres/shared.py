@@ -42,7 +42,7 @@ class SharedTables:
         return (await self._work.fetch(self._sql["forget_cached"], tenant, activity))[0][0]
 
     async def key(self, id: str) -> KeyRow | None:
-        rows = await self._people.fetch(self._sql["api_key"], id)
+        rows = await self._work.fetch(self._sql["api_key"], id)  # of every request: not behind somebody's long list
         return KeyRow(*rows[0]) if rows else None
 
     async def keys(self, tenant: str) -> list[KeyRow]:
@@ -55,4 +55,4 @@ class SharedTables:
         await self._people.fetch(self._sql["end_api_key"], tenant, id, at)
 
     async def use_key(self, id: str, at: int) -> None:
-        await self._people.fetch(self._sql["use_api_key"], id, at)
+        await self._work.fetch(self._sql["use_api_key"], id, at)
