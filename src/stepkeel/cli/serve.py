@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -15,7 +16,7 @@ from stepkeel.errors import BadRequest
 from stepkeel.extra import needing
 from stepkeel.facade import Engine
 
-__all__ = ["add_to"]
+__all__ = ["OWN", "add_to", "addresses", "engine_of", "is_loopback"]
 
 OWN = ("localhost", "127.0.0.1", "::1")
 
@@ -46,17 +47,14 @@ def serve(
     Without --access nobody is asked who they are: who acts is what `X-Actor` says. It listens on this machine alone then,
     unless told otherwise.
     """
-    if access is None and not (_loopback(host) or trust_network):
+    if access is None and not (is_loopback(host) or trust_network):
         text = f"{host} can be reached from elsewhere, and nobody is asked who they are"
         raise BadRequest(text, remedy="--access keys, or --trust-network behind a proxy that asks")
     if access is not None and trust_network:
         raise BadRequest("--access asks everybody, --trust-network nobody", remedy="one of them")
     with needing("uvicorn", "serving", "server"):
         import uvicorn
-    found: Any = load_object(engine, "engine", "app:engine")
-    made: Any = found() if callable(found) else found
-    if not isinstance(made, Engine):
-        raise BadRequest(f"{engine} is {type(made).__name__}, not an Engine", remedy="engine = Engine(url, [Workflow])")
+    made = engine_of(load_object(engine, "engine", "app:engine"), engine)
     asked = None if access is None else _access(access)
     app = made.asgi(
         access=asked,
@@ -75,6 +73,21 @@ def serve(
     return _run(Server(config))
 
 
+def engine_of(found: Any, target: str) -> Engine:
+    """It, or what it makes. Raises BadRequest."""
+    made: Any = found() if callable(found) else found
+    if not isinstance(made, Engine):
+        raise BadRequest(f"{target} is {type(made).__name__}, not an Engine", remedy="engine = Engine(url, [Workflow])")
+    return made
+
+
+def addresses(sockets: Iterable[Any]) -> list[str]:
+    """Where they lead to."""
+    places = [socket.getsockname()[:2] for socket in sockets]
+    found = [f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1" for host, port in places]
+    return [f"{address} (OpenAPI: /api/v1/openapi/openapi.json)" for address in found]
+
+
 def _access(text: str) -> Access:
     if text == "keys":
         return Access()
@@ -90,16 +103,15 @@ def _run(server: Any) -> int:
         while not server.started and not task.done():
             await asyncio.sleep(0.02)
         for each in server.servers if server.started else ():
-            for socket in each.sockets:
-                host, port = socket.getsockname()[:2]
-                say(f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1 (OpenAPI: /api/v1/openapi/openapi.json)")
+            for address in addresses(each.sockets):
+                say(address)
         await task
 
     run_loop(main())
     return 0 if server.started else 1
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
