@@ -106,6 +106,22 @@ async def test_what_is_asked_of_many_is_told_of_each_and_a_dry_run_only_says_whi
     assert (await api.get("/instances"))["items"] == []
 
 
+async def test_long_answers_are_compressed_for_who_takes_that_and_no_page_may_run_or_frame_them(api: Api) -> None:
+    ids = await api.begun(*range(30))
+    for at, long in (("/instances", True), (f"/instances/{ids[0]}", False)):
+        packed = await api.client.get(f"{API}{at}", headers={"Accept-Encoding": "gzip"})
+        plain = await api.client.get(f"{API}{at}", headers={"Accept-Encoding": "identity"})
+        assert (packed.headers.get("Content-Encoding"), plain.headers.get("Content-Encoding")) == ("gzip" if long else None, None)
+        assert packed.json() == plain.json()
+    picture = await api.client.get(f"{API}/instances/{ids[0]}/diagram")
+    assert picture.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert picture.headers["X-Content-Type-Options"] == "nosniff"
+    assert (
+        "Access-Control-Allow-Origin"
+        not in (await api.client.get(f"{API}/instances", headers={"Origin": "https://evil.example"})).headers
+    )
+
+
 async def test_failures_are_told_in_groups_and_redriven_by_their_code(api: Api) -> None:
     low = await api.begun(-1, -2, 5)
     (group,) = (await api.get("/dead-letters?definition=Sale"))["items"]

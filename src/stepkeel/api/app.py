@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any, Protocol, cast
 
 from litestar import Litestar, Response, Router, get
+from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -37,6 +38,7 @@ __all__ = ["MOST_BODY", "make_app"]
 
 WRITES_PER_MINUTE, MOST_WRITES = 100, 60_000_000
 MOST_BODY = 4_000_000  # bytes of a request
+LARGE = 10_000  # bytes of an answer: compressed, where the client takes that
 BEARER = "an API key, or a token of an identity provider"
 HEADERS_OF_ALL = {
     "request_id": HeaderParameter(name="X-Request-ID", annotation=str, required=False, description="by which it is found in logs"),
@@ -162,6 +164,8 @@ def make_app(
         after_request=_finish,
         before_send=[_sending],
         request_max_body_size=MOST_BODY,
+        # The lowest level: it is done on the loop. A stream is told as it comes.
+        compression_config=CompressionConfig("gzip", minimum_size=LARGE, gzip_compress_level=1, exclude=["/events$"]),
         openapi_config=_openapi(secured=access is not None),
         state=State({"core": engine.core, "hosts": hosts, "access": access, "limiter": limiter, "closing": False}),
         lifespan=[opened, *lifespan],

@@ -48,7 +48,13 @@ _STATUS: tuple[tuple[type[errors.StepkeelError], int, str], ...] = (
     (errors.InstanceFault, 409, "an instance that was set aside"),
     (errors.EngineError, 503, "not available"),
 )
-HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    # A picture that is opened by itself runs nothing and is framed by nobody, whatever stands in it.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
 _MORE = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}, 503: {"Retry-After": "1"}}
 _TITLES = {
     400: "a request that makes no sense",
