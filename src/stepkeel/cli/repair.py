@@ -1,4 +1,4 @@
-"""Commands on many instances: list, purge, retire, doctor, dead-letters, redrive-all; and on circuit breakers and messages."""
+"""Commands on many instances: list, purge, retire, doctor, dead-letters; and on circuit breakers and messages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from stepkeel.cli.output import plain, print_json, print_table, say
-from stepkeel.cli.session import Actor, DatabaseOption, JsonOption, ReasonOption, TenantOption, on_engine, time_of
+from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, on_engine
+from stepkeel.cli.which import Which, filters_of
 from stepkeel.engine.doctor import OVERDUE, Report
-from stepkeel.engine.query import attributes_of
 from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
 from stepkeel.model.instant import from_micros, span_of
@@ -25,46 +25,14 @@ def add_to(app: App) -> None:
     app.command(retire)
     app.command(doctor)
     app.command(dead_letters)
-    app.command(redrive_all)
     app.command(breakers)
     app.command(forget_cached)
     app.command(outbox)
 
 
-def _filters(
-    definition: str | None, version: int | None, status: list[str] | None, state: str | None, correlation_id: str | None,
-    key: str | None, attribute: list[str] | None, times: dict[str, str | None], parent: str | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    found: dict[str, Any] = {
-        "definition": definition,
-        "version": version,
-        "status": status,
-        "state": state,
-        "correlation_id": correlation_id,
-        "key": key,
-        "parent": parent,
-        "attributes": attributes_of(attribute) or None,
-    }
-    found |= {name: time_of(text, f"--{name.replace('_', '-')}") for name, text in times.items()}
-    return {k: v for k, v in found.items() if v is not None}
-
-
 def list_(
     *,
-    definition: str | None = None,
-    version: int | None = None,
-    status: Many = None,
-    state: str | None = None,
-    correlation_id: str | None = None,
-    key: str | None = None,
-    parent: Annotated[str | None, Parameter(help="the id of the instance that began them")] = None,
-    attribute: Annotated[list[str] | None, Parameter(negative=(), help="name=value; several must all hold")] = None,
-    created_from: str | None = None,
-    created_to: str | None = None,
-    updated_from: str | None = None,
-    updated_to: str | None = None,
-    completed_from: str | None = None,
-    completed_to: str | None = None,
+    which: Which | None = None,
     sort: str = "created",
     descending: Annotated[bool, Parameter(negative=())] = False,
     archived: Annotated[bool, Parameter(negative=(), help="those in the archive instead")] = False,
@@ -75,13 +43,8 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List instances. Times are ISO 8601, from inclusive, to exclusive."""
-    times = {
-        "created_from": created_from, "created_to": created_to, "updated_from": updated_from, "updated_to": updated_to,
-        "completed_from": completed_from, "completed_to": completed_to,
-    }  # fmt: skip
-    filters = _filters(definition, version, status, state, correlation_id, key, attribute, times, parent)
     options: dict[str, Any] = {"sort": sort, "descending": descending, "archived": archived, "limit": limit, "cursor": cursor}
-    page = on_engine(database, lambda e: e.list(**options, **filters), tenant)
+    page = on_engine(database, lambda e: e.list(**options, **filters_of(which)), tenant)
     if json:
         print_json({"items": [plain(i) for i in page.items], "cursor": page.cursor})
         return
@@ -104,23 +67,14 @@ def list_(
 
 def purge(
     *,
-    definition: str | None = None,
-    version: int | None = None,
-    status: Many = None,
-    state: str | None = None,
-    correlation_id: str | None = None,
-    key: str | None = None,
-    completed_from: str | None = None,
-    completed_to: str | None = None,
+    which: Which | None = None,
     archived: Annotated[bool, Parameter(negative=(), help="those in the archive instead")] = False,
     database: DatabaseOption = None,
     tenant: TenantOption = "default",
     json: JsonOption = False,
 ) -> None:
     """Delete ended instances for good. Needs a filter, and never touches a live one."""
-    times = {"completed_from": completed_from, "completed_to": completed_to}
-    filters = _filters(definition, version, status, state, correlation_id, key, None, times)
-    gone = on_engine(database, lambda e: e.purge(archived=archived, **filters), tenant)
+    gone = on_engine(database, lambda e: e.purge(archived=archived, **filters_of(which)), tenant)
     print_json({"purged": gone}) if json else say(f"purged {gone}")
 
 
@@ -171,56 +125,19 @@ def doctor(
 
 def dead_letters(
     *,
-    definition: str | None = None,
-    state: str | None = None,
+    which: Which | None = None,
     code: Annotated[str | None, Parameter(help="of their failure")] = None,
     database: DatabaseOption = None,
     tenant: TenantOption = "default",
     json: JsonOption = False,
 ) -> None:
     """Failed instances, in groups of one definition, state and failure code."""
-    filters = _filters(definition, None, None, state, None, None, None, {})
-    groups = on_engine(database, lambda e: e.dead_letters(code=code, **filters), tenant)
+    groups = on_engine(database, lambda e: e.dead_letters(code=code, **filters_of(which)), tenant)
     if json:
         print_json(groups)
         return
     rows = [(g.count, g.definition, g.state, g.code, g.example, g.latest) for g in groups]
     print_table(("count", "definition", "state", "code", "message of the latest", "latest"), rows)
-
-
-def redrive_all(
-    *,
-    definition: str | None = None,
-    state: str | None = None,
-    code: Annotated[str | None, Parameter(help="of their failure")] = None,
-    from_state: Annotated[str, Parameter(help="begin this state anew")] = "",
-    failed_parts: Annotated[bool, Parameter(negative=(), help="branches and items that had failed beside, too")] = False,
-    limit: int | None = None,
-    dry_run: Annotated[bool, Parameter(negative=(), help="only say which")] = False,
-    actor: Actor = "",
-    reason: ReasonOption = "",
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
-    json: JsonOption = False,
-) -> int:
-    """Redrive failed instances, oldest first. Exit code 1 if some could not be."""
-    filters = _filters(definition, None, None, state, None, None, None, {})
-    done = on_engine(
-        database,
-        lambda e: e.redrive_all(
-            code=code, from_state=from_state, failed_parts=failed_parts, dry_run=dry_run, limit=limit, actor=actor, reason=reason,
-            **filters,
-        ),
-        tenant,
-    )  # fmt: skip
-    if json:
-        print_json(done)
-    else:
-        refused = f", {len(done.refused)} refused" if done.refused else ""
-        say(f"{len(done.done)} {'would be redriven' if dry_run else 'redriven'}{refused}")
-        if done.refused:
-            print_table(("refused", "why"), list(done.refused.items()))
-    return 1 if done.refused else 0
 
 
 def breakers(
