@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.view import Authored
 from stepkeel.cli.output import print_error, say
 from stepkeel.cli.serve import OWN, addresses, engine_of, is_loopback
-from stepkeel.cli.session import load_object
+from stepkeel.cli.session import load_module, load_object
 from stepkeel.errors import BadRequest, StepkeelError
 from stepkeel.extra import needing
 from stepkeel.facade import Engine
@@ -78,13 +77,10 @@ def app() -> Any:
 def _engine(target: str, database: str) -> Engine:
     if ":" in target:
         return engine_of(load_object(target, "engine", EXAMPLE), target)
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     try:
-        module = importlib.import_module(target)
-    except ModuleNotFoundError as error:
-        raise BadRequest(f"{target} cannot be imported: {error}", remedy=EXAMPLE) from None
+        module = load_module(target)
+    except RuntimeError as error:  # asyncio.run, say, within the loop that serves
+        raise BadRequest(f"{target} runs something when it is imported: {error}", remedy='if __name__ == "__main__":') from None
     found = [value for value in vars(module).values() if _is_workflow(value)]
     if not found:
         raise BadRequest(f"{target} has no workflows", remedy=EXAMPLE)

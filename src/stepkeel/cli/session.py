@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
@@ -23,6 +24,7 @@ __all__ = [
     "JsonOption",
     "ReasonOption",
     "TenantOption",
+    "load_module",
     "load_object",
     "on_engine",
     "read_json",
@@ -58,19 +60,23 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(main)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
+def load_module(name: str) -> ModuleType:
+    """It, looked for in the working directory first. Raises BadRequest."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BadRequest(f"{name} cannot be imported: {error}", remedy="run it where the module lies") from None
+
+
 def load_object(target: str, what: str, example: str) -> Any:
     """What `module:name` names, looked for in the working directory first. Raises BadRequest."""
     module_name, separator, name = target.partition(":")
     if not separator or not name:
         raise BadRequest(f"{target!r} names no {what}", remedy=example)
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise BadRequest(f"{module_name} cannot be imported: {error}", remedy="run it where the module lies") from None
-    found: Any = module
+    found: Any = load_module(module_name)
     for part in name.split("."):
         found = getattr(found, part, None)
     if found is None:
