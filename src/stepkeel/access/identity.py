@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ANY_TENANT", "Identity"]
+__all__ = ["ANY_TENANT", "MOST_NAME", "Identity"]
 
 ANY_TENANT = "*"
+MOST_NAME = 200  # characters of who it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stepkeel.access.identity import Identity
+from stepkeel.access.identity import MOST_NAME, Identity
 from stepkeel.clock import Clock
 from stepkeel.errors import BadRequest, NotAuthenticated, Unavailable
 from stepkeel.extra import needing
@@ -33,7 +33,6 @@ __all__ = ["Issuer", "Tokens", "issuer_of"]
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 MOST_TOKEN = 16_384  # characters
 MOST_DOCUMENT = 1_000_000  # bytes of what an issuer publishes
-MOST_NAME = 200
 FRESH = 600_000_000  # microseconds: so long its keys hold without asking again
 AGAIN = 30_000_000  # nor is it asked more often than this for a key that it has not
 SOON = 1_000_000  # nor more often than this while it has told none: who waits in line is told at once

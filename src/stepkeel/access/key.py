@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from stepkeel.access.identity import ANY_TENANT, Identity
+from stepkeel.access.identity import ANY_TENANT, MOST_NAME, Identity
 from stepkeel.access.role import Role, check_pattern
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest, NotFound
@@ -27,7 +27,6 @@ __all__ = ["PREFIX", "Key", "Keys", "NewKey", "identity_of_key"]
 
 PREFIX = "stepkeel_"
 USED_EVERY = 60_000_000  # microseconds: more often its last use is not written
-MOST_NAME = 200
 _KEY = re.compile(PREFIX + r"([0-9a-f]{16})_[0-9a-f]{64}")
 
 

@@ -32,7 +32,6 @@ from stepkeel.api.problem import HANDLERS, HEADERS
 from stepkeel.api.routes import action, bulk, definition, fleet, identity, instance, stream, task, watch
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest
-from stepkeel.ids import secret
 
 __all__ = ["MOST_BODY", "make_app"]
 
@@ -46,10 +45,6 @@ HEADERS_OF_ALL = {
     "actor": HeaderParameter(name="X-Actor", annotation=str, required=False, description="in whose name, if they may"),
 }
 OPEN = ("/livez", "/readyz", "/api/v1/openapi")  # asked by whoever looks after it, or writes a client
-
-
-def made_id() -> str:
-    return secret()[:32]
 
 
 @get("/livez", summary="This process answers", sync_to_thread=False, security=[{}])
@@ -78,11 +73,11 @@ async def _finish(response: Response[Any]) -> Response[Any]:  # not a plain func
 async def _sending(message: Message, scope: Scope) -> None:
     """Every answer says by which id it is found in the log."""
     if message["type"] == "http.response.start":
-        message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id(scope, made_id).encode())]
+        message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id(scope).encode())]
 
 
 async def _before(request: Asking) -> None:
-    request_id(request.scope, made_id)
+    request_id(request.scope)
     refuse_foreign_host(request)
     state = request.app.state
     template: str = cast("dict[str, Any]", request.scope).get("path_template", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, cast
@@ -18,10 +18,12 @@ from stepkeel.api.caller import Asking
 from stepkeel.api.document import Tables
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest
+from stepkeel.ids import secret
 
 __all__ = [
     "IF_MATCH",
     "MOST_WAIT",
+    "RECEIPT_WAIT",
     "Moment",
     "correlation_of",
     "etag",
@@ -70,26 +72,27 @@ def patience_of(request: Asking) -> float:
 
 def key_of(request: Asking, said: str | None) -> str | None:
     """The key under which it is done once: of the body, or of the header `Idempotency-Key`. Raises BadRequest."""
-    header = request.headers.get("Idempotency-Key")
-    if header and said and header != said:
-        raise BadRequest("Idempotency-Key and key are two", remedy="one of them")
-    return said or header or None
+    return _either(request, "Idempotency-Key", "key", said)
 
 
 def correlation_of(request: Asking, said: str | None) -> str | None:
     """What ties it to others: of the body, or of the header `X-Correlation-ID`. Raises BadRequest."""
-    header = request.headers.get("X-Correlation-ID")
-    if header and said and header != said:
-        raise BadRequest("X-Correlation-ID and correlation_id are two", remedy="one of them")
-    return said or header or None
+    return _either(request, "X-Correlation-ID", "correlation_id", said)
 
 
-def request_id(scope: Any, ids: Callable[[], str]) -> str:
+def _either(request: Asking, header: str, field: str, said: str | None) -> str | None:
+    told = request.headers.get(header)
+    if told and said and told != said:
+        raise BadRequest(f"{header} and {field} are two", remedy="one of them")
+    return said or told or None
+
+
+def request_id(scope: Any) -> str:
     """By which a request is found in logs: the caller's own, where it is one, else made here."""
     state: dict[str, Any] = scope.setdefault("state", {})
     if "request_id" not in state:
         given = next((v.decode("latin-1") for k, v in scope.get("headers", ()) if k == b"x-request-id"), "")
-        state["request_id"] = given if _ID.fullmatch(given) else ids()
+        state["request_id"] = given if _ID.fullmatch(given) else secret()[:32]
     return state["request_id"]
 
 

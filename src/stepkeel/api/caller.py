@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from stepkeel.access.access import Access
-from stepkeel.access.identity import ANY_TENANT, Identity
+from stepkeel.access.identity import ANY_TENANT, MOST_NAME, Identity
 from stepkeel.api.limit import Limiter
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest, NotAllowed, TooManyRequests
@@ -20,7 +20,6 @@ __all__ = ["EVERYBODY", "Asking", "Caller", "TheCore", "actor_of", "caller_of", 
 
 EVERYBODY = ("get_identity",)  # whom we know may ask who they are
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
-MOST_NAME = 200
 Asking = Request[Any, Any, Any]
 TheCore = NamedDependency[SkipValidation[Core]]  # what a route calls its verbs with
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from stepkeel.cli.output import print_json, print_table, say
-from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, on_engine, read_json
+from stepkeel.cli.session import Actor, DatabaseOption, JsonOption, ReasonOption, TenantOption, on_engine, read_json
 from stepkeel.cli.which import Which, filters_of
 from stepkeel.engine.bulk import Bulk
 from stepkeel.facade import Engine
@@ -22,8 +22,8 @@ __all__ = ["add_to"]
 class How:
     dry_run: Annotated[bool, Parameter(negative=(), help="only say which")] = False
     limit: Annotated[int | None, Parameter(help="at most so many, oldest first")] = None
-    actor: Annotated[str, Parameter(help="who asks; kept in history")] = ""
-    reason: Annotated[str, Parameter(help="why; kept in history")] = ""
+    actor: Actor = ""
+    reason: ReasonOption = ""
 
 
 @Parameter(name="*")

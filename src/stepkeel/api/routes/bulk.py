@@ -7,7 +7,7 @@ from typing import Any
 
 from litestar.params import JSONBody
 
-from stepkeel.api.asked import correlation_of, key_of
+from stepkeel.api.asked import RECEIPT_WAIT, correlation_of, key_of
 from stepkeel.api.caller import Asking, TheCore, actor_of
 from stepkeel.api.many import (
     Begun,
@@ -32,8 +32,6 @@ from stepkeel.model.instant import span_of, to_span
 
 __all__ = ["ROUTES"]
 
-WAIT = 5.0  # seconds for the receipt of each
-
 
 def _wanted(data: Many, code: str | None = None) -> Wanted:
     return Wanted(some_filter(data.filter.read()), code, data.dry_run, data.limit)
@@ -44,7 +42,7 @@ async def _fates(asked: Awaitable[Bulk]) -> Fates:
 
 
 def _ask(core: Core, request: inputs.Control, data: Many, code: str | None = None) -> Awaitable[Fates]:
-    return _fates(bulk.ask_all(core, request, _wanted(data, code), WAIT))
+    return _fates(bulk.ask_all(core, request, _wanted(data, code), RECEIPT_WAIT))
 
 
 def _verb(path: str, summary: str) -> Any:

@@ -70,22 +70,23 @@ async def _events(request: Asking, core: Core, instance_id: str, told: int) -> A
     end, quiet, pause = now() + LONGEST, now() + QUIET, PAUSE_MIN
     with suppress(StepkeelError):
         while now() < end and not request.app.state.closing:
-            entries = await _entries(core, instance_id, told)
+            row = await core.row(instance_id)
+            entries = await _entries(core, instance_id, told) if row.revision > told else []
             for entry in entries:
                 body = msgspec.json.encode(HistoryEntry.of(entry)).decode()
                 yield ServerSentEventMessage(data=body, id=entry.revision, event="history")
                 told = entry.revision
             if entries:
                 quiet, pause = now() + QUIET, PAUSE_MIN
-            elif (row := await core.row(instance_id)).revision <= told:
-                if row.status in TERMINAL:
-                    return
-                if now() > quiet:
-                    quiet = now() + QUIET
-                    yield ServerSentEventMessage(comment="it waits")
-                held = core.host is not None and core.host.holds(instance_id)
-                await core.hub.moved(instance_id, PAUSE_MAX if held else pause, any_step=True)
-                pause = min(pause * 1.5, PAUSE_MAX)
+                continue
+            if row.status in TERMINAL:
+                return
+            if now() > quiet:
+                quiet = now() + QUIET
+                yield ServerSentEventMessage(comment="it waits")
+            held = core.host is not None and core.host.holds(instance_id)
+            await core.hub.moved(instance_id, PAUSE_MAX if held else pause, any_step=True)
+            pause = min(pause * 1.5, PAUSE_MAX)
 
 
 async def _entries(core: Core, instance_id: str, told: int) -> list[Entry]:
