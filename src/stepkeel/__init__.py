@@ -17,6 +17,7 @@ from stepkeel.authoring.saga import Saga
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import Anywhere, State, any_of
 from stepkeel.authoring.step import Confident
+from stepkeel.client import Blocking, Client
 from stepkeel.connectors.load import load
 from stepkeel.engine.instance import Instance
 from stepkeel.engine.result import Receipt, Result
@@ -37,20 +38,24 @@ from stepkeel.model.policy import Breaker, Limit, Retry
 from stepkeel.model.reducer import Append, Merge, Sum
 from stepkeel.model.run import Run
 from stepkeel.model.task import Verdict, Vote
+from stepkeel.model.tier import Tier
 from stepkeel.runtime.behaviour import Chaos, Invocation
 from stepkeel.runtime.binding import scoped
+from stepkeel.runtime.secret import Secrets
 from stepkeel.runtime.settings import Settings
 
 __all__ = [
     "Anywhere",
     "Append",
     "Arrivals",
+    "Blocking",
     "Break",
     "Breaker",
     "Calendar",
     "Cancel",
     "Chaos",
     "ChildResult",
+    "Client",
     "Complete",
     "Confident",
     "Context",
@@ -75,6 +80,7 @@ __all__ = [
     "Retry",
     "Run",
     "Saga",
+    "Secrets",
     "Settings",
     "Signal",
     "State",
@@ -84,6 +90,7 @@ __all__ = [
     "Terminate",
     "ThreadMerge",
     "ThreadSplit",
+    "Tier",
     "TransientError",
     "TryAgain",
     "Verdict",

@@ -28,6 +28,7 @@ StepkeelError
 └── what authors raise in activities
     ├── TransientError      transient             try again
     ├── PermanentError      permanent             never try again
+    │   └── SecretMissing       secret_missing    there is no value for a reference to a secret
     ├── ResourceExhausted   resource_exhausted    put back, later; burns no attempt
     └── ExternalServiceError external_service     a named service is at fault; tried again like a transient error
 """
@@ -58,6 +59,7 @@ __all__ = [
     "ResourceExhausted",
     "RevisionChanged",
     "SchemaTooNew",
+    "SecretMissing",
     "ServiceMissing",
     "StepkeelError",
     "TaskClosed",
@@ -212,6 +214,12 @@ class PermanentError(StepkeelError):
     """Raise it in an activity when trying again cannot help: no policy retries it."""
 
     code = "permanent"
+
+
+class SecretMissing(PermanentError):
+    """A reference to a secret that there is no value for."""
+
+    code = "secret_missing"
 
 
 class ResourceExhausted(StepkeelError):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.view import Authored
 from stepkeel.clock import Clock, SystemClock
-from stepkeel.config import parse_url
-from stepkeel.engine import query, repair
+from stepkeel.config.url import parse_url
+from stepkeel.engine import query
+from stepkeel.engine.audit import Audit
 from stepkeel.engine.core import Core
 from stepkeel.engine.deploy import OnChange, check_transactions, deploy, registry
 from stepkeel.engine.doctor import OVERDUE, Report, doctor
 from stepkeel.engine.instance import Instance
-from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
+from stepkeel.engine.result import Entry, InboxEntry, Info, Result, Timer
 from stepkeel.engine.start import Options, pairs_of, start, start_all
 from stepkeel.engine.task import Tasks
+from stepkeel.engine.tiers import Tenants, Tiers
 from stepkeel.engine.verbs import Verbs
 from stepkeel.engine.wait import result_of
 from stepkeel.errors import BadRequest, NotFinished
@@ -26,11 +27,11 @@ from stepkeel.extra import needing
 from stepkeel.ids import IdMaker
 from stepkeel.kernel.explain import Explanation
 from stepkeel.model.definition import Definition
-from stepkeel.model.instant import to_span
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.process import Process, bind_all
+from stepkeel.runtime.secret import Secrets
 from stepkeel.runtime.services.deliverer import Sink
 from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.settings import Settings
@@ -60,6 +61,15 @@ def open_store(url: str, clock: Clock, patience: float = 10.0) -> Store:
     return SqliteStore(database.place, url, clock)
 
 
+def _secrets_of(services: Mapping[Any, Any]) -> Secrets | None:
+    found = services.get(Secrets)
+    if found is None or isinstance(found, Secrets):
+        return found
+    raise BadRequest(
+        f"services={{Secrets: {type(found).__name__}}}", remedy="Secrets: Secrets(env=[...]), the same for all attempts"
+    )
+
+
 def _postgres(url: str, clock: Clock, patience: float) -> Store:
     with needing("asyncpg", "PostgreSQL", "postgres"):
         from stepkeel.store.postgres.store import PostgresStore
@@ -78,6 +88,8 @@ class Engine(Verbs, Tasks):
     worker       False: a client that starts, signals and reads, and leaves the work to others
     concurrency  instances held at a time; default 1,000
     tenant       whose instances are started and seen; default "default"
+    tenants      what each tenant may use: tiers, or their names, by tenant (`*`: all others), or a function of the tenant;
+                 default: as much as they like
     on_change    a definition whose shape differs from the one stored while instances live on it: "refuse" or "replace"
     strict       refuse changed guards and mappings too
     settings     the rest of a worker's settings
@@ -100,6 +112,7 @@ class Engine(Verbs, Tasks):
         worker: bool = True,
         concurrency: int | None = None,
         tenant: str = "default",
+        tenants: Tenants | None = None,
         on_change: OnChange = "refuse",
         strict: bool = False,
         settings: Settings | None = None,
@@ -112,7 +125,7 @@ class Engine(Verbs, Tasks):
         workflows = tuple(workflows)
         self._given: dict[str, Any] = {
             "workflows": workflows, "services": services, "behaviours": behaviours, "tenant": tenant, "on_change": on_change,
-            "strict": strict, "clock": clock, "sinks": sinks,
+            "tenants": tenants, "strict": strict, "clock": clock, "sinks": sinks,
         }  # fmt: skip
         self._definitions = registry(workflows)
         self._services: Mapping[Any, Any] = services if services is not None else {}
@@ -123,6 +136,7 @@ class Engine(Verbs, Tasks):
         self._behaviours = tuple(behaviours)
         self._polls = worker
         self._tenant = tenant
+        self._tiers = Tiers(tenants)
         self._on_change: OnChange = on_change
         self._strict = strict
         self._name = name
@@ -140,13 +154,14 @@ class Engine(Verbs, Tasks):
             ids = self._make_ids()
             core = Core(
                 self._store, None, self._clock, ids, self._tenant, self._settings.patience,  # pyright: ignore[reportArgumentType]
-                self._settings.inbox_limit, self._definitions,
+                self._settings.inbox_limit, self._definitions, tiers=self._tiers,
             )  # fmt: skip
             await deploy(core, list(self._definitions.values()), self._on_change, strict=self._strict)
             process = Process(
                 self._store, self._definitions, self._bindings, self._behaviours, self._settings, self._clock, ids, core.hub,
                 name=self._name, heartbeat=self._make_heartbeat, core=core, sinks=self._given["sinks"],
             )  # fmt: skip
+            process.executor.secrets = _secrets_of(self._services)
             core.committer = process.committer
             if self._polls:
                 await process.register()
@@ -168,10 +183,15 @@ class Engine(Verbs, Tasks):
             finally:
                 await self._store.close()
 
-    def elsewhere(self, url: str, *, concurrency: int | None = None, name: str = "", worker: bool = True) -> Engine:
-        """An engine of the same workflows and services, not yet opened, on another database or with other room."""
-        settings = replace(self._settings, concurrency=concurrency or self._settings.concurrency)
-        return Engine(url, **self._given, settings=settings, name=name or self._name, worker=worker)
+    def elsewhere(self, url: str, *, settings: Settings | None = None, name: str = "", worker: bool | None = None) -> Engine:
+        """An engine of the same workflows and services, not yet opened, on another database or with other settings."""
+        polls = self._polls if worker is None else worker
+        return Engine(url, **self._given, settings=settings or self._settings, name=name or self._name, worker=polls)
+
+    @property
+    def settings(self) -> Settings:
+        """Its worker's."""
+        return self._settings
 
     @property
     def definitions(self) -> Sequence[Definition]:
@@ -231,6 +251,11 @@ class Engine(Verbs, Tasks):
 
         return Keys(self.core)
 
+    @property
+    def audit(self) -> Audit:
+        """The audit log of its tenant: who did what."""
+        return Audit(self.core)
+
     # -- starting
 
     async def start(
@@ -289,7 +314,7 @@ class Engine(Verbs, Tasks):
         core, process = self.core(), self.process
         definition = core.definition_of(workflow, version)
         if not process.registered:
-            process.worker.claiming = False
+            process.worker.room.claiming = False
             await process.register()
             core.host = process.worker
         answer = await start(core, definition, data, Options(**options), inline=True)
@@ -317,12 +342,6 @@ class Engine(Verbs, Tasks):
 
     async def get(self, instance_id: str) -> Info:
         return await query.get(self.core(), instance_id)
-
-    async def signal(self, instance_id: str, what: Any, payload: Any = None, **options: Any) -> Receipt:
-        return await self.instance(instance_id).signal(what, payload, **options)
-
-    async def wait(self, instance_id: str, timeout: float | None = None, **options: Any) -> Result[Any]:
-        return await self.instance(instance_id).wait(timeout, **options)
 
     async def history(self, instance_id: str) -> list[Entry]:
         return await query.history(self.core(), instance_id)
@@ -365,23 +384,6 @@ class Engine(Verbs, Tasks):
     async def metrics(self) -> Sequence[MetricRow]:
         """How many instances are in which status and state, by definition and version. Facts of the database."""
         return await query.metrics(self.core())
-
-    async def purge(self, *, archived: bool = False, **filters: Any) -> int:
-        """Delete ended instances for good, with history, inbox and start key; how many. Never a live one.
-
-        Raises BadRequest without a filter (the same as for `list`), or for a status that is not an ended one.
-        """
-        return await repair.purge(self.core(), filters, archived=archived)
-
-    async def retire(self, *, older_than: timedelta, delete: bool = False, archived: bool = False, **filters: Any) -> int:
-        """Move what ended longer ago than this into the archive, or delete it for good; how many.
-
-        In batches, each a short transaction. Failed instances stay unless `status=` names them. `archived` with `delete`:
-        what lies in the archive. Filters as for `list`. Archived instances can still be read and listed. Raises BadRequest.
-        """
-        if archived and not delete:
-            raise BadRequest("what is archived is archived", remedy="delete=True deletes it for good")
-        return await repair.retire(self.core(), to_span(older_than), filters, delete=delete, archived=archived)
 
     async def doctor(self, *, histories: bool = True, fix: bool = False, overdue: float = OVERDUE) -> Report:
         """Ask every invariant of every instance, and what has been due or unread for longer than `overdue` seconds.

@@ -44,6 +44,6 @@ def crash(engine: Engine) -> None:
     engine._process = None
 
 
-async def crashed_engine(url: str, flows: Any, world: World, services: Any = None) -> Engine:
-    engine = Engine(url, flows, {World: world, **(services or {})}, settings=FAST)
+async def crashed_engine(url: str, flows: Any, world: World, services: Any = None, **more: Any) -> Engine:
+    engine = Engine(url, flows, {World: world, **(services or {})}, settings=FAST, **more)
     return await engine.open()

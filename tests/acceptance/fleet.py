@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stepkeel import Context, Engine, Retry, Signal, State, Workflow, activity
 from tests.flows import FAST, Job
+from tests.processes import first_line
 
 ROOT = Path(__file__).parents[2]
 EFFECTS = "STEPKEEL_TEST_EFFECTS"
@@ -112,9 +113,8 @@ class Worker:
         return self.process.poll() is None
 
     def ready(self) -> None:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("worker "), self.process.communicate()
+        line = first_line(self.process)
+        assert line.startswith("worker "), line
         self.took = time.monotonic() - self.began  # at most; how slow this machine is just now
 
     def send(self, what: signal.Signals) -> None:

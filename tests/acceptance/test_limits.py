@@ -168,6 +168,25 @@ async def test_a_crash_keeps_the_slot_and_the_takeover_goes_on_holding_it(url: s
         assert [e.type for h in history for e in h.events].count("hold_asked") == 1, "it kept its slot"
 
 
+async def test_what_began_by_a_rate_may_go_on_for_longer_than_its_span(harness: Harness) -> None:
+    """Was told by the doctor as a slot that somebody else had taken."""
+
+    class Rated(Workflow[Job], limits=Limit(1, per=60)):
+        ready = State[Job]()
+        done = State.completed()
+        ready.on(Proceed, to=done)
+
+    first, second = [await harness.start(Rated, Job()) for _ in range(2)]
+    await harness.advance(61)
+    assert {(await j.get()).state for j in (first, second)} == {"ready"}
+    await harness.advance(300)
+    kinds = {f.kind for f in (await harness.doctor()).findings}
+    assert "ticket_matches" not in kinds
+    await first.signal(Proceed())
+    await harness.settle()
+    assert (await first.get()).status == "completed"
+
+
 async def test_a_rate_lets_so_many_begin_in_each_span(harness: Harness) -> None:
     began: list[float] = []
 

@@ -100,10 +100,10 @@ async def test_a_row_whose_claim_was_never_answered_is_given_back(url: str) -> N
         row = (await engine.store.load([job.id]))[job.id]
         me = engine.process.worker.id
         parked = Step(row.status, row.state, row.label, row.revision, None, row.updated_at, row.seen, release=True, wake_at=1)
-        engine.process.worker.claiming = False
+        engine.process.worker.room.claiming = False
         await engine.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, parked),)))
         assert len((await engine.store.claim(me, [Wanted("WaitFlow", 1)], 10)).rows) == 1
-        engine.process.worker.claiming = True
+        engine.process.worker.room.claiming = True
         async with asyncio.timeout(10):
             while (await engine.get(job.id)).owner is not None:
                 await asyncio.sleep(0.01)

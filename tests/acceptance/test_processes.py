@@ -113,26 +113,28 @@ async def test_workers_killed_over_and_over_lose_nothing_and_run_nothing_again_t
 ) -> None:
     """One of two is killed every 300 ms, as soon as it runs; others go on within the lease.
 
-    Measured from the last kill: before it, whoever takes an instance over may be killed in turn.
+    Measured from the last kill: before it, whoever takes an instance over may be killed in turn. Of kills there are
+    some and not more: on a machine where starting takes seconds, who is killed so soon would get nothing done.
     """
-    count, kills, done, last, slowest = 5_000, 0, 0, 0, 0.0
+    count, room, kills, done, last, slowest = 5_000, 32, 0, 0, 0, 0.0
     async with client(url, log) as engine:
+        workers += [Worker(url, log, room), Worker(url, log, room)]
         await engine.start_many(FleetFlow, [Job(str(n)) for n in range(count)])
-        workers += [Worker(url, log), Worker(url, log)]
         deadline = time.monotonic() + 120
         while done < count:
             assert time.monotonic() < deadline, f"{done} of {count} have completed"
             await asyncio.sleep(0.3)
             done = sum(m.count for m in await engine.metrics() if m.status == "completed")
-            if done < 0.9 * count:
+            if done < 0.9 * count and kills < 12:
                 workers[kills % 2].kill()
                 last = engine.store.now()
-                workers[kills % 2] = Worker(url, log, wait=False)
+                workers[kills % 2] = Worker(url, log, room, wait=False)
                 kills += 1
                 await asyncio.to_thread(workers[kills % 2].ready) if kills > 1 else None
                 slowest = max(slowest, workers[kills % 2].took)
+                deadline = time.monotonic() + 120
         assert kills >= 3
-        pause = await check_all_ran_once(engine, log, count, kills * 200, last)
+        pause = await check_all_ran_once(engine, log, count, kills * room, last)
         assert pause < FAST.lease + 2 + slowest, "on a machine as slow as it was when it started these workers"
 
 

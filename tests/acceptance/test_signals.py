@@ -303,9 +303,9 @@ async def test_signals_that_came_while_nobody_worked_are_all_judged(url: str, co
         async with asyncio.timeout(10):
             while (await job.get()).owner is not None:
                 await asyncio.sleep(0.01)
-        engine.process.worker.claiming = False
+        engine.process.worker.room.claiming = False
         await asyncio.gather(*(job.signal(Go(note=str(n))) for n in range(count)))
-        engine.process.worker.claiming = True
+        engine.process.worker.room.claiming = True
         last = await job.signal(Go(note="last"), wait=10)
         assert last.status == "processed"
         assert (await job.get()).data.amount == count + 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import statistics
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -176,6 +178,20 @@ async def test_a_key_that_makes_no_sense_is_not_made(body: Any, status: int) -> 
         answer = await place.ask("admin", "POST", "/keys", body)
         assert answer.status_code == status, answer.text
         assert len(await engine.keys.list()) == 1
+
+
+async def test_anothers_takes_as_long_as_what_is_not_there(places: tuple[Place, Place]) -> None:
+    own, other = places
+    theirs, nobodys = await other.made(), "01a20410-372f-7d91-867b-d7b8c7b1c328"
+    took: dict[str, list[float]] = {theirs: [], nobodys: []}
+    for _ in range(150):
+        for id in took:
+            began = time.perf_counter()
+            answer = await own.ask("viewer", "GET", f"/instances/{id}")
+            took[id].append(time.perf_counter() - began)
+            assert answer.status_code == 404
+    a, b = (statistics.median(times) for times in took.values())
+    assert 0.2 < a / b < 5, "of one order of magnitude"
 
 
 @pytest.fixture

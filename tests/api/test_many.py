@@ -106,6 +106,22 @@ async def test_what_is_asked_of_many_is_told_of_each_and_a_dry_run_only_says_whi
     assert (await api.get("/instances"))["items"] == []
 
 
+async def test_what_is_asked_of_many_with_a_key_is_done_to_each_once(api: Api) -> None:
+    """A request whose answer was lost is sent again; meanwhile the first ones went on, and another has come."""
+    ids = await api.begun(1, 2)
+    body = {"filter": {"definition": "Sale"}, "reason": "look"}
+    key = {"X-Actor": "ann", "Idempotency-Key": "look-1"}
+    told = await api.client.post(f"{API}/bulk/pause", json=body, headers=key)
+    assert [(i["id"], i["outcome"]) for i in told.json()["items"]] == [(i, "done") for i in ids]
+    await api.post("/bulk/resume", filter={"definition": "Sale"})
+    ids += await api.begun(3)
+    told = await api.client.post(f"{API}/bulk/pause", json=body, headers=key)
+    assert {i["id"] for i in told.json()["items"]} == set(ids)
+    assert [i["id"] for i in (await api.get("/instances?status=paused"))["items"]] == ids[2:], "the others were paused by it before"
+    refused = await api.client.post(f"{API}/bulk/pause", json=body, headers={"Idempotency-Key": "x" * 513})
+    assert refused.status_code == 400
+
+
 async def test_long_answers_are_compressed_for_who_takes_that_and_no_page_may_run_or_frame_them(api: Api) -> None:
     ids = await api.begun(*range(30))
     for at, long in (("/instances", True), (f"/instances/{ids[0]}", False)):
@@ -166,6 +182,7 @@ async def test_prometheus_reads_facts_of_the_database(url: str) -> None:
         found = await told(Api(engine))
         assert found["stepkeel_instances", "Sale", "waiting", "waiting"] == 2
         assert found["stepkeel_instances", "Sale", "checking", "failed"] == 1
+        assert [n for k, n in found.items() if k[0] == "stepkeel_failed_latest"] == [1]
         assert (found["stepkeel_workers", "alive"], found["stepkeel_workers", "dead"]) == (1, 0)
     async with (
         Engine(url, [Sale], worker=False, clock=clock) as engine,

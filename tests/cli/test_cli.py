@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -159,6 +160,27 @@ def test_doctor_tells_violations_by_exit_code(run: Run, url: str) -> None:
     assert run("doctor", "--overdue", "-1")[0] == 2
 
 
+def test_the_audit_log_is_read_checked_and_taken_elsewhere(run: Run, url: str) -> None:
+    ids = fill(url)
+    assert run("cancel", ids["waiting"], "--actor", "ann", "--reason", "sold out")[0] == 0
+    code, out, _ = run("audit", "list", "--actor", "ann")
+    assert code == 0
+    assert all(text in out for text in ("cancel", ids["waiting"], "sold out"))
+    code, head, _ = run("audit", "head")
+    code, out, _ = run("audit", "verify", "--anchor", head.strip())
+    assert (code, "intact" in out) == (0, True)
+    lines = run("audit", "export")[1].splitlines()
+    assert json.loads(lines[-1])["reason"] == "sold out"
+    assert run("audit", "verify", "--anchor", "7")[0] == 2
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+    with connection:
+        connection.execute("update audit set entry = replace(cast(entry as text), 'ann', 'bob') where actor = 'ann'")
+    connection.close()
+    code, out, _ = run("audit", "verify")
+    assert (code, "was changed" in out, "NOT intact" in out) == (1, True, True)
+    assert json.loads(run("audit", "verify", "--json")[1])["intact"] is False
+
+
 def test_graph_prints_mermaid(run: Run) -> None:
     code, out, _ = run("graph", "tests.flows:OrderFlow")
     assert code == 0
@@ -183,7 +205,7 @@ def test_a_worker_is_told_what_is_wrong_in_one_line(run: Run, monkeypatch: pytes
         ("nonsense", "names no engine"),
         ("tests.nowhere:engine", "cannot be imported"),
         ("tests.flows:nobody", "has no engine nobody"),
-        ("tests.flows:FAST", "is a Settings, no engine"),
+        ("tests.flows:FAST", "is Settings, not an Engine"),
     ):
         code, out, err = run("worker", target)
         assert (code, out) == (2, "")

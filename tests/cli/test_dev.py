@@ -10,13 +10,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stepkeel.cli.main import main
+from tests.processes import end, first_line
 
 PROGRAM = """
 from dataclasses import dataclass
@@ -40,17 +41,17 @@ def running(folder: Path) -> Iterator[str]:
     env = {k: v for k, v in os.environ.items() if k.startswith("PYTHON") or k in ("PATH", "HOME")}
     with (
         (folder / "told").open("w") as told,
-        subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=told, text=True) as process,
+        subprocess.Popen(
+            command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=told, text=True, start_new_session=True
+        ) as process,
     ):
         try:
-            assert process.stdout is not None
-            yield process.stdout.readline().split()[0]
+            yield first_line(process).split()[0]
         finally:
             process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            end(process)  # and the process that it restarts, which outlives it if it had to be killed
 
 
 def ask(address: str, body: Any = None) -> Any:

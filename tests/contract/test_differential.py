@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from stepkeel.model.act import Act, ActQuery, Head, misfit
 from stepkeel.model.commit import (
     Ask,
     Batch,
@@ -92,6 +93,16 @@ class Stream:
         for status in ("waiting", "completed", "paused"):
             query = Query(status=(status,), descending=self.chance.random() < 0.5, limit=5)
             await self.all(f"list {query}", lambda s, q=query: s.list(q))
+        for tenant in ("default", "acme"):
+            await self.all(f"head of {tenant}", lambda s, t=tenant: s.audit_head(t))
+            query = ActQuery(tenant=tenant, descending=True, limit=200)
+            await self.all(f"acts {query}", lambda s, q=query: s.acts(q))
+
+    def _act(self, verb: str, instance_id: str, tenant: str) -> Act | None:
+        """Of about half of them somebody wants to know who it was."""
+        if self.chance.random() < 0.5:
+            return None
+        return Act(tenant=tenant, at=self.clock.now(), verb=verb, kind="instance", subject=instance_id, detail={"n": len(self.log)})
 
     async def step(self) -> None:
         self.clock.advance(self.chance.choice((0.000001, 0.001, 0.5, 2.0, 7.0)))
@@ -141,8 +152,9 @@ class Stream:
         parked = step.release or owner is None
         wake = self.clock.now() if parked and not step.ended and draw.random() < 0.8 else None
         return Start(
-            i, row, msgspec.structs.replace(step, release=parked, wake_at=wake, settled=(), returned=(), fault=None), owner
-        )
+            i, row, msgspec.structs.replace(step, release=parked, wake_at=wake, settled=(), returned=(), fault=None), owner,
+            self._act("start", i, row.tenant),
+        )  # fmt: skip
 
     async def start(self) -> None:
         start = self._start()
@@ -162,7 +174,7 @@ class Stream:
             step = msgspec.structs.replace(
                 step, status=row.status, ended=True, release=True, archive=True, wake_at=None, fault=None, asked=(), snapshot=b"{}"
             )
-        return Commit(row.id, row.tenant, row.owner, row.epoch + stale, row.revision, step)
+        return Commit(row.id, row.tenant, row.owner, row.epoch + stale, row.revision, step, self._act("step", row.id, row.tenant))
 
     async def commit(self) -> None:
         commit = self._commit()
@@ -176,9 +188,10 @@ class Stream:
             return None
         draw = self.chance
         kind: Any = draw.choice(("signal", "signal", "control"))
+        to, tenant = draw.choice([*self.ids, "nowhere"]), draw.choice(("default", "default", "acme"))
         return Delivery(
-            draw.choice([*self.ids, "nowhere"]), draw.choice(("default", "default", "acme")), kind, draw.choice(("Go", "Stop")),
-            b'{"x":1}', f"key{draw.randint(0, 20)}", "ann", self.clock.now(), draw.choice((10_000, 2)),
+            to, tenant, kind, draw.choice(("Go", "Stop")), b'{"x":1}', f"key{draw.randint(0, 20)}", "ann", self.clock.now(),
+            draw.choice((10_000, 2)), self._act("send", to, tenant),
         )  # fmt: skip
 
     async def signal(self) -> None:
@@ -197,10 +210,15 @@ class Stream:
     async def claim(self) -> None:
         worker = self.chance.choice([*self.workers, "nobody"])
 
+        async def left(store: Store) -> Any:
+            claims = await store.claim(worker, WANTED, 0)
+            return claims.rows, sorted(claims.left)
+
         async def work(store: Store) -> Any:
             claims = await store.claim(worker, WANTED, 1_000)
             return claims.now, sorted(map(_plain, claims.rows), key=lambda r: r["id"]), claims.next_wake if claims.rows else None
 
+        await self.all("who waits", left)
         await self.all(f"claim {worker}", work)
 
     async def give_back(self) -> None:
@@ -247,9 +265,10 @@ class Stream:
 
     async def purge(self) -> None:
         query = Query(status=("completed",), archived=self.chance.random() < 0.5, limit=2)
-        await self.all(f"purge {query}", lambda s: s.purge(query))
+        act = self._act("purge", "", "default")
+        await self.all(f"purge {query}", lambda s: s.purge(query, act))
         old = Query(status=("failed", "cancelled"), completed_to=self.clock.now() - 5_000_000, limit=1)
-        await self.all(f"archive {old}", lambda s: s.archive(old))
+        await self.all(f"archive {old}", lambda s: s.archive(old, act))
 
 
 async def _buried(store: Store) -> Any:
@@ -286,6 +305,12 @@ async def test_the_same_stream_gives_the_same_answers_and_facts_on_every_store(
         for _ in range(STEPS):
             await stream.step()
         await stream.facts(everything=True)
+    for tenant in ("default", "acme"):
+        before, rows = Head(), await made[0].acts(ActQuery(tenant=tenant, limit=100_000))
+        for row in rows:
+            assert misfit(row, before) is None
+            before = Head(row.seq, row.digest)
+        assert len(rows) > 10, "there is something to compare"
 
 
 TABLES = ["instances", "history", "signals", "tickets", "pools", "start_keys", "workers"]

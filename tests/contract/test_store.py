@@ -212,6 +212,14 @@ async def test_deliveries_to_missing_ended_and_full_instances_store_nothing(stor
     assert len(await store.signals("a")) == 1
 
 
+async def test_an_inbox_is_not_filled_beyond_its_limit_by_one_batch(store: Store) -> None:
+    await begin(store, "a")
+    letters = tuple(Delivery("a", "default", "signal", "Go", b"{}", f"k{n}", "", 1, 3) for n in range(5))
+    answer = await store.commit(Batch(deliveries=(letters[0], *letters)))
+    assert [r.refused for r in answer.deliveries] == ["", "", "", "", "inbox_full", "inbox_full"]
+    assert len(await store.signals("a")) == 3
+
+
 async def test_an_ending_settles_what_was_never_judged(store: Store) -> None:
     await worker(store, "w")
     await begin(store, "a", owner="w")

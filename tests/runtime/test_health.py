@@ -10,7 +10,7 @@ import pytest
 from stepkeel import Engine
 from stepkeel.errors import BadRequest, Unavailable
 from stepkeel.runtime.health import Health
-from tests.flows import FAST, ChainFlow, World
+from tests.flows import FAST, ChainFlow, Job, World
 
 
 async def ask(port: int, text: str) -> tuple[str, bytes]:
@@ -25,6 +25,8 @@ async def ask(port: int, text: str) -> tuple[str, bytes]:
 async def test_ready_while_it_claims_and_its_lease_is_valid() -> None:
     async with Engine("memory://", [ChainFlow], {World: World()}, settings=FAST) as engine:
         worker = engine.process.worker
+        await (await engine.start(ChainFlow, Job())).wait(10)
+        rows = engine.process.committer.stats.rows
         async with Health(worker, "127.0.0.1", 0) as health:
             get = "GET {} HTTP/1.1\r\nHost: x\r\n\r\n"
             status, body = await ask(health.port, get.format("/readyz"))
@@ -33,6 +35,13 @@ async def test_ready_while_it_claims_and_its_lease_is_valid() -> None:
             assert "audit" not in json.loads(body)
             async with Health(worker, "127.0.0.1", 0, lambda: {"rounds": 3}) as audited:
                 assert json.loads((await ask(audited.port, get.format("/livez")))[1])["audit"] == {"rounds": 3}
+            status, body = await ask(health.port, get.format("/metrics"))
+            assert status == "HTTP/1.1 200 OK"
+            assert f"stepkeel_committed_rows_total {rows}.0\n".encode() in body
+            batches = engine.process.committer.stats.batches
+            assert f'stepkeel_commit_seconds_bucket{{le="+Inf"}} {batches}.0\n'.encode() in body
+            assert f"stepkeel_commit_seconds_count {batches}.0\n".encode() in body
+            assert b"stepkeel_held_instances 0.0\n" in body
             assert (await ask(health.port, get.format("/elsewhere")))[0].startswith("HTTP/1.1 404")
             assert (await ask(health.port, "POST /livez HTTP/1.1\r\n\r\n"))[0].startswith("HTTP/1.1 405")
             assert (await ask(health.port, "HEAD /livez HTTP/1.1\r\n\r\n")) == ("HTTP/1.1 200 OK", b"")

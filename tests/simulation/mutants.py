@@ -19,6 +19,7 @@ from stepkeel.model import input as inputs
 from stepkeel.model.commit import Settled
 from stepkeel.model.effect import RunAttempt
 from stepkeel.runtime.committer import Committer, _tell
+from stepkeel.runtime.intake import Intake
 from stepkeel.runtime.resident import Resident
 from stepkeel.runtime.worker import Worker
 from stepkeel.store import memory
@@ -199,21 +200,21 @@ def rows_of_lost_claims_are_kept(patch: pytest.MonkeyPatch) -> None:
     async def reconcile(self: Any) -> None:
         return
 
-    patch.setattr(Worker, "_reconcile", reconcile)
+    patch.setattr(Intake, "reconcile", reconcile)
 
 
 @mutant("telephone", "stranded")
 def claimed_and_forgotten_when_the_inbox_cannot_be_read(patch: pytest.MonkeyPatch) -> None:
     """Was in the engine, and the simulation found it."""
-    original = Worker._read_lettered
+    original = Intake.read
 
-    async def read_lettered(self: Any) -> None:
+    async def read(self: Any) -> None:
         try:
             await original(self)
         finally:
-            self._lettered = []
+            self._unread = []
 
-    patch.setattr(Worker, "_read_lettered", read_lettered)
+    patch.setattr(Intake, "read", read)
 
 
 @mutant("saga", "stranded")

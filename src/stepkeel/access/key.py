@@ -17,6 +17,7 @@ import msgspec
 
 from stepkeel.access.identity import ANY_TENANT, MOST_NAME, Identity
 from stepkeel.access.role import Role, check_pattern
+from stepkeel.engine.audit import act_of
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest, NotFound
 from stepkeel.ids import secret
@@ -102,7 +103,7 @@ class Keys:
         tenant = ANY_TENANT if any_tenant else core.tenant
         ends_at = None if span is None else now + span
         row = KeyRow("", tenant, name, "", _texts(roles), _texts(scopes), actor, now, ends_at)
-        return await self._add(core, row)
+        return await self._add(core, row, "make")
 
     async def list(self) -> list[Key]:
         """All that there are, those that have ended too, oldest first."""
@@ -129,15 +130,17 @@ class Keys:
         if span < 0:
             raise BadRequest(f"overlap={overlap}", remedy="a span, or zero")
         ends_at = None if row.ends_at is None else now + row.ends_at - row.made_at
-        made = await self._add(core, msgspec.structs.replace(row, made_by=actor, made_at=now, ends_at=ends_at, used_at=None))
+        another = msgspec.structs.replace(row, made_by=actor, made_at=now, ends_at=ends_at, used_at=None)
+        made = await self._add(core, another, "rotate", old=id)
         await core.store.end_key(row.tenant, id, now + span)
         return made
 
-    async def revoke(self, id: str) -> Key:
+    async def revoke(self, id: str, *, actor: str = "", reason: str = "") -> Key:
         """From now on it is refused. Raises NotFound."""
         core = self._core()
         row = await self._row(core, id)
-        await core.store.end_key(row.tenant, id, core.store.now())
+        act = act_of(core, "revoke", "key", id, actor=actor, reason=reason, detail={"name": row.name})
+        await core.store.end_key(row.tenant, id, core.store.now(), act)
         return await self.get(id)
 
     def _reached(self, core: Core) -> tuple[str, ...]:
@@ -149,11 +152,13 @@ class Keys:
             raise NotFound(f"there is no key {id}", remedy="an id as the list of keys gives it")
         return row
 
-    async def _add(self, core: Core, row: KeyRow) -> NewKey:
+    async def _add(self, core: Core, row: KeyRow, verb: str, **told: str) -> NewKey:
         id = secret()[:16]
         whole = f"{PREFIX}{id}_{secret()}"
         row = msgspec.structs.replace(row, id=id, digest=_digest(whole))
-        await core.store.add_key(row)
+        lists = {"roles": list(_read(row.roles)), "scopes": list(_read(row.scopes))}
+        act = act_of(core, verb, "key", id, actor=row.made_by, detail={"name": row.name, "tenant": row.tenant, **lists, **told})
+        await core.store.add_key(row, act)
         return NewKey(_key(row, row.made_at), whole)
 
 

@@ -51,7 +51,9 @@ def check_pattern(text: str) -> None:
 
 _READ = (
     "get_instance", "get_data", "get_history", "get_signals", "get_timers", "get_children", "get_explanation", "get_diagram",
-    "get_definition", "get_definition_diagram", "get_task", "list_instances", "list_definitions", "list_tasks",
+    "wait_instance",
+    "get_definition", "get_definition_document", "get_definition_diagram", "get_task", "list_instances", "list_definitions",
+    "list_tasks",
     "get_metrics", "list_dead_letters", "stream_history",
 )  # fmt: skip
 _OPERATE = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Protocol, cast
 
@@ -23,15 +24,16 @@ from stepkeel.api.asked import (
     refuse_other_media,
     refuse_unheeded,
     refuse_unknown,
-    request_id,
 )
 from stepkeel.api.caller import Asking, TheCore, recognise, refuse_too_many
 from stepkeel.api.document import Document, tables_of
 from stepkeel.api.limit import Limiter
 from stepkeel.api.problem import HANDLERS, HEADERS
-from stepkeel.api.routes import action, bulk, definition, fleet, identity, instance, stream, task, watch
+from stepkeel.api.routes import action, audit, bulk, definition, fleet, identity, instance, stream, task, watch
+from stepkeel.api.trace import request_id
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest
+from stepkeel.extra import needing
 
 __all__ = ["MOST_BODY", "make_app"]
 
@@ -44,6 +46,11 @@ HEADERS_OF_ALL = {
     "tenant": HeaderParameter(name="X-Tenant", annotation=str, required=False, description="one of those they reach"),
     "actor": HeaderParameter(name="X-Actor", annotation=str, required=False, description="in whose name, if they may"),
 }
+ROUTES = [
+    route
+    for each in (instance, stream, watch, action, task, definition, bulk, fleet, identity, audit)
+    for route in cast("list[Any]", each.ROUTES)
+]
 OPEN = ("/livez", "/readyz", "/api/v1/openapi")  # asked by whoever looks after it, or writes a client
 
 
@@ -99,6 +106,14 @@ class Opened(AbstractAsyncContextManager[Any], Protocol):
     def core(self) -> Core: ...
 
 
+def _traced() -> list[Any]:
+    """Raises BadRequest where OpenTelemetry is not installed."""
+    with needing("opentelemetry", "tracing", "otel"):
+        import_module("opentelemetry.instrumentation.asgi")  # what the next one needs, and tells otherwise
+        from litestar.plugins.opentelemetry import OpenTelemetryConfig
+    return [OpenTelemetryConfig(exclude=["/livez", "/readyz"]).middleware]
+
+
 def _openapi(*, secured: bool) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Stepkeel",
@@ -118,6 +133,7 @@ def make_app(
     access: Access | None = None,
     writes_per_minute: int | None = WRITES_PER_MINUTE,
     hosts: Collection[str] | None = None,
+    tracing: bool = False,
     lifespan: Sequence[Any] = (),
     **options: Any,
 ) -> Litestar:
@@ -126,6 +142,7 @@ def make_app(
     access   whose credentials are taken; None: nobody is asked who they are, and everybody may do everything
     writes_per_minute   of each identity, in this process; None: as many as they like. Without `access` nobody is counted
     hosts    the names it answers to (`Host`); None: any
+    tracing  a span of OpenTelemetry for each request, in the trace that its `traceparent` names
     """
     if writes_per_minute is not None and not 1 <= writes_per_minute <= MOST_WRITES:
         raise BadRequest(f"writes_per_minute={writes_per_minute}", remedy=f"1 to {MOST_WRITES:,}, or None")
@@ -139,18 +156,7 @@ def make_app(
             async with engine:
                 yield
 
-    routes = [
-        *instance.ROUTES,
-        *stream.ROUTES,
-        *watch.ROUTES,
-        *action.ROUTES,
-        *task.ROUTES,
-        *definition.ROUTES,
-        *bulk.ROUTES,
-        *fleet.ROUTES,
-        *identity.ROUTES,
-    ]
-    api = Router("/api/v1", route_handlers=routes, parameters=HEADERS_OF_ALL)
+    api = Router("/api/v1", route_handlers=ROUTES, parameters=HEADERS_OF_ALL)
     app = Litestar(
         route_handlers=[api, livez, readyz],
         dependencies={"core": Provide(_core)},
@@ -164,6 +170,7 @@ def make_app(
         openapi_config=_openapi(secured=access is not None),
         state=State({"core": engine.core, "hosts": hosts, "access": access, "limiter": limiter, "closing": False}),
         lifespan=[opened, *lifespan],
+        middleware=_traced() if tracing else [],
         logging_config=None,
         **options,
     )

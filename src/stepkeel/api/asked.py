@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
+from litestar import MediaType, Response
 from litestar.exceptions import ClientException
 from litestar.params import QueryParameter
 
 from stepkeel.api.caller import Asking
 from stepkeel.api.document import Tables
+from stepkeel.api.trace import text_of
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest
-from stepkeel.ids import secret
 
 __all__ = [
     "IF_MATCH",
@@ -29,6 +30,7 @@ __all__ = [
     "etag",
     "key_of",
     "moments_of",
+    "once",
     "patience_of",
     "plainly",
     "refuse_foreign_host",
@@ -36,9 +38,7 @@ __all__ = [
     "refuse_other_media",
     "refuse_unheeded",
     "refuse_unknown",
-    "request_id",
     "revision_of",
-    "unchanged",
     "wait_of",
 ]
 
@@ -46,7 +46,6 @@ MOST_WAIT = 60.0
 RECEIPT_WAIT = 5.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 IF_MATCH = "if_match"  # the option of a route that heeds it
-_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _REVISION = re.compile(r'"([1-9]\d{0,17})"')
 Moment = Annotated[
     str | None,
@@ -81,19 +80,10 @@ def correlation_of(request: Asking, said: str | None) -> str | None:
 
 
 def _either(request: Asking, header: str, field: str, said: str | None) -> str | None:
-    told = request.headers.get(header)
+    told = text_of(request.headers.get(header, ""))
     if told and said and told != said:
         raise BadRequest(f"{header} and {field} are two", remedy="one of them")
     return said or told or None
-
-
-def request_id(scope: Any) -> str:
-    """By which a request is found in logs: the caller's own, where it is one, else made here."""
-    state: dict[str, Any] = scope.setdefault("state", {})
-    if "request_id" not in state:
-        given = next((v.decode("latin-1") for k, v in scope.get("headers", ()) if k == b"x-request-id"), "")
-        state["request_id"] = given if _ID.fullmatch(given) else secret()[:32]
-    return state["request_id"]
 
 
 def etag(revision: int) -> str:
@@ -115,6 +105,13 @@ def unchanged(request: Asking, tag: str) -> bool:
     """The answer is one that the client has."""
     told = request.headers.get("If-None-Match", "")
     return told == "*" or tag in [t.strip().removeprefix("W/") for t in told.split(",")]
+
+
+def once(request: Asking, tag: str, make: Callable[[], Any], **options: Any) -> Response[Any]:
+    """Nothing is made, or told, for who has it already."""
+    if unchanged(request, tag):
+        return Response(b"", status_code=304, headers={"ETag": tag}, media_type=MediaType.TEXT)
+    return Response(make(), headers={"ETag": tag}, **options)
 
 
 def plainly(core: Core) -> Core:

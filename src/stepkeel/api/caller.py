@@ -13,7 +13,8 @@ from litestar.params import SkipValidation
 from stepkeel.access.access import Access
 from stepkeel.access.identity import ANY_TENANT, MOST_NAME, Identity
 from stepkeel.api.limit import Limiter
-from stepkeel.engine.core import Core
+from stepkeel.api.trace import request_id, text_of
+from stepkeel.engine.core import Core, Who
 from stepkeel.errors import BadRequest, NotAllowed, TooManyRequests
 
 __all__ = ["EVERYBODY", "Asking", "Caller", "TheCore", "actor_of", "caller_of", "recognise", "refuse_too_many", "roles_of"]
@@ -54,7 +55,7 @@ async def recognise(request: Asking, core: Core, access: Access | None, operatio
 
     Without `access` nobody is asked: whoever reaches this address is who they say.
     """
-    said = request.headers.get("X-Actor", "")
+    said = text_of(request.headers.get("X-Actor", ""))
     if len(said) > MOST_NAME:
         raise BadRequest("X-Actor is too long", remedy=f"at most {MOST_NAME} characters")
     if access is None:
@@ -75,6 +76,9 @@ def _of_tenant(core: Core, identity: Identity, request: Asking) -> Core:
     tenant = request.headers.get("X-Tenant", first)
     if not identity.reaches(tenant) or tenant in ("", ANY_TENANT):
         raise NotAllowed(f"{identity.name} does not reach the tenant {tenant!r}", remedy="without X-Tenant, or another credential")
+    if request.method in WRITES:
+        key = f" ({identity.key})" if identity.key else ""
+        return replace(core, tenant=tenant, who=Who(f"{identity.name}{key}", request_id(request.scope)))
     return core if tenant == core.tenant else replace(core, tenant=tenant)
 
 

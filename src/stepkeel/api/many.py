@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from stepkeel.api.schema import Attributes, Key, Priority, Reason, Span, Text
+from stepkeel.engine.audit import AuditEntry
 from stepkeel.engine.bulk import Bulk, DeadLetters
-from stepkeel.engine.doctor import Finding
+from stepkeel.engine.doctor import OVERDUE, Finding
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.instant import from_micros
 from stepkeel.model.message import Message
@@ -18,6 +19,7 @@ from stepkeel.model.snapshot import Status
 from stepkeel.store.port import MetricRow, WorkerRow
 
 __all__ = [
+    "Audited",
     "Begun",
     "Breaker",
     "Breakers",
@@ -40,6 +42,7 @@ __all__ = [
     "StartMany",
     "Started",
     "StartedMany",
+    "Verification",
     "Worker",
     "Workers",
 ]
@@ -154,14 +157,17 @@ class Purge(Struct, frozen=True, forbid_unknown_fields=True):
 
     filter: Filter
     archived: bool = False
+    reason: Reason = ""
 
 
 class Retire(Struct, frozen=True, forbid_unknown_fields=True):
-    """Ended longer ago than this span: into the archive, or `delete` for good."""
+    """Ended longer ago than this span: into the archive, or `delete` for good, also those in the archive (`archived`)."""
 
     older_than: Span
     filter: Filter | None = None
     delete: bool = False
+    archived: bool = False
+    reason: Reason = ""
 
 
 class Counted(Struct, frozen=True):
@@ -239,6 +245,7 @@ class Doctor(Struct, frozen=True, forbid_unknown_fields=True):
 
     histories: bool = True
     fix: bool = False
+    overdue: Annotated[float, Meta(ge=0, le=1e9, description="seconds after which what is due or unread is worth a note")] = OVERDUE
 
 
 class Checked(Struct, frozen=True):
@@ -254,3 +261,19 @@ class Forget(Struct, frozen=True, forbid_unknown_fields=True):
     """Of an activity; empty: of all."""
 
     activity: Text = ""
+    reason: Reason = ""
+
+
+class Audited(Struct, frozen=True):
+    """Entries of the audit log."""
+
+    items: list[AuditEntry]
+
+
+class Verification(Struct, frozen=True):
+    """`head` is the last entry, `number:digest`: the anchor of a later look, which shows that nothing before it was changed."""
+
+    intact: bool
+    entries: int
+    head: str
+    problems: list[str]

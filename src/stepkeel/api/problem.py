@@ -74,7 +74,8 @@ def problem(request: Request[Any, Any, Any], found: Problem) -> Response[Problem
 def _known(request: Request[Any, Any, Any], error: errors.StepkeelError) -> Response[Problem]:
     for kind, status, title in _STATUS:
         if isinstance(error, kind):
-            text = Problem(f"urn:stepkeel:{error.code}", title, status, error.code, error.message, error.remedy)
+            told = {k: v for k, v in error.details.items() if isinstance(v, str | int | float | bool | None)}
+            text = Problem(f"urn:stepkeel:{error.code}", title, status, error.code, error.message, error.remedy, details=told)
             answer = problem(request, text)
             if isinstance(error, errors.TooManyRequests):
                 answer.headers["Retry-After"] = str(error.details["retry_after"])
@@ -108,7 +109,8 @@ def _no_json(request: Request[Any, Any, Any], error: Exception) -> Response[Prob
 
 
 def _ours(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    _log.error("%s %s (request %s)", request.method, request.url.path, request.state.get("request_id", "?"), exc_info=error)
+    known = request.state.get("request_id", "?")
+    _log.error("%s %s (request %s)", request.method, request.url.path, known, exc_info=error, extra={"request_id": known})
     found = Problem("urn:stepkeel:internal", "our own fault", 500, "internal", "the log of the server says more")
     return problem(request, found)
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from stepkeel.access.key import Key as KeyRecord
-from stepkeel.engine.result import Entry, InboxEntry, Info, Timer
+from stepkeel.engine.result import Entry, InboxEntry, Info, Result, Timer
 from stepkeel.kernel.explain import Explanation as ExplanationRecord
 from stepkeel.model.codec import to_json
 from stepkeel.store.port import DefinitionRow
@@ -52,6 +52,7 @@ __all__ = [
     "Stop",
     "Text",
     "Timers",
+    "Waited",
     "Whoami",
     "Wrong",
 ]
@@ -81,6 +82,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     """An instance as its row tells it; `data` is null where what is stored does not decode."""
 
     id: str
+    tenant: str
     definition: str
     version: int
     key: str | None
@@ -119,6 +121,23 @@ class Instances(Struct, frozen=True):
 
     items: list[Instance]
     cursor: str | None
+
+
+class Waited(Struct, frozen=True):
+    """As it was when the waiting was over. `timed_out`: the time was over first."""
+
+    id: str
+    status: str
+    state: str
+    data: Any
+    reason: str
+    failure: Failure | None
+    timed_out: bool
+
+    @classmethod
+    def of(cls, r: Result[Any]) -> Waited:
+        failure = None if r.failure is None else msgspec.convert(r.failure, Failure, from_attributes=True)
+        return cls(r.id, r.status, r.state, plain(r.data), r.reason, failure, r.timed_out)
 
 
 class Event(Struct, frozen=True):
@@ -203,7 +222,7 @@ class Wrong(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
-    """RFC 9457. `code` is stable and for programs, `detail` and `remedy` are for people."""
+    """RFC 9457. `code` is stable and for programs, as are `details`; `detail` and `remedy` are for people."""
 
     type: str
     title: str
@@ -213,6 +232,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     remedy: str = ""
     instance: str = ""
     errors: list[Wrong] = []
+    details: dict[str, str | int | float | bool | None] = {}
 
 
 class Whoami(Struct, frozen=True):

@@ -35,6 +35,7 @@ class Host(Protocol):
     def record_step_blocking(self, name: str, result: bytes) -> None: ...
     def heartbeat(self, progress: bytes) -> None: ...
     def log(self, level: str, text: str) -> None: ...
+    def secret(self, reference: str) -> str: ...
 
 
 class Context(Generic[D_co, I_co]):
@@ -174,6 +175,13 @@ class Context(Generic[D_co, I_co]):
     def heartbeat(self, progress: Any = None) -> None:
         """Store how far a long activity is. Shown by `explain` and `show`; the lease does not depend on it."""
         self._host.heartbeat(to_json(progress))
+
+    def secret(self, reference: str) -> str:
+        """The value of `secret://env/NAME`; stored nowhere. An async provider is asked for references in data and input only.
+
+        Raises SecretMissing.
+        """
+        return self._host.secret(reference)
 
     def log(self, text: str, level: str = "info") -> None:
         """A line in the log, marked with instance and node. Not part of history."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, dataclass_transform
 
+from stepkeel.errors import BadRequest
 from stepkeel.model.codec import Codec
 from stepkeel.model.definition import SignalType
 from stepkeel.model.instant import to_span
 
-__all__ = ["Signal", "signal_name", "signal_name_of", "signal_type"]
+__all__ = ["Signal", "signal_given", "signal_name", "signal_name_of", "signal_type"]
 
 
 @dataclass_transform(frozen_default=True)
@@ -39,6 +40,15 @@ def signal_name(kind: type[Any]) -> str:
 def signal_name_of(value: object) -> str:
     """The name of the signal that a value is."""
     return signal_name(type(value))
+
+
+def signal_given(what: Any, payload: Any) -> tuple[str, Any]:
+    """Name and payload of a signal given as a value, as a type, or by name. Raises BadRequest."""
+    if isinstance(what, str | type):
+        return what if isinstance(what, str) else signal_name(what), payload
+    if payload is not None:
+        raise BadRequest(f"{signal_name_of(what)} was given as a value and with a payload", remedy="one of the two")
+    return signal_name_of(what), what
 
 
 def signal_type(kind: type[Any]) -> SignalType:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from stepkeel.cli.output import print_json, print_table, say
-from stepkeel.cli.session import Actor, DatabaseOption, JsonOption, ReasonOption, TenantOption, on_engine, read_json
+from stepkeel.cli.session import Actor, JsonOption, PlaceOption, ReasonOption, TenantOption, on_engine, read_json
 from stepkeel.cli.which import Which, filters_of
 from stepkeel.engine.bulk import Bulk
 from stepkeel.facade import Engine
@@ -29,8 +29,8 @@ class How:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Where:
-    database: DatabaseOption = None
-    tenant: TenantOption = "default"
+    database: PlaceOption = None
+    tenant: TenantOption = None
     json: JsonOption = False
 
 

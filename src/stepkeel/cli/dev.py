@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -12,8 +13,8 @@ from cyclopts import App, Parameter
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.view import Authored
 from stepkeel.cli.output import print_error, say
-from stepkeel.cli.serve import OWN, addresses, engine_of, is_loopback
-from stepkeel.cli.session import load_module, load_object
+from stepkeel.cli.serve import OWN, addresses, is_loopback
+from stepkeel.cli.session import engine_of, load_module, load_object
 from stepkeel.errors import BadRequest, StepkeelError
 from stepkeel.extra import needing
 from stepkeel.facade import Engine
@@ -47,7 +48,7 @@ def dev(
         raise BadRequest(f"{host} is no address of this machine alone", remedy="stepkeel serve, with --access")
     with needing("uvicorn", "serving", "server"):
         import uvicorn
-        from uvicorn.supervisors import ChangeReload
+        from uvicorn.supervisors.statreload import StatReload
     os.environ[TARGET] = target
     os.environ[DATABASE] = database or ""
     folder = str(Path.cwd())
@@ -56,8 +57,26 @@ def dev(
         reload_dirs=[folder], timeout_graceful_shutdown=1,
     )  # fmt: skip
     socket = config.bind_socket()
+
+    class Reload(StatReload):
+        """What is saved while the process begins counts, too: files are looked at before it, not some time after."""
+
+        def _look(self) -> None:
+            self.mtimes = {}
+            for file in self.iter_py_files():
+                with suppress(OSError):
+                    self.mtimes[file] = file.stat().st_mtime
+
+        def startup(self) -> None:
+            self._look()
+            super().startup()
+
+        def restart(self) -> None:
+            self._look()
+            super(StatReload, self).restart()
+
     say(f"{addresses([socket])[0]}: a changed source in {folder} restarts it")
-    ChangeReload(config, target=uvicorn.Server(config).run, sockets=[socket]).run()
+    Reload(config, target=uvicorn.Server(config).run, sockets=[socket]).run()
     return 0
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from stepkeel.cli.log import LogLevel, set_up
 from stepkeel.cli.output import plain, print_json, print_table, say
-from stepkeel.cli.session import DatabaseOption, JsonOption, load_object, run_loop
+from stepkeel.cli.session import DatabaseOption, JsonOption, configured, engine_of, load_object, run_loop
 from stepkeel.clock import SystemClock
-from stepkeel.config import ENVIRONMENT, database_url
+from stepkeel.config.read import read_config
 from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine, open_store
 from stepkeel.runtime.health import Health
@@ -39,32 +39,22 @@ def worker(
     *,
     database: DatabaseOption = None,
     concurrency: Annotated[int | None, Parameter(help="instances held at a time")] = None,
-    name: Annotated[str, Parameter(help="shown in history's neighbourhood; default host:pid")] = "",
+    name: Annotated[str | None, Parameter(help="shown in lists of workers; default host:pid")] = None,
     health: Annotated[str | None, Parameter(help="HOST:PORT for GET /livez and /readyz; off unless said")] = None,
-    log_level: Annotated[str, Parameter(help="debug, info, warning, error")] = "info",
+    log_level: LogLevel = None,
 ) -> int:
     """Run workflows until SIGTERM or SIGINT; then finish or hand back what is held, and leave.
 
     A second signal leaves at once: what was held is taken over by others when the lease is over.
     """
-    level = logging.getLevelNamesMapping().get(log_level.upper())
-    if level is None:
-        raise BadRequest(f"--log-level {log_level!r}", remedy="debug, info, warning or error")
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    engine = _engine(target, database, concurrency, name)
-    place = Health.place(health) if health else None
-    return run_loop(_serve(engine, place))
-
-
-def _engine(target: str, database: str | None, concurrency: int | None, name: str) -> Engine:
-    found: Any = load_object(target, "engine", _EXAMPLE)
-    if not isinstance(found, Engine) and callable(found):
-        found = found()
-    if not isinstance(found, Engine):
-        raise BadRequest(f"{target} is a {type(found).__name__}, no engine", remedy=_EXAMPLE)
-    if not found.definitions:
+    config = read_config()
+    set_up(config, log_level)
+    engine = engine_of(load_object(target, "engine", _EXAMPLE), target)
+    if not engine.definitions:
         raise BadRequest(f"{target} has no workflows", remedy="Engine(url, workflows=[...])")
-    return found.elsewhere(database or os.environ.get(ENVIRONMENT) or found.url, concurrency=concurrency, name=name)
+    place = config.get("worker.health", health)
+    made = configured(engine, config, database, concurrency=concurrency, name=config.get("worker.name", name), worker=True)
+    return run_loop(_serve(made, Health.place(place) if place else None))
 
 
 async def _serve(engine: Engine, place: tuple[str, int] | None) -> int:
@@ -100,7 +90,7 @@ def upgrade(*, database: DatabaseOption = None, json: JsonOption = False) -> Non
 
     Workers of the release before go on meanwhile: upgrade the database first, then them.
     """
-    done = asyncio.run(open_store(database_url(database), SystemClock()).upgrade())
+    done = asyncio.run(open_store(read_config().database(database), SystemClock()).upgrade())
     if json:
         print_json({"before": done.before, "now": done.now, "made": list(done.made)})
         return
@@ -113,7 +103,7 @@ def check(*, database: DatabaseOption = None, json: JsonOption = False) -> int:
     """Look at the database: version, settings, size. Exit code 1 where something should be otherwise."""
 
     async def work() -> list[Remark]:
-        store = open_store(database_url(database), SystemClock())
+        store = open_store(read_config().database(database), SystemClock())
         await store.open(make=False)
         try:
             return list(await store.check())

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from stepkeel.cli.output import plain, print_json, print_table, say
-from stepkeel.cli.session import Actor, DatabaseOption, JsonOption, ReasonOption, TenantOption, on_engine, read_json
+from stepkeel.cli.session import Actor, JsonOption, PlaceOption, ReasonOption, TenantOption, on_engine, read_json
 from stepkeel.engine.result import Entry, Info, Receipt
 from stepkeel.facade import Engine
 
@@ -37,7 +37,7 @@ def add_to(app: App) -> None:
         app.command(command)
 
 
-def show(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> int:
+def show(id: str, /, *, database: PlaceOption = None, tenant: TenantOption = None, json: JsonOption = False) -> int:
     """Everything about one instance: status, state, data, timers, signals. Exit code 1 if it has failed."""
 
     async def work(engine: Engine) -> tuple[Info, Any, Any]:
@@ -67,7 +67,7 @@ def show(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = 
     return 1 if info.status == "failed" else 0
 
 
-def history(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> None:
+def history(id: str, /, *, database: PlaceOption = None, tenant: TenantOption = None, json: JsonOption = False) -> None:
     """What happened to it: every decision with its events and changed fields."""
     entries: list[Entry] = on_engine(database, lambda engine: engine.history(id), tenant)
     if json:
@@ -85,7 +85,7 @@ def history(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption
     print_table(("rev", "at", "by", "event", "path", "detail"), rows)
 
 
-def explain(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> None:
+def explain(id: str, /, *, database: PlaceOption = None, tenant: TenantOption = None, json: JsonOption = False) -> None:
     """Why it rests, and what would move it."""
     found = on_engine(database, lambda engine: engine.explain(id), tenant)
     print_json(found) if json else say(str(found))
@@ -100,8 +100,8 @@ def signal(
     key: Annotated[str | None, Parameter(help="the same key again is the same signal")] = None,
     wait: Annotated[float | None, Parameter(help="seconds to wait for its fate")] = None,
     actor: Actor = "",
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Send a signal by name; PAYLOAD is JSON, or @file. Durable when this returns."""
@@ -118,7 +118,7 @@ def _tell(receipt: Receipt, json: bool) -> None:
 
 
 def pause(
-    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Let nothing further begin; attempts in flight end and are recorded."""
@@ -126,7 +126,7 @@ def pause(
 
 
 def resume(
-    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Go on at once, also after it was set aside."""
@@ -135,7 +135,7 @@ def resume(
 
 def cancel(
     id: str, /, *, compensate: Annotated[bool, Parameter(negative=(), help="undo what was done")] = False, actor: Actor = "",
-    reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False,
+    reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """End it as cancelled; nothing is undone unless --compensate."""
     _tell(on_engine(database, lambda e: e.cancel(id, compensate=compensate, actor=actor, reason=reason), tenant), json)
@@ -143,7 +143,7 @@ def cancel(
 
 def terminate(
     id: str, /, *, compensate: Annotated[bool, Parameter(negative=(), help="undo what was done")] = False, actor: Actor = "",
-    reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False,
+    reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """End it as terminated, also in the midst of another ending."""
     _tell(on_engine(database, lambda e: e.terminate(id, compensate=compensate, actor=actor, reason=reason), tenant), json)
@@ -153,7 +153,7 @@ def redrive(
     id: str, /, *,
     from_state: Annotated[str, Parameter(name="--from", help="a state, or a node of its body: Pay/charge")] = "",
     failed_parts: Annotated[bool, Parameter(negative=(), help="what had failed in branches and items, too")] = False,
-    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Continue a failed instance from its failed node, or from a state or node."""
@@ -163,7 +163,7 @@ def redrive(
 
 def fire_timer(
     id: str, path: str, /, *, purpose: Annotated[str, Parameter(help="retry, delay, until, after ...; default: all there")] = "",
-    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Make a timer due now: a retry, a delay, a timeout. PATH as `explain` tells it."""
@@ -173,7 +173,7 @@ def fire_timer(
 def cancel_node(
     id: str, path: str, /, *,
     then: Annotated[Literal["end", "skip"], Parameter(help="its branch ends, or goes on behind it")] = "end",
-    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Close an open node, branch (work/parallel:left) or item (work/lines[17])."""
@@ -181,16 +181,16 @@ def cancel_node(
 
 
 def complete_node(
-    id: str, path: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None,
-    tenant: TenantOption = "default", json: JsonOption = False,
+    id: str, path: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None,
+    tenant: TenantOption = None, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """End a parallel or for_each with what has arrived, a loop, a machine, or a node that waits."""
     _tell(on_engine(database, lambda e: e.complete_node(id, path, actor=actor, reason=reason), tenant), json)
 
 
 def add_items(
-    id: str, path: str, items: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None,
-    tenant: TenantOption = "default", json: JsonOption = False,
+    id: str, path: str, items: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None,
+    tenant: TenantOption = None, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Add items, a JSON list or @file, to a for_each that is open."""
     given = read_json(items, "ITEMS")
@@ -198,8 +198,8 @@ def add_items(
 
 
 def set_data(
-    id: str, changes: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None,
-    tenant: TenantOption = "default", json: JsonOption = False,
+    id: str, changes: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None,
+    tenant: TenantOption = None, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Set fields of the data: a JSON object or @file. Of a failed instance only where its workflow is at hand, in Python."""
     given = read_json(changes, "CHANGES")
@@ -209,7 +209,7 @@ def set_data(
 def set_state(
     id: str, state: str, /, *, body: Annotated[bool, Parameter(help="run the body of the state")] = True,
     stop: Annotated[bool, Parameter(negative=(), help="stop attempts in flight, do not wait for them")] = False,
-    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Put it in a state, or at a node of a state's body (Pay/charge); a failed one is open again."""
@@ -221,7 +221,7 @@ def fork(
     from_state: Annotated[str, Parameter(name="--from", help="a state, or a node of its body: Pay/charge")] = "",
     revision: Annotated[int | None, Parameter(help="with the data of this revision")] = None,
     key: Annotated[str | None, Parameter(help="the same key again is the same instance")] = None,
-    actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Make another instance from this one: where it failed, or from a state or node. CHANGES: fields of its data."""
@@ -232,7 +232,7 @@ def fork(
 
 
 def release(
-    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Take it from a worker that does not react; another one goes on with it, and begins again what was in flight."""
@@ -240,7 +240,7 @@ def release(
 
 
 def archive(
-    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    id: str, /, *, actor: Actor = "", reason: ReasonOption = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Take an ended instance out of the lists; it stays readable."""

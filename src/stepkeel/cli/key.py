@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from stepkeel.access.key import Key, NewKey
 from stepkeel.access.role import BUILT_IN
 from stepkeel.cli.output import plain, print_json, print_table, say
-from stepkeel.cli.session import Actor, DatabaseOption, JsonOption, TenantOption, on_engine
+from stepkeel.cli.session import Actor, JsonOption, PlaceOption, ReasonOption, TenantOption, on_engine
 from stepkeel.model.instant import span_of
 
 __all__ = ["add_to"]
@@ -37,8 +37,8 @@ def create(
     ends_in: Annotated[str | None, Parameter(help="how long it is valid: 90d, 12h; default: until it is revoked")] = None,
     any_tenant: Annotated[bool, Parameter(negative=(), help="it reaches every tenant, which requests name with X-Tenant")] = False,
     actor: Actor = "",
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Make a key. It is shown this once."""
@@ -54,7 +54,7 @@ def create(
         say(f"{', '.join(own)}: not built in, permits what the Access of the server says")
 
 
-def show(*, database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> None:
+def show(*, database: PlaceOption = None, tenant: TenantOption = None, json: JsonOption = False) -> None:
     """Those of a tenant, and those that reach any; without what is secret."""
     keys = on_engine(database, lambda e: e.keys.list(), tenant)
     if json:
@@ -74,8 +74,8 @@ def rotate(
     *,
     overlap: Annotated[str, Parameter(help="how long the old one is still valid")] = "24h",
     actor: Actor = "",
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Make another one like it, shown this once; the old one is valid for the overlap."""
@@ -83,9 +83,17 @@ def rotate(
     _told(on_engine(database, lambda e: e.keys.rotate(id, overlap=span, actor=actor), tenant), json=json)
 
 
-def revoke(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = "default") -> None:
+def revoke(
+    id: str,
+    /,
+    *,
+    actor: Actor = "",
+    reason: ReasonOption = "",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
+) -> None:
     """From now on it is refused."""
-    key = on_engine(database, lambda e: e.keys.revoke(id), tenant)
+    key = on_engine(database, lambda e: e.keys.revoke(id, actor=actor, reason=reason), tenant)
     say(f"{key.id} ({key.name}) is refused from now on")
 
 

@@ -19,15 +19,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError:
         sys.stderr.write("stepkeel: the command line needs an extra\n  -> pip install 'stepkeel[cli]'\n")
         return 2
-    from stepkeel.cli import bulk, dev, document, fleet, instance, key, repair, serve, simulate, task, tool
+    from stepkeel.cli import audit, bulk, config, dev, document, fleet, instance, key, repair, serve, simulate, task, tool
 
     app = cyclopts.App(
         name="stepkeel",
-        help="Look after durable workflows. --database URL, or STEPKEEL_DATABASE, says where they are.",
+        help="Look after durable workflows. --database URL, STEPKEEL_DATABASE or stepkeel.toml says where they are.",
         version=_version,
         result_action="return_value",
     )
-    for group in (instance, task, key, repair, bulk, fleet, document, tool, simulate, serve, dev):
+    for group in (instance, task, key, audit, repair, bulk, fleet, config, document, tool, simulate, serve, dev):
         group.add_to(app)
     try:
         code = app(given, exit_on_error=False, print_error=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from stepkeel.cli.output import plain, print_json, print_table, say
-from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, on_engine
+from stepkeel.cli.session import Actor, JsonOption, PlaceOption, ReasonOption, TenantOption, on_engine
 from stepkeel.cli.which import Which, filters_of
 from stepkeel.engine.doctor import OVERDUE, Report
 from stepkeel.errors import BadRequest
@@ -38,8 +38,8 @@ def list_(
     archived: Annotated[bool, Parameter(negative=(), help="those in the archive instead")] = False,
     limit: int = 50,
     cursor: Annotated[str | None, Parameter(help="of the page before")] = None,
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:
     """List instances. Times are ISO 8601, from inclusive, to exclusive."""
@@ -69,12 +69,14 @@ def purge(
     *,
     which: Which | None = None,
     archived: Annotated[bool, Parameter(negative=(), help="those in the archive instead")] = False,
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    actor: Actor = "",
+    reason: ReasonOption = "",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Delete ended instances for good. Needs a filter, and never touches a live one."""
-    gone = on_engine(database, lambda e: e.purge(archived=archived, **filters_of(which)), tenant)
+    gone = on_engine(database, lambda e: e.purge(archived=archived, actor=actor, reason=reason, **filters_of(which)), tenant)
     print_json({"purged": gone}) if json else say(f"purged {gone}")
 
 
@@ -85,13 +87,16 @@ def retire(
     definition: str | None = None,
     delete: Annotated[bool, Parameter(negative=(), help="delete for good instead of archiving")] = False,
     archived: Annotated[bool, Parameter(negative=(), help="with --delete: what lies in the archive")] = False,
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    actor: Actor = "",
+    reason: ReasonOption = "",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Move what ended long ago into the archive, in batches. Failed instances stay unless --status failed."""
     span = span_of(older_than, "--older-than")
-    filters = {k: v for k, v in {"status": status, "definition": definition}.items() if v}
+    filters: dict[str, Any] = {k: v for k, v in {"status": status, "definition": definition}.items() if v}
+    filters |= {"actor": actor, "reason": reason}
     gone = on_engine(database, lambda e: e.retire(older_than=span, delete=delete, archived=archived, **filters), tenant)
     print_json({"retired": gone}) if json else say(f"{'deleted' if delete else 'archived'} {gone}")
 
@@ -101,7 +106,7 @@ def doctor(
     histories: Annotated[bool, Parameter(negative="--no-histories", help="fold every history too (reads all)")] = True,
     fix: Annotated[bool, Parameter(negative=(), help="repair what is safe, and say what was done")] = False,
     overdue: Annotated[float, Parameter(help="seconds after which what is due or unread is worth a note")] = OVERDUE,
-    database: DatabaseOption = None,
+    database: PlaceOption = None,
     json: JsonOption = False,
 ) -> int:
     """Check every instance against the invariants. Exit code 1 if any is violated (and was not repaired)."""
@@ -127,8 +132,8 @@ def dead_letters(
     *,
     which: Which | None = None,
     code: Annotated[str | None, Parameter(help="of their failure")] = None,
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Failed instances, in groups of one definition, state and failure code."""
@@ -143,12 +148,14 @@ def dead_letters(
 def breakers(
     *,
     close: Annotated[str | None, Parameter(help="the name of one to be closed now")] = None,
-    database: DatabaseOption = None,
+    actor: Actor = "",
+    reason: ReasonOption = "",
+    database: PlaceOption = None,
     json: JsonOption = False,
 ) -> int:
     """Circuit breakers: which services failed lately, and are not called for now."""
     if close is not None:
-        closed = on_engine(database, lambda e: e.close_breaker(close))
+        closed = on_engine(database, lambda e: e.close_breaker(close, actor=actor, reason=reason))
         say(f"{close} is closed" if closed else f"{close} is not open")
         return 0 if closed else 1
     rows = on_engine(database, lambda e: e.breakers())
@@ -166,11 +173,13 @@ def forget_cached(
     activity: str,
     /,
     *,
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    actor: Actor = "",
+    reason: ReasonOption = "",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
 ) -> int:
     """Have an activity with a cache run again, whatever is kept of its results."""
-    count = on_engine(database, lambda e: e.forget_cached(activity), tenant)
+    count = on_engine(database, lambda e: e.forget_cached(activity, actor=actor, reason=reason), tenant)
     say(f"{count} results of {activity} are forgotten")
     return 0
 
@@ -178,8 +187,8 @@ def forget_cached(
 def outbox(
     *,
     limit: Annotated[int, Parameter(help="at most so many")] = 100,
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> int:
     """Messages that no sink has taken yet, oldest first. Exit code 1 if one of them has failed."""

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from stepkeel.access.access import Access
+from stepkeel.cli.log import LogLevel, set_up
 from stepkeel.cli.output import say
-from stepkeel.cli.session import load_object, run_loop
+from stepkeel.cli.session import DatabaseOption, configured, engine_of, load_object, run_loop
+from stepkeel.config.read import read_config
 from stepkeel.errors import BadRequest
 from stepkeel.extra import needing
-from stepkeel.facade import Engine
 
-__all__ = ["OWN", "add_to", "addresses", "engine_of", "is_loopback"]
+__all__ = ["OWN", "add_to", "addresses", "is_loopback"]
 
 OWN = ("localhost", "127.0.0.1", "::1")
 
@@ -29,39 +30,46 @@ def serve(
     engine: Annotated[str, Parameter(help="module:name of an Engine, or of a function that makes one")],
     /,
     *,
-    host: Annotated[str, Parameter(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="0: any that is free")] = 8080,
+    database: DatabaseOption = None,
+    host: Annotated[str | None, Parameter(help="address to listen on; default: 127.0.0.1")] = None,
+    port: Annotated[int | None, Parameter(help="0: any that is free; default: 8080")] = None,
+    worker: Annotated[bool | None, Parameter(help="run workflows in this process, too; default: it does")] = None,
     access: Annotated[
         str | None,
         Parameter(help="who is let in: `keys` (stepkeel key create), or module:name of an Access; default: nobody is asked"),
     ] = None,
     writes_per_minute: Annotated[
-        int, Parameter(help="of each identity (with --access), in this process; 0: as many as they like")
-    ] = 100,
+        int | None, Parameter(help="of each identity (with --access), in this process; 0: as many as they like; default: 100")
+    ] = None,
     trust_network: Annotated[
-        bool, Parameter(name="--trust-network", negative=(), help="without --access: whoever reaches it may do everything")
-    ] = False,
+        bool | None, Parameter(name="--trust-network", negative=(), help="without --access: whoever reaches it may do everything")
+    ] = None,
+    log_level: LogLevel = None,
 ) -> int:
-    """Serve the REST API of an engine, with its worker, until it is told to stop.
+    """Serve the REST API of an engine, with its worker unless told otherwise, until it is told to stop.
 
     Without --access nobody is asked who they are: who acts is what `X-Actor` says. It listens on this machine alone then,
     unless told otherwise.
     """
-    if access is None and not (is_loopback(host) or trust_network):
-        text = f"{host} can be reached from elsewhere, and nobody is asked who they are"
-        raise BadRequest(text, remedy="--access keys, or --trust-network behind a proxy that asks")
-    if access is not None and trust_network:
-        raise BadRequest("--access asks everybody, --trust-network nobody", remedy="one of them")
+    config = read_config()
+    address: str = config.get("serve.host", host)
+    access = config.get("serve.access", access)
+    trusted: bool = config.get("serve.trust_network", trust_network)
+    _refuse_open(address, access, trusted=trusted)
     with needing("uvicorn", "serving", "server"):
         import uvicorn
-    made = engine_of(load_object(engine, "engine", "app:engine"), engine)
+    set_up(config, log_level)
+    polls = None if config.get("serve.worker", worker) else False
+    made = configured(engine_of(load_object(engine, "engine", "app:engine"), engine), config, database, worker=polls)
     asked = None if access is None else _access(access)
     app = made.asgi(
         access=asked,
-        writes_per_minute=writes_per_minute or None,
-        hosts=(*OWN, host) if asked is None and not trust_network else None,
+        writes_per_minute=config.get("serve.writes_per_minute", writes_per_minute) or None,
+        tracing=config.get("serve.tracing"),
+        hosts=(*OWN, address) if asked is None and not trusted else None,
     )
-    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on")
+    number: int = config.get("serve.port", port)
+    served = uvicorn.Config(app, host=address, port=number, log_config=None, access_log=False, server_header=False, lifespan="on")
 
     class Server(uvicorn.Server):
         """Streams end when it is told to stop: who listens comes back, to another."""
@@ -70,15 +78,16 @@ def serve(
             app.state.closing = True
             super().handle_exit(sig, frame)
 
-    return _run(Server(config))
+    return _run(Server(served))
 
 
-def engine_of(found: Any, target: str) -> Engine:
-    """It, or what it makes. Raises BadRequest."""
-    made: Any = found() if callable(found) else found
-    if not isinstance(made, Engine):
-        raise BadRequest(f"{target} is {type(made).__name__}, not an Engine", remedy="engine = Engine(url, [Workflow])")
-    return made
+def _refuse_open(address: str, access: str | None, *, trusted: bool) -> None:
+    """Raises BadRequest where nobody would be asked by mistake."""
+    if access is None and not (is_loopback(address) or trusted):
+        text = f"{address} can be reached from elsewhere, and nobody is asked who they are"
+        raise BadRequest(text, remedy="--access keys, or --trust-network behind a proxy that asks")
+    if access is not None and trusted:
+        raise BadRequest("--access asks everybody, --trust-network nobody", remedy="one of them")
 
 
 def addresses(sockets: Iterable[Any]) -> list[str]:

@@ -14,7 +14,8 @@ from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
-from stepkeel.config import database_url
+from stepkeel.client import Client
+from stepkeel.config.read import FILE, FILE_VARIABLE, Config, read_config
 from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
 
@@ -22,8 +23,11 @@ __all__ = [
     "Actor",
     "DatabaseOption",
     "JsonOption",
+    "PlaceOption",
     "ReasonOption",
     "TenantOption",
+    "configured",
+    "engine_of",
     "load_module",
     "load_object",
     "on_engine",
@@ -34,21 +38,68 @@ __all__ = [
 
 T = TypeVar("T")
 DatabaseOption = Annotated[str | None, Parameter(name=["--database", "-d"], help="database URL; default: STEPKEEL_DATABASE")]
+PlaceOption = Annotated[
+    str | None,
+    Parameter(
+        name=["--database", "--server", "-d"],
+        help="URL of a database, or of a server; default: STEPKEEL_SERVER, then STEPKEEL_DATABASE",
+    ),
+]
 JsonOption = Annotated[bool, Parameter(name="--json", negative=(), help="one JSON document instead of text")]
-TenantOption = Annotated[str, Parameter(name="--tenant", help="whose instances")]
-Actor = Annotated[str, Parameter(name="--actor", help="who asks; kept in history")]
-ReasonOption = Annotated[str, Parameter(name="--reason", help="why; kept in history")]
+TenantOption = Annotated[str | None, Parameter(name="--tenant", help="whose instances; default: default")]
+Actor = Annotated[str, Parameter(name="--actor", help="who asks; kept in history and audit log")]
+ReasonOption = Annotated[str, Parameter(name="--reason", help="why; kept in history and audit log")]
 
 
-def on_engine(url: str | None, work: Callable[[Engine], Awaitable[T]], tenant: str = "default") -> T:
-    """Open a client, do the work, close it. A database that does not exist is not made. Raises Unavailable, DatabaseInvalid."""
-    place = database_url(url)
+def on_engine(url: str | None, work: Callable[[Engine], Awaitable[T]], tenant: str | None = None) -> T:
+    """Open a client of a database or of a server, do the work, close it. A database that does not exist is not made.
+
+    Raises Unavailable, DatabaseInvalid, and what a server refuses.
+    """
+    config = read_config()
+    place = config.place(url)
 
     async def main() -> T:
-        async with Engine(place, worker=False, tenant=tenant) as engine:
-            return await work(engine)
+        async with _client(place, config, tenant) as client:
+            return await work(client)
 
     return asyncio.run(main())
+
+
+def _client(place: str, config: Config, tenant: str | None) -> Any:
+    if place.startswith(("http://", "https://")):
+        said, server, key = (config.said[name] for name in ("tenant", "server", "key"))
+        if key.value and place == server.value and server.origin == FILE != key.origin:
+            # Whoever put that file into this folder would be given the key.
+            text = f"{FILE} of this folder names the server, and the key comes from {key.origin}"
+            raise BadRequest(text, remedy=f"--server, STEPKEEL_SERVER, or {FILE_VARIABLE}={FILE} if you trust the file")
+        whose = tenant or (None if said.origin == "default" else said.value)
+        return Client(place, key.value, tenant=whose)
+    return Engine(place, worker=False, tenant=config.get("tenant", tenant))
+
+
+def engine_of(found: Any, target: str) -> Engine:
+    """It, or what it makes. Raises BadRequest."""
+    made: Any = found() if callable(found) else found
+    if not isinstance(made, Engine):
+        raise BadRequest(f"{target} is {type(made).__name__}, not an Engine", remedy="engine = Engine(url, [Workflow])")
+    return made
+
+
+def configured(
+    engine: Engine,
+    config: Config,
+    database: str | None = None,
+    *,
+    concurrency: int | None = None,
+    name: str = "",
+    worker: bool | None = None,
+) -> Engine:
+    """The same, but for what flags, environment and file say otherwise than its code. Raises BadRequest."""
+    url, settings = config.get("database", database) or engine.url, config.settings(engine.settings, concurrency)
+    if (url, settings, name, worker) == (engine.url, engine.settings, "", None):
+        return engine
+    return engine.elsewhere(url, settings=settings, name=name, worker=worker)
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:

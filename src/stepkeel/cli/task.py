@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from stepkeel.cli.output import plain, print_json, print_table, say
-from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, on_engine, read_json, time_of
+from stepkeel.cli.session import JsonOption, PlaceOption, TenantOption, on_engine, read_json, time_of
 from stepkeel.engine.result import Receipt
 from stepkeel.engine.task import Task
 
@@ -40,8 +40,8 @@ def tasks(
     sort: Literal["opened", "due"] = "due",
     limit: int = 50,
     cursor: Annotated[str | None, Parameter(help="of the page before")] = None,
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:
     """List tasks, those due first before the others."""
@@ -70,7 +70,7 @@ def _state(task: Any) -> str:
     return "overdue" if task.overdue else task.status
 
 
-def show(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> None:
+def show(id: str, /, *, database: PlaceOption = None, tenant: TenantOption = None, json: JsonOption = False) -> None:
     """Everything about one task."""
     info = on_engine(database, lambda engine: engine.task(id).get(), tenant)
     if json:
@@ -79,7 +79,7 @@ def show(id: str, /, *, database: DatabaseOption = None, tenant: TenantOption = 
     print_table(("field", "value"), [(k, v) for k, v in plain(info).items() if v not in (None, "", [], (), False)])
 
 
-def _act(id: str, work: Callable[[Task], Awaitable[Receipt]], database: str | None, tenant: str, as_json: bool) -> int:
+def _act(id: str, work: Callable[[Task], Awaitable[Receipt]], database: str | None, tenant: str | None, as_json: bool) -> int:
     receipt = on_engine(database, lambda engine: work(engine.task(id)), tenant)
     if as_json:
         print_json(plain(receipt))
@@ -89,7 +89,7 @@ def _act(id: str, work: Callable[[Task], Awaitable[Receipt]], database: str | No
 
 
 def claim(
-    id: str, /, *, actor: Who, role: Roles = None, database: DatabaseOption = None, tenant: TenantOption = "default",
+    id: str, /, *, actor: Who, role: Roles = None, database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> int:  # fmt: skip
     """It is the actor's alone until they release it."""
@@ -97,7 +97,7 @@ def claim(
 
 
 def release(
-    id: str, /, *, actor: Who = "", role: Roles = None, database: DatabaseOption = None, tenant: TenantOption = "default",
+    id: str, /, *, actor: Who = "", role: Roles = None, database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> int:  # fmt: skip
     """Give it back to all who may do it."""
@@ -105,8 +105,8 @@ def release(
 
 
 def complete(
-    id: str, payload: str | None = None, /, *, actor: Who = "", role: Roles = None, database: DatabaseOption = None,
-    tenant: TenantOption = "default", json: JsonOption = False,
+    id: str, payload: str | None = None, /, *, actor: Who = "", role: Roles = None, database: PlaceOption = None,
+    tenant: TenantOption = None, json: JsonOption = False,
 ) -> int:  # fmt: skip
     """It is done; PAYLOAD is what its form asks for, as JSON or @file."""
     given = read_json(payload, "the payload")
@@ -114,23 +114,23 @@ def complete(
 
 
 def approve(
-    id: str, comment: str = "", /, *, actor: Who = "", role: Roles = None, database: DatabaseOption = None,
-    tenant: TenantOption = "default", json: JsonOption = False,
+    id: str, comment: str = "", /, *, actor: Who = "", role: Roles = None, database: PlaceOption = None,
+    tenant: TenantOption = None, json: JsonOption = False,
 ) -> int:  # fmt: skip
     """Say yes."""
     return _act(id, lambda t: t.approve(comment, actor=actor, roles=role), database, tenant, json)
 
 
 def reject(
-    id: str, comment: str = "", /, *, actor: Who = "", role: Roles = None, database: DatabaseOption = None,
-    tenant: TenantOption = "default", json: JsonOption = False,
+    id: str, comment: str = "", /, *, actor: Who = "", role: Roles = None, database: PlaceOption = None,
+    tenant: TenantOption = None, json: JsonOption = False,
 ) -> int:  # fmt: skip
     """Say no."""
     return _act(id, lambda t: t.reject(comment, actor=actor, roles=role), database, tenant, json)
 
 
 def reassign(
-    id: str, to: str, /, *, actor: Who = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    id: str, to: str, /, *, actor: Who = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> int:  # fmt: skip
     """It is TO's from now on."""
@@ -138,7 +138,7 @@ def reassign(
 
 
 def comment(
-    id: str, text: str, /, *, actor: Who = "", database: DatabaseOption = None, tenant: TenantOption = "default",
+    id: str, text: str, /, *, actor: Who = "", database: PlaceOption = None, tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> int:  # fmt: skip
     """Say something about it, in the history of its instance."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -9,8 +10,9 @@ from cyclopts import App, Parameter
 from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.cli.document import ActivitiesOption, definition_in, is_document
 from stepkeel.cli.output import print_json, print_table, say
-from stepkeel.cli.session import DatabaseOption, JsonOption, TenantOption, load_object, on_engine
-from stepkeel.config import database_url
+from stepkeel.cli.session import DatabaseOption, JsonOption, PlaceOption, TenantOption, load_object, on_engine
+from stepkeel.cli.watching import alerts, dashboard
+from stepkeel.config.read import read_config
 from stepkeel.document.compare import differences
 from stepkeel.document.source import to_yaml
 from stepkeel.errors import BadRequest
@@ -78,15 +80,19 @@ def diff(
 
 
 def export(
-    target: Annotated[str, Parameter(help="a document, or module:Class")],
+    target: Annotated[str, Parameter(help="a document, or module:Class; or grafana, alerts")],
     /,
     *,
     activities: ActivitiesOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print a definition as a document, YAML or (--json) JSON. What is only Python, a lambda, is told with its place."""
-    document = _load(target, activities).document()
-    if json:
+    """Print a definition as a document, YAML or (--json) JSON. What is only Python, a lambda, is told with its place.
+
+    `grafana` prints a dashboard for it (JSON), `alerts` rules for Prometheus (YAML).
+    """
+    watching: dict[str, Callable[[], dict[str, Any]]] = {"grafana": dashboard, "alerts": alerts}
+    document = watching[target]() if target in watching else _load(target, activities).document()
+    if json or target == "grafana":
         print_json(document)
     else:
         say(to_yaml(document).rstrip())
@@ -97,8 +103,8 @@ def diagram(
     /,
     *,
     format: Literal["mermaid", "svg"] = "svg",
-    database: DatabaseOption = None,
-    tenant: TenantOption = "default",
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
 ) -> None:
     """Print the diagram of an instance: where it stands, the way it took, what failed."""
     say(on_engine(database, lambda engine: engine.diagram(id, format), tenant))
@@ -117,5 +123,5 @@ def bench(
     """Measure this machine. The database must be new: everything in it of the bench is verified afterwards."""
     from stepkeel.cli.bench import run_bench
 
-    result = run_bench(name, database_url(database), instances, concurrency, workers=workers)
+    result = run_bench(name, read_config().database(database), instances, concurrency, workers=workers)
     print_json(result) if json else print_table(("figure", "value"), list(result.items()))

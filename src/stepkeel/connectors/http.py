@@ -24,6 +24,7 @@ from stepkeel.authoring.context import Context
 from stepkeel.errors import BadRequest, TransientError
 from stepkeel.model.outcome import Fail, TryAgain
 from stepkeel.model.policy import Retry
+from stepkeel.telemetry import inject
 
 __all__ = ["Http", "HttpRequest", "HttpResponse", "request"]
 
@@ -100,6 +101,7 @@ class Http:
         headers = {**asked.headers, **self.headers_for(asked.url)}
         if asked.idempotency:
             headers.setdefault(asked.idempotency, key)
+        inject(headers)
         body: dict[str, Any] = {} if asked.json is None else {"json": asked.json}
         body |= {} if asked.text is None else {"content": asked.text}
         timeout = httpx2.Timeout(asked.timeout)

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stepkeel.engine.audit import check_key
 from stepkeel.engine.control import control
 from stepkeel.engine.core import Core
 from stepkeel.engine.query import make_query
@@ -125,9 +126,13 @@ class Wanted:
     limit: int | None = None
 
 
-async def ask_all(core: Core, request: Control, wanted: Wanted, wait: float) -> Bulk:
-    """One commit each; what cannot be done is told, and keeps nobody else from it. Raises BadRequest (nothing is done)."""
-    return await _all(core, control_name(type(request)), wanted, lambda i: control(core, i, request, wait))
+async def ask_all(core: Core, request: Control, wanted: Wanted, wait: float, key: str | None = None) -> Bulk:
+    """One commit each; what cannot be done is told, and keeps nobody else from it. With a `key` it is done to each of them once,
+
+    however often this is repeated. Raises BadRequest (nothing is done).
+    """
+    check_key(key=key)
+    return await _all(core, control_name(type(request)), wanted, lambda i: control(core, i, request, wait, key))
 
 
 async def signal_all(core: Core, name: str, payload: Any, key: str | None, actor: str, wanted: Wanted, wait: float | None) -> Bulk:

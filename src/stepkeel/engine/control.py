@@ -6,6 +6,7 @@
 | owned | the request goes into its inbox; the owner takes it before all signals; the call waits for the receipt |
 | owned, and it is to be released | the caller commits in the owner's place, fenced by owner, epoch and revision |
 | unowned, and the request is about a node | the same: a worker claims it, takes the request, decides what follows |
+| any of them, and a request with this key was taken before | nothing: its receipt is told again |
 | set aside | only resume: the fault is cleared, the next claim tries again; cancel and terminate if the snapshot can be read |
 
 Deciding such a request needs the snapshot alone. Where the definition is at hand it is settled at once; else it is
@@ -18,6 +19,7 @@ import asyncio
 
 import msgspec
 
+from stepkeel.engine.audit import act_of, asked_of, check_key
 from stepkeel.engine.core import Core
 from stepkeel.engine.family import letters_of, tasks_of
 from stepkeel.engine.result import Receipt, receipt_of, snapshot_of
@@ -29,7 +31,9 @@ from stepkeel.kernel.hold import tickets_of
 from stepkeel.kernel.reposition import Places, place_refused, places_of
 from stepkeel.kernel.timer import earliest
 from stepkeel.model import input as inputs
+from stepkeel.model.act import Act, ActQuery, entry_of
 from stepkeel.model.commit import Batch, Commit, Delivery, HistoryRow, Row, Step
+from stepkeel.model.commit import Receipt as StoredReceipt
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.event import Event
@@ -38,13 +42,20 @@ from stepkeel.model.snapshot import TERMINAL
 __all__ = ["control", "places_known"]
 
 TRIES = 50
+KEYED = 1_000  # acts of one kind on one instance that are looked through for a key
 
 
-async def control(core: Core, instance_id: str, request: inputs.Control, wait: float) -> Receipt:
-    """Raises NotFound, InvalidTransition, InstanceEnded (nothing is stored), Unavailable."""
+async def control(core: Core, instance_id: str, request: inputs.Control, wait: float, key: str | None = None) -> Receipt:
+    """With a `key` it is done once, however often it is asked. Raises NotFound, InvalidTransition, InstanceEnded (nothing is
+
+    stored), BadRequest, Unavailable (with a key the call can be repeated).
+    """
+    check_key(key=key)
     name = inputs.control_name(type(request))
     for _ in range(TRIES):
         row = await core.row(instance_id)
+        if key is not None and (known := await _known(core, row, name, key, wait)) is not None:
+            return known
         if row.archived:
             raise InstanceEnded(f"{instance_id} is archived, {name} does not reach it", remedy="archived instances only read")
         if request.if_revision not in (None, row.revision):
@@ -55,13 +66,28 @@ async def control(core: Core, instance_id: str, request: inputs.Control, wait: f
         if release and row.owner is None:
             raise InvalidTransition(f"no worker holds {row.id}, it is {row.status}", remedy="explain says what would move it")
         if release or (row.owner is None and not _for_a_worker(core, row, request)):
-            answer = await _directly(core, row, request, name)
+            answer = await _directly(core, row, request, name, key)
         else:
-            answer = await _through_inbox(core, row, request, name, wait)
+            answer = await _through_inbox(core, row, request, name, wait, key)
         if answer is not None:
             return answer
         await asyncio.sleep(0.002)
     raise Unavailable(f"{name}: {instance_id} changes hands too fast", remedy="try again")
+
+
+async def _known(core: Core, row: Row, name: str, key: str, wait: float) -> Receipt | None:
+    """What became of the request that has this key already: the audit log knows of it, for it is of the same commit.
+
+    One that is committed between this look and our own commit has moved the row: that commit fails, and this is asked again.
+    """
+    query = ActQuery(tenant=core.tenant, instance_id=row.id, kind="instance", verb=name, descending=True, limit=KEYED)
+    if not any(entry_of(act).get("detail", {}).get("key") == key for act in await core.store.acts(query)):
+        return None
+    for letter in await core.store.signals(row.id):
+        if (letter.kind, letter.name, letter.key) == ("control", name, key):
+            stored = StoredReceipt(letter.seq, letter.status, letter.reason, key, duplicate=True)
+            return await _fate(core, row, name, stored, wait)
+    return Receipt(row.id, name, key, "processed", duplicate=True)
 
 
 def _for_a_worker(core: Core, row: Row, request: inputs.Control) -> bool:
@@ -96,28 +122,37 @@ def _raise(decision: Decision) -> None:
         raise InvalidTransition(decision.message, remedy="explain says what would move it")
 
 
+def _act(core: Core, row: Row, request: inputs.Control, name: str, key: str | None) -> Act | None:
+    actor, reason = request.actor, request.reason
+    return act_of(
+        core, name, "instance", row.id, instance_id=row.id, actor=actor, reason=reason, detail={**asked_of(request), "key": key}
+    )
+
+
 def _definition(core: Core, row: Row) -> Definition | None:
-    return core.definitions.get((row.definition, row.version))
+    found = core.definitions.get((row.definition, row.version))
+    return None if found is None else core.tiers.apply_or_log(row.tenant, found)
 
 
-def _done(core: Core, row: Row, name: str) -> Receipt:
+def _done(core: Core, row: Row, name: str, key: str | None) -> Receipt:
     core.hint(row.id, None)
-    return Receipt(row.id, name, "", "processed")
+    return Receipt(row.id, name, key or "", "processed")
 
 
-async def _directly(core: Core, row: Row, request: inputs.Control, name: str) -> Receipt | None:
+async def _directly(core: Core, row: Row, request: inputs.Control, name: str, key: str | None) -> Receipt | None:
     """Decide on the row as it was read; the commit holds only if nobody has moved it since. None: somebody has."""
     handlers = row.status not in TERMINAL and await _runs_handlers(core, row)
     step = _resume_fault(core, row, request) or _step(core, row, request, handlers=handlers)
     try:
-        answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, row.owner, row.epoch, row.revision, step),)))
+        commit = Commit(row.id, row.tenant, row.owner, row.epoch, row.revision, step, _act(core, row, request, name, key))
+        answer = await core.store.commit(Batch(commits=(commit,)))
         applied, reached = answer.commits[0], answer.reached
     except Unavailable:
         # The answer is lost: history tells whether it was applied. Asking raises Unavailable after its own deadline.
         applied, reached = await core.store.history(row.id, row.revision, 1) == list(step.history), dict[str, str | None]()
     for letter in step.sent if applied else ():
         core.hint(letter.instance_id, reached.get(letter.instance_id))
-    return _done(core, row, name) if applied else None
+    return _done(core, row, name, key) if applied else None
 
 
 def _resume_fault(core: Core, row: Row, request: inputs.Control) -> Step | None:
@@ -163,16 +198,23 @@ def _step(core: Core, row: Row, request: inputs.Control, *, handlers: bool) -> S
     )  # fmt: skip
 
 
-async def _through_inbox(core: Core, row: Row, request: inputs.Control, name: str, wait: float) -> Receipt | None:
+async def _through_inbox(core: Core, row: Row, request: inputs.Control, name: str, wait: float, key: str | None) -> Receipt | None:
     """The owner takes it; if it parks meanwhile, whoever claims the row next does."""
     # What is plainly impossible is told at once; the owner judges again when it takes the request.
     _raise(apply_only(snapshot_of(row), request, core.store.now(), 0, _definition(core, row)))
     now = core.store.now()
-    delivery = Delivery(row.id, row.tenant, "control", name, msgspec.json.encode(request), core.ids.id(now), request.actor, now)
+    raw, act = msgspec.json.encode(request), _act(core, row, request, name, key)
+    delivery = Delivery(row.id, row.tenant, "control", name, raw, key or core.ids.id(now), request.actor, now, act=act)
     stored = (await core.store.commit(Batch(deliveries=(delivery,)))).deliveries[0]
     raise_refused(row.id, stored, name)
     core.hint(row.id, stored.owner)
-    stored = await wait_for_receipt(core, row.id, stored, wait)
+    return await _fate(core, row, name, stored, wait)
+
+
+async def _fate(core: Core, row: Row, name: str, stored: StoredReceipt, wait: float) -> Receipt:
+    """What its owner made of it. Raises RevisionChanged, InstanceEnded, InvalidTransition where that was nothing."""
+    if stored.status == "pending":
+        stored = await wait_for_receipt(core, row.id, stored, wait)
     if stored.status == "rejected":
         if stored.reason.startswith(inputs.MOVED_ON):
             raise RevisionChanged(f"{name}: {stored.reason}", remedy="look at it again")

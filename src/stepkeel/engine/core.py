@@ -13,6 +13,7 @@ import msgspec
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.view import Authored
 from stepkeel.clock import Clock
+from stepkeel.engine.tiers import Tiers
 from stepkeel.errors import BadRequest, NotFound, UnknownWorkflow
 from stepkeel.ids import IdMaker
 from stepkeel.model.commit import Delivery, Receipt, Row, Start
@@ -36,7 +37,7 @@ class Host(Protocol):
 
     id: str
 
-    def reserve(self, instance_id: str, *, inline: bool = False) -> bool: ...
+    def reserve(self, instance_id: str, tenant: str, *, inline: bool = False) -> bool: ...
     def launched(self, definition: Definition, row: Row, decision: Decision | None) -> None: ...
     def hint(self, instance_id: str, owner: str | None) -> None: ...
     def holds(self, instance_id: str) -> bool: ...
@@ -91,6 +92,14 @@ def _tell(futures: Iterable[asyncio.Future[None]]) -> None:
             future.set_result(None)
 
 
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who was recognised by a credential, and the id that their request is found by."""
+
+    identity: str
+    request_id: str = ""
+
+
 @dataclass(slots=True)
 class Core:
     store: Store
@@ -105,6 +114,8 @@ class Core:
     host: Host | None = None
     outlines: dict[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict[tuple[str, int], Mapping[str, Any]])
     traits: dict[tuple[str, int], Any] = field(default_factory=dict[tuple[str, int], Any])  # what was made out of them (doctor.py)
+    who: Who | None = None  # for the audit log
+    tiers: Tiers = field(default_factory=Tiers)  # of tenants
 
     def hint(self, instance_id: str, owner: str | None) -> None:
         """Something was put into this instance's inbox, or it is due: tell whoever holds it, or may take it."""

@@ -20,6 +20,7 @@ import msgspec
 from stepkeel.authoring.check import misfits
 from stepkeel.authoring.machine import Workflow
 from stepkeel.authoring.view import Authored
+from stepkeel.engine.audit import act_of
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest, DefinitionChanged
 from stepkeel.model.definition import Definition
@@ -86,7 +87,8 @@ async def deploy(core: Core, definitions: list[Definition], on_change: OnChange,
                 _judge(old, row, strict=strict)
         rows.append(row)
     for row in rows:
-        await core.store.put_definition(row)
+        told = {"shape": row.shape, "code": row.code}
+        await core.store.put_definition(row, act_of(core, "deploy", "definition", f"{row.name}/{row.version}", detail=told))
 
 
 async def _live(core: Core) -> set[tuple[str, int]]:

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from stepkeel.engine.audit import act_of
 from stepkeel.engine.core import Core
 from stepkeel.engine.query import served_by
 from stepkeel.engine.result import readable_snapshot
@@ -293,7 +294,9 @@ async def _mend(core: Core, finding: Finding) -> str:
         status, state, label, row.revision + 1, None, at, row.seen, (entry,), release=True,
         wake_at=None if ended or status == "paused" else now, ended=ended,
     )  # fmt: skip
-    answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step),)))
+    mine = core if row.tenant == core.tenant else replace(core, tenant=row.tenant)
+    act = act_of(mine, "repair", "instance", row.id, instance_id=row.id, detail={"finding": finding.kind, "done": what})
+    answer = await core.store.commit(Batch(commits=(Commit(row.id, row.tenant, None, row.epoch, row.revision, step, act),)))
     if not answer.commits[0]:
         return ""
     core.hint(row.id, None)

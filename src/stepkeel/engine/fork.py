@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from stepkeel.engine.audit import act_of
 from stepkeel.engine.control import places_known
 from stepkeel.engine.core import Core
 from stepkeel.engine.family import start_of
@@ -54,7 +55,9 @@ async def fork(
     if decision.refused:
         raise InvalidTransition(decision.message, remedy="history says what became of it")
     place = StartRow(core.tenant, row.definition, row.version, key, options.correlation_id, options.priority, row.attributes)
-    held = await core.committer.start(start_of(decision, place, now, actor))
+    told = {"from_state": from_state, "revision": revision, "fields": sorted(changes or ()), "key": key}
+    act = act_of(core, "fork", "instance", forked.id, instance_id=row.id, actor=actor, reason=reason, detail=told)
+    held = await core.committer.start(msgspec.structs.replace(start_of(decision, place, now, actor), act=act))
     if held == forked.id:
         core.hint(held, None)
     return held, held == forked.id

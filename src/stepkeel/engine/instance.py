@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from stepkeel.authoring.state import State
 from stepkeel.engine import control, fork, query, signal, wait
+from stepkeel.engine.audit import check_said
 from stepkeel.engine.core import Core
 from stepkeel.engine.result import Entry, InboxEntry, Info, Receipt, Result, Timer
 from stepkeel.errors import BadRequest
@@ -36,7 +37,8 @@ class Instance(Generic[D]):
 
     id        of the instance
     created   True if the start that returned this handle made it; False: the key had one already, or it was looked up
-    Every verb may raise NotFound, and Unavailable when the database does not answer.
+    Every verb may raise NotFound, and Unavailable when the database does not answer. What operators ask with a `key` is done
+    once: said again, it returns the first receipt (`duplicate`).
     """
 
     def __init__(
@@ -100,23 +102,25 @@ class Instance(Generic[D]):
         """Those it has begun and not detached, ended ones too, in the order of their beginning; at most 1,000."""
         return [*(await query.list_instances(self._core(), {"parent": self.id}, "created", False, 1_000, None, False)).items]
 
-    async def pause(self, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT) -> Receipt:
+    async def pause(self, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT, key: str | None = None) -> Receipt:
         """Nothing further opens; attempts in flight end and are recorded. Raises InvalidTransition, InstanceEnded."""
-        return await self._control(inputs.Pause(actor, reason), wait)
+        return await self._control(inputs.Pause(actor, reason), wait, key)
 
-    async def resume(self, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT) -> Receipt:
+    async def resume(self, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT, key: str | None = None) -> Receipt:
         """Go on at once; what became due fires right away. Also after it was set aside. Raises InvalidTransition."""
-        return await self._control(inputs.Resume(actor, reason), wait)
+        return await self._control(inputs.Resume(actor, reason), wait, key)
 
-    async def cancel(self, *, compensate: bool = False, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT) -> Receipt:
+    async def cancel(
+        self, *, compensate: bool = False, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT, key: str | None = None
+    ) -> Receipt:
         """End it as cancelled; what was done is undone only if `compensate`. Raises InvalidTransition, InstanceEnded."""
-        return await self._control(inputs.Cancel(actor, reason, compensate), wait)
+        return await self._control(inputs.Cancel(actor, reason, compensate), wait, key)
 
     async def terminate(
-        self, *, compensate: bool = False, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+        self, *, compensate: bool = False, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT, key: str | None = None
     ) -> Receipt:
         """End it as terminated, also in the midst of another ending. Raises InstanceEnded."""
-        return await self._control(inputs.Terminate(actor, reason, compensate), wait)
+        return await self._control(inputs.Terminate(actor, reason, compensate), wait, key)
 
     async def redrive(
         self,
@@ -126,6 +130,7 @@ class Instance(Generic[D]):
         actor: str = "",
         reason: str = "",
         wait: float = CONTROL_WAIT,
+        key: str | None = None,
     ) -> Receipt:
         """Continue a failed instance from its failed node, attempts counted anew; or from a state, or a node of its body
 
@@ -136,10 +141,12 @@ class Instance(Generic[D]):
         Raises InvalidTransition if it has not failed, or if something was undone since and no state or node is named, or one
         behind that in the same body.
         """
-        return await self._control(inputs.Redrive(actor, reason, str(from_state) if from_state else "", bool(failed_parts)), wait)
+        return await self._control(
+            inputs.Redrive(actor, reason, str(from_state) if from_state else "", bool(failed_parts)), wait, key
+        )
 
     async def fire_timer(
-        self, path: str, *, purpose: str = "", actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+        self, path: str, *, purpose: str = "", actor: str = "", reason: str = "", wait: float = CONTROL_WAIT, key: str | None = None
     ) -> Receipt:
         """Make a timer due now: a retry, a delay, a timeout. `path` as `timers` and `explain` tell it; all purposes there, or one.
 
@@ -148,10 +155,17 @@ class Instance(Generic[D]):
         """
         if not isinstance(path, str) or not isinstance(purpose, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise BadRequest(f"fire_timer({path!r}, purpose={purpose!r})", remedy="texts: timers() lists them")
-        return await self._control(inputs.FireTimer(path, purpose, actor, reason), wait)
+        return await self._control(inputs.FireTimer(path, purpose, actor, reason), wait, key)
 
     async def cancel_node(
-        self, path: str, *, then: Literal["end", "skip"] = "end", actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+        self,
+        path: str,
+        *,
+        then: Literal["end", "skip"] = "end",
+        actor: str = "",
+        reason: str = "",
+        wait: float = CONTROL_WAIT,
+        key: str | None = None,
     ) -> Receipt:
         """Close an open node, branch (`work/parallel:left`) or item (`work/lines[17]`), with all that is open in it.
 
@@ -160,26 +174,35 @@ class Instance(Generic[D]):
         """
         if then not in ("end", "skip"):
             raise BadRequest(f"cancel_node(then={then!r})", remedy="end, skip")
-        return await self._control(inputs.CancelNode(_path(path, "cancel_node"), then, actor, reason), wait)
+        return await self._control(inputs.CancelNode(_path(path, "cancel_node"), then, actor, reason), wait, key)
 
-    async def complete_node(self, path: str, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT) -> Receipt:
+    async def complete_node(
+        self, path: str, *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT, key: str | None = None
+    ) -> Receipt:
         """End a parallel or for_each with what has arrived, a loop or machine where it stands, a node that waits.
 
         Raises InvalidTransition where it is not open, or an attempt of it is in flight, and InstanceEnded.
         """
-        return await self._control(inputs.CompleteNode(_path(path, "complete_node"), actor, reason), wait)
+        return await self._control(inputs.CompleteNode(_path(path, "complete_node"), actor, reason), wait, key)
 
     async def add_items(
-        self, path: str, items: Sequence[Any], *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+        self,
+        path: str,
+        items: Sequence[Any],
+        *,
+        actor: str = "",
+        reason: str = "",
+        wait: float = CONTROL_WAIT,
+        key: str | None = None,
     ) -> Receipt:
         """Add items to a for_each that is open, behind those it has. Raises InvalidTransition where there is none, DataInvalid."""
         if isinstance(items, str | bytes) or not isinstance(items, Sequence) or not items:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise BadRequest(f"add_items({items!r})", remedy="a list of items")
         plain = json.loads(to_json([*items]))
-        return await self._control(inputs.AddItems(_path(path, "add_items"), plain, actor, reason), wait)
+        return await self._control(inputs.AddItems(_path(path, "add_items"), plain, actor, reason), wait, key)
 
     async def set_data(
-        self, changes: Mapping[str, Any], *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT
+        self, changes: Mapping[str, Any], *, actor: str = "", reason: str = "", wait: float = CONTROL_WAIT, key: str | None = None
     ) -> Receipt:
         """Set fields of its data, checked against the type. Also of a failed instance: then redrive it.
 
@@ -188,7 +211,7 @@ class Instance(Generic[D]):
         """
         if not isinstance(changes, Mapping) or not changes:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise BadRequest(f"set_data({changes!r})", remedy="a mapping of fields")
-        return await self._control(inputs.SetData(json.loads(to_json(dict(changes))), actor, reason), wait)
+        return await self._control(inputs.SetData(json.loads(to_json(dict(changes))), actor, reason), wait, key)
 
     async def set_state(
         self,
@@ -199,6 +222,7 @@ class Instance(Generic[D]):
         actor: str = "",
         reason: str = "",
         wait: float = CONTROL_WAIT,
+        key: str | None = None,
     ) -> Receipt:
         """Put it in a state, or at a node of a state's body (`"Pay/charge"`): what is open where it stands is closed. A failed
 
@@ -206,15 +230,17 @@ class Instance(Generic[D]):
         `body=False` leaves the state's body out. Attempts in flight are waited for, and nothing else begins until then;
         `stop=True` stops them. Raises InvalidTransition where there is no such state, or it is not `settable`, InstanceEnded.
         """
-        return await self._control(inputs.SetState(_path(str(state), "set_state"), bool(body), bool(stop), actor, reason), wait)
+        return await self._control(
+            inputs.SetState(_path(str(state), "set_state"), bool(body), bool(stop), actor, reason), wait, key
+        )
 
-    async def release(self, *, actor: str = "", reason: str = "") -> Receipt:
+    async def release(self, *, actor: str = "", reason: str = "", key: str | None = None) -> Receipt:
         """Take it from the worker that holds it, one that does not react, say; any worker goes on with it at once.
 
         Attempts in flight there count as lost and are begun again: they may run twice, with the same idempotency key. Raises
         InvalidTransition if no worker holds it.
         """
-        return await self._control(inputs.Release(actor, reason), CONTROL_WAIT)
+        return await self._control(inputs.Release(actor, reason), CONTROL_WAIT, key)
 
     async def fork(
         self,
@@ -238,17 +264,15 @@ class Instance(Generic[D]):
         )  # fmt: skip
         return Instance(self._core, held, self._definition, created=created)
 
-    async def archive(self, *, actor: str = "", reason: str = "") -> Receipt:
+    async def archive(self, *, actor: str = "", reason: str = "", key: str | None = None) -> Receipt:
         """Take an ended instance out of the lists. Raises InvalidTransition if it has not ended."""
-        return await self._control(inputs.Archive(actor, reason), CONTROL_WAIT)
+        return await self._control(inputs.Archive(actor, reason), CONTROL_WAIT, key)
 
-    async def _control(self, request: inputs.Control, wait: float) -> Receipt:
-        for name in ("actor", "reason"):
-            if not isinstance(getattr(request, name), str):
-                raise BadRequest(f"{name}={getattr(request, name)!r}", remedy="a text")
+    async def _control(self, request: inputs.Control, wait: float, key: str | None) -> Receipt:
+        check_said(actor=request.actor, reason=request.reason)
         if self._if_revision is not None:
             request = replace(request, if_revision=self._if_revision)
-        return await control.control(self._core(), self.id, request, wait)
+        return await control.control(self._core(), self.id, request, wait, key)
 
     async def history(self) -> list[Entry]:
         return await query.history(self._core(), self.id)

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from stepkeel.engine.audit import act_of
 from stepkeel.engine.core import Core
 from stepkeel.engine.cursor import read_cursor, write_cursor
 from stepkeel.engine.result import Receipt, receipt_of
@@ -148,7 +149,9 @@ async def act(core: Core, task_id: str, asked: Asked, wait: float) -> Receipt:
     request = TaskActed(row.path, row.id, asked.act, asked.actor, roles, payload, asked.to, asked.text)
     now = core.store.now()
     key = f"{row.id}/{asked.key or core.ids.id(now)}"
-    delivery = Delivery(row.instance_id, row.tenant, "task", asked.act, msgspec.json.encode(request), key, asked.actor, now)
+    raw = msgspec.json.encode(request)
+    told = act_of(core, asked.act, "task", row.id, instance_id=row.instance_id, actor=asked.actor, detail={"to": asked.to})
+    delivery = Delivery(row.instance_id, row.tenant, "task", asked.act, raw, key, asked.actor, now, act=told)
     stored = (await core.store.commit(Batch(deliveries=(delivery,)))).deliveries[0]
     raise_refused(row.instance_id, stored, asked.act)
     core.hint(row.instance_id, stored.owner)

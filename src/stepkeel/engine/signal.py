@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
-from stepkeel.authoring.signal import signal_name, signal_name_of
+from stepkeel import telemetry
+from stepkeel.authoring.signal import signal_given
+from stepkeel.engine.audit import act_of, check_key
 from stepkeel.engine.core import Core
 from stepkeel.engine.result import Receipt, receipt_of
-from stepkeel.errors import BadRequest, DataInvalid, InboxFull, InstanceEnded, NotFound, UnknownSignal
+from stepkeel.errors import DataInvalid, InboxFull, InstanceEnded, NotFound, UnknownSignal
 from stepkeel.model.codec import to_json
 from stepkeel.model.commit import Delivery, Row
 from stepkeel.model.commit import Receipt as StoredReceipt
@@ -36,8 +38,7 @@ async def signal(
 
     Unavailable: nothing is known; with a key the call can be repeated.
     """
-    if key is not None and (not key or len(key) > 512):
-        raise BadRequest(f"key={key!r}", remedy="a text of 1 to 512 characters, or None")
+    check_key(key=key)
     if definition is None:
         row = await core.row(instance_id)
         definition = core.definitions.get((row.definition, row.version))
@@ -45,8 +46,11 @@ async def signal(
     else:
         name, raw = _typed(definition, what, payload)
     now = core.store.now()
-    delivery = Delivery(instance_id, core.tenant, "signal", name, raw, key or core.ids.id(now), actor, now, core.inbox_limit)
+    told = {"signal": name, "key": key}
+    act = act_of(core, "signal", "instance", instance_id, instance_id=instance_id, actor=actor, if_named=True, detail=told)
+    delivery = Delivery(instance_id, core.tenant, "signal", name, raw, key or core.ids.id(now), actor, now, core.inbox_limit, act)
     stored = await core.committer.deliver(delivery)
+    telemetry.link(instance_id)
     raise_refused(instance_id, stored, name)
     core.hint(instance_id, stored.owner)
     if wait is not None and stored.status == "pending":
@@ -81,17 +85,10 @@ async def wait_for_receipt(core: Core, instance_id: str, stored: StoredReceipt, 
 
 def _typed(definition: Definition, what: Any, payload: Any) -> tuple[str, bytes]:
     """Name and payload of a signal given as a value, as a type, or by name with a mapping."""
-    if isinstance(what, str):
-        name = what
-    else:
-        name = signal_name(what) if isinstance(what, type) else signal_name_of(what)
+    name, payload = signal_given(what, payload)
     known = definition.signals.get(name)
     if known is None:
         raise _unknown(definition.name, name, list(definition.signals))
-    if not isinstance(what, str | type):
-        if payload is not None:
-            raise BadRequest(f"{name} was given as a value and with a payload", remedy="one of the two")
-        payload = what
     return name, known.codec.from_input({} if payload is None else payload)
 
 
@@ -106,11 +103,11 @@ async def _read(core: Core, row: Row, definition: Definition | None, what: Any, 
     if definition is not None:
         return _typed(definition, what, payload)
     outline = await core.outline(row.definition, row.version)
-    name = what if isinstance(what, str) else signal_name_of(what)
+    name, payload = signal_given(what, payload)
     schemas: Mapping[str, Any] = (outline or {}).get("signals", {})
     if name not in schemas:
         raise _unknown(row.definition, name, list(schemas))
-    raw = to_json({} if payload is None and isinstance(what, str) else payload if isinstance(what, str) else what)
+    raw = to_json({} if payload is None else payload)
     check_schema(name, schemas[name], msgspec.json.decode(raw))
     return name, raw
 

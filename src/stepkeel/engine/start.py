@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import msgspec
 
+from stepkeel import telemetry
+from stepkeel.engine.audit import act_of, check_key
 from stepkeel.engine.core import Core
 from stepkeel.engine.family import children_of, letters_of, messages_of, tasks_of
 from stepkeel.errors import BadRequest, DataInvalid
@@ -23,7 +25,6 @@ from stepkeel.model.input import Started
 
 __all__ = ["Options", "StartAnswer", "pairs_of", "start", "start_all"]
 
-MAX_TEXT = 512
 AT_ONCE = 100  # sent beside each other: more are no faster, and the loop ticks between them
 
 
@@ -37,9 +38,7 @@ class Options(msgspec.Struct, frozen=True):
     actor: str = ""
 
     def __post_init__(self) -> None:
-        for name, value in (("key", self.key), ("correlation_id", self.correlation_id)):
-            if value is not None and (not isinstance(cast("Any", value), str) or not value or len(value) > MAX_TEXT):
-                raise BadRequest(f"{name}={value!r}", remedy=f"a text of 1 to {MAX_TEXT} characters, or None")
+        check_key(key=self.key, correlation_id=self.correlation_id)
         if type(self.priority) is not int or not 0 <= self.priority <= 4:
             raise BadRequest(f"priority={self.priority!r}", remedy="0 (first) to 4 (last)")
         for name, value in self.attributes.items() if self.attributes else ():
@@ -61,11 +60,12 @@ async def start(core: Core, definition: Definition, data: Any, options: Options,
 
 
 async def _begin(core: Core, definition: Definition, raw: bytes, options: Options, *, inline: bool = False) -> StartAnswer:
+    definition = core.tiers.apply(core.tenant, definition)
     now = core.store.now()
     instance_id = core.ids.id(now)
     host = core.host
     rest = core.hub.rest(instance_id) if inline else None
-    claimed = host is not None and host.reserve(instance_id, inline=inline)
+    claimed = host is not None and host.reserve(instance_id, core.tenant, inline=inline)
     row = StartRow(
         core.tenant, definition.name, definition.version, options.key, options.correlation_id, options.priority,
         to_json(options.attributes) if options.attributes else b"{}",
@@ -76,13 +76,18 @@ async def _begin(core: Core, definition: Definition, raw: bytes, options: Option
     try:
         decision = decide_start(definition, Started(instance_id, core.tenant, raw, claimed), now, core.ids.seed())
         step = _step(core, decision, options, owner or "", now if not claimed else None)
-        held = await core.committer.start(Start(instance_id, row, step, owner))
+        told = {"definition": row.definition, "version": row.version, "key": row.key}
+        act = act_of(
+            core, "start", "instance", instance_id, instance_id=instance_id, actor=options.actor, if_named=True, detail=told
+        )
+        held = await core.committer.start(Start(instance_id, row, step, owner, act))
     finally:
         if claimed and host is not None:
             won = decision is not None and held == instance_id
             if rest is not None and not won:
                 core.hub(instance_id, at_rest=True)
             host.launched(definition, _row(instance_id, row, decision, owner), decision if won else None)
+    telemetry.link(held)
     if held == instance_id and not claimed:
         core.hint(instance_id, None)
     return StartAnswer(held, held == instance_id, rest)

@@ -1,18 +1,19 @@
-"""What operators ask of an instance, by its id: each is the verb of the same name of `Instance`, with its options."""
+"""What operators ask: of one instance, by its id, of many, and of the fleet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from stepkeel.engine import breaker, bulk
+from stepkeel.engine import breaker, bulk, repair
 from stepkeel.engine.bulk import Bulk, DeadLetters, Wanted, some_filter
+from stepkeel.engine.byid import ById
 from stepkeel.engine.core import Core
-from stepkeel.engine.instance import Instance
-from stepkeel.engine.result import Receipt
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.input import Archive, Cancel, Control, Pause, Redrive, Resume, Terminate
+from stepkeel.model.instant import to_span
 from stepkeel.model.message import Message, message_of
 
 __all__ = ["Verbs"]
@@ -20,54 +21,9 @@ __all__ = ["Verbs"]
 BULK_WAIT = 10.0  # seconds for the receipt of each
 
 
-class Verbs:
-    def instance(self, instance_id: str, workflow: Any = None) -> Instance[Any]:
-        raise NotImplementedError
-
+class Verbs(ById):
     def core(self) -> Core:
         raise NotImplementedError
-
-    async def pause(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).pause(**options)
-
-    async def resume(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).resume(**options)
-
-    async def cancel(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).cancel(**options)
-
-    async def terminate(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).terminate(**options)
-
-    async def redrive(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).redrive(**options)
-
-    async def fire_timer(self, instance_id: str, path: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).fire_timer(path, **options)
-
-    async def cancel_node(self, instance_id: str, path: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).cancel_node(path, **options)
-
-    async def complete_node(self, instance_id: str, path: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).complete_node(path, **options)
-
-    async def add_items(self, instance_id: str, path: str, items: Sequence[Any], **options: Any) -> Receipt:
-        return await self.instance(instance_id).add_items(path, items, **options)
-
-    async def set_data(self, instance_id: str, changes: Mapping[str, Any], **options: Any) -> Receipt:
-        return await self.instance(instance_id).set_data(changes, **options)
-
-    async def set_state(self, instance_id: str, state: Any, **options: Any) -> Receipt:
-        return await self.instance(instance_id).set_state(state, **options)
-
-    async def release(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).release(**options)
-
-    async def fork(self, instance_id: str, data: Mapping[str, Any] | None = None, **options: Any) -> Instance[Any]:
-        return await self.instance(instance_id).fork(data, **options)
-
-    async def archive(self, instance_id: str, **options: Any) -> Receipt:
-        return await self.instance(instance_id).archive(**options)
 
     # -- many
 
@@ -144,6 +100,31 @@ class Verbs:
         wanted = Wanted(some_filter(filters), None, dry_run, limit)
         return await bulk.ask_all(self.core(), request(actor, reason), wanted, BULK_WAIT)
 
+    async def purge(self, *, archived: bool = False, actor: str = "", reason: str = "", **filters: Any) -> int:
+        """Delete ended instances for good, with history, inbox and start key; how many. Never a live one.
+
+        Raises BadRequest without a filter (the same as for `list`), or for a status that is not an ended one.
+        """
+        return await repair.purge(self.core(), filters, archived=archived, actor=actor, reason=reason)
+
+    async def retire(
+        self,
+        *,
+        older_than: timedelta,
+        delete: bool = False,
+        archived: bool = False,
+        actor: str = "",
+        reason: str = "",
+        **filters: Any,
+    ) -> int:
+        """Move what ended longer ago than this into the archive, or delete it for good; how many.
+
+        In batches, each a short transaction. Failed instances stay unless `status=` names them. `archived` with `delete`:
+        what lies in the archive. Filters as for `list`. Archived instances can still be read and listed. Raises BadRequest.
+        """
+        span = to_span(older_than)
+        return await repair.retire(self.core(), span, filters, delete=delete, archived=archived, actor=actor, reason=reason)
+
     # -- messages
 
     async def outbox(self, limit: int = 100) -> Sequence[Message]:
@@ -153,10 +134,9 @@ class Verbs:
 
     # -- results that are kept
 
-    async def forget_cached(self, activity: str = "") -> int:
+    async def forget_cached(self, activity: str = "", *, actor: str = "", reason: str = "") -> int:
         """Have an activity with `cache` run again, whatever is kept of it; without a name, all. How many results were kept."""
-        core = self.core()
-        return await core.store.forget_cached(core.tenant, activity)
+        return await repair.forget_cached(self.core(), activity, actor=actor, reason=reason)
 
     # -- circuit breakers
 
@@ -164,7 +144,7 @@ class Verbs:
         """Those of which something failed lately, or ever opened."""
         return await self.core().store.breakers()
 
-    async def close_breaker(self, name: str) -> bool:
+    async def close_breaker(self, name: str, *, actor: str = "", reason: str = "") -> bool:
         """Let attempts through again, before its time is over. False where it is closed, or somebody else was faster."""
         was = await self.core().store.breakers([name])
-        return bool(was) and was[0].state != "closed" and await breaker.close(self.core(), name) is not None
+        return bool(was) and was[0].state != "closed" and await breaker.close(self.core(), name, actor, reason) is not None

@@ -1,5 +1,8 @@
 """Holding slots of pools: asked for one pool after the other, in the order of their names, so that no two wait for each other.
 
+Those of a tenant's tier come first: who waits for them keeps nobody else's tenant waiting. A body that holds slots, and what
+undoes, asks for none of them: who has a tenant's slot may be waiting for just those.
+
 | a path has | comes | then |
 |---|---|---|
 | no ticket | it needs a slot | hold_asked: a ticket in the queue of the first pool it lacks |
@@ -26,7 +29,7 @@ from stepkeel.model.input import HoldGranted
 from stepkeel.model.node import HoldNode, Pool
 from stepkeel.model.snapshot import Ticket
 
-__all__ = ["AGE", "ROOT", "granted", "obtain", "tickets_of", "waits_around"]
+__all__ = ["AGE", "ROOT", "granted", "obtain", "steps_of", "tickets_of", "waits_around"]
 
 ROOT = "!hold"  # the path of what the instance as a whole holds
 AGE = 60_000_000  # what a step of priority is worth in waiting: so none starves
@@ -35,13 +38,13 @@ AGE = 60_000_000  # what a step of priority is worth in waiting: so none starves
 def obtain(draft: Draft, path: str, pools: tuple[Pool, ...]) -> str:
     """Empty when the path holds a slot of every pool; else the pool it now waits for. Raises PureFailed (a key)."""
     held = draft.tickets.get(path, {})
-    for pool in sorted(pools, key=lambda p: p.name):
+    for pool in sorted(pools, key=lambda p: (p.scope != "tier", p.name)):
         ticket = held.get(pool.name)
         if ticket is None:
             name = _named(draft, path, pool)
             if name is None:
                 continue
-            ticket = Ticket(name, draft.revision)
+            ticket = Ticket(name, draft.revision, rate=pool.per is not None)
             amount = _amount(draft, path, pool)
             draft.put_ticket(path, pool.name, ticket)
             draft.effects.append(AskPool(path, name, ticket.n, pool.size, pool.per, amount))
@@ -54,7 +57,8 @@ def obtain(draft: Draft, path: str, pools: tuple[Pool, ...]) -> str:
 def _named(draft: Draft, path: str, pool: Pool) -> str | None:
     """The pool's name with its scope and the value of its key; None where the key says that there is no limit."""
     before = draft.before
-    own = {"fleet": "", "tenant": before.tenant, "definition": before.definition, "instance": before.id}[pool.scope]
+    tenant = before.tenant
+    own = {"fleet": "", "tenant": tenant, "tier": tenant, "definition": before.definition, "instance": before.id}[pool.scope]
     whole = f"{pool.scope}/{own}/{pool.name}" if own else pool.name
     if pool.key is None:
         return whole
@@ -72,6 +76,16 @@ def _amount(draft: Draft, path: str, pool: Pool) -> int:
     if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= pool.size:
         raise PureFailed(f"{found!r} slots of {pool.name} are asked for, which has {pool.size}")
     return found
+
+
+def steps_of(draft: Draft, path: str) -> tuple[Pool, ...]:
+    """What the tenant's tier has an attempt ask for."""
+    definition = draft.definition
+    if not definition.step_pools or path.startswith("undo/"):
+        return ()
+    if definition.holding and any(isinstance(draft.node_at(holder), HoldNode) for holder, _ in around(path)):
+        return ()
+    return definition.step_pools
 
 
 def waits_around(draft: Draft, path: str) -> bool:

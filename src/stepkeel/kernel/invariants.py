@@ -129,11 +129,14 @@ def _runs_without_slots(snapshot: Snapshot) -> bool:
 
 
 def violations_of_tickets(snapshot: Snapshot, tickets: Sequence[TicketRow]) -> list[str]:
-    """A resting instance queues in the store for what its snapshot says it queues for, and holds there what it holds."""
+    """A resting instance queues in the store for what its snapshot says it queues for, and holds there what it holds.
+
+    What was granted by a rate is gone from there once the rate's span is over.
+    """
     kept = {(t.path, t.pool, t.n): t.granted_at is not None for t in tickets}
     for path, held in snapshot.tickets.items():
         for ticket in held.values():
-            granted = kept.get((path, ticket.pool, ticket.n))
+            granted = kept.get((path, ticket.pool, ticket.n), True if ticket.rate and ticket.granted else None)
             if granted is None or (ticket.granted and not granted):
                 return ["ticket_matches"]
     return []

@@ -26,6 +26,7 @@ from stepkeel.kernel.node import container_of, during, kind_of, wait
 from stepkeel.kernel.path import address, below, container, inside, is_reaction
 from stepkeel.model.definition import State
 from stepkeel.model.effect import Park
+from stepkeel.model.node import Pool
 from stepkeel.model.snapshot import TERMINAL, Failure
 
 __all__ = ["rest_as_it_is", "settle"]
@@ -70,12 +71,20 @@ def end(draft: Draft) -> None:
         rest_as_it_is(draft)
 
 
-def admit(draft: Draft) -> bool:
-    """A definition's own limits hold for the instance as a whole, from its first state to its end."""
+def _pools(draft: Draft) -> tuple[Pool, ...]:
+    """Those of the definition, and of the tenant's tier: its limits are asked for once, by what is nobody's child."""
+    definition = draft.definition
+    if not definition.begin_pools or draft.state or draft.parent is not None:
+        return definition.pools
+    return definition.pools + definition.begin_pools
+
+
+def admit(draft: Draft, pools: tuple[Pool, ...]) -> bool:
+    """These limits hold for the instance as a whole, from its first state to its end."""
     if draft.in_flight():
         return False
     try:
-        waits_for = hold.obtain(draft, hold.ROOT, draft.definition.pools)
+        waits_for = hold.obtain(draft, hold.ROOT, pools)
     except PureFailed as error:
         ending.begin(draft, "failed", failure=pure_failure(hold.ROOT, error))
         return True
@@ -159,7 +168,7 @@ def settle(draft: Draft) -> None:
 
 def _settled(draft: Draft) -> bool:
     """The table above. What is plainly out of the question is not even asked: every step of every instance passes here."""
-    pools = draft.definition.pools
+    pools = _pools(draft)
     for _ in range(MAX_RULES):
         if draft.closing:
             close(draft)
@@ -174,7 +183,7 @@ def _settled(draft: Draft) -> bool:
             end(draft)
             if _at_rest(draft):
                 return True
-        elif pools and admit(draft):
+        elif pools and admit(draft, pools):
             if draft.ending is None:
                 return True
         elif not _forward(draft) and rest(draft):

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from stepkeel.model.act import Act
 from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskChange, TaskRow
 
@@ -140,16 +141,17 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):
-    """A new instance; `owner` is the starter if it has room for it."""
+    """A new instance; `owner` is the starter if it has room for it. `act`: who began it, for the audit log."""
 
     id: str
     row: StartRow
     step: Step
     owner: str | None = None
+    act: Act | None = None
 
 
 class Commit(msgspec.Struct, frozen=True, gc=False):
-    """A step of one instance, fenced by who owns it and by the revision it was decided on."""
+    """A step of one instance, fenced by who owns it and by the revision it was decided on. `act`: who asked for it."""
 
     id: str
     tenant: str
@@ -157,10 +159,11 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     epoch: int
     revision: int
     step: Step
+    act: Act | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """A row for another's inbox. `key` is never empty: the caller makes one before it first sends."""
+    """A row for another's inbox. `key` is never empty: the caller makes one before it first sends. `act`: who sends it."""
 
     instance_id: str
     tenant: str
@@ -171,6 +174,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     actor: str
     at: int
     limit: int = 10_000
+    act: Act | None = None
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):

@@ -87,7 +87,8 @@ class Definition:
     `itemized`: a function of it wants the item of a for_each;
     `compensation_timeout`: what is not undone by then, counted from the first undo of an ending, is left as it is;
     `reducers` are those of its data's fields, `deadlines` the timeouts of the machine as a whole,
-    `tags` what nodes are marked with, by address.
+    `tags` what nodes are marked with, by address. What a tenant's tier adds (tier.py): `begin_pools` before the first state,
+    `step_pools` before each attempt, and `step_timeout`, microseconds, the longest an attempt takes.
     """
 
     name: str
@@ -116,6 +117,9 @@ class Definition:
     reducers: dict[str, Reducer] = field(default_factory=dict[str, Reducer])
     deadlines: tuple[Reaction, ...] = ()
     tags: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    begin_pools: tuple[Pool, ...] = ()
+    step_pools: tuple[Pool, ...] = ()
+    step_timeout: int | None = None
 
     def keeps(self, signal: str) -> bool:
         """True when a signal of this name that nothing takes stays pending."""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from stepkeel.model.instant import from_micros
+from stepkeel.model.trace import traceparent_of
 
 __all__ = ["Message", "MessageRow", "message_of"]
 
@@ -55,6 +56,11 @@ class Message:
     at: datetime
     tries: int = 1
     error: str = ""
+
+    @property
+    def traceparent(self) -> str:
+        """The trace of its instance, for whoever goes on with it (W3C Trace Context)."""
+        return traceparent_of(self.instance_id)
 
 
 def message_of(row: MessageRow) -> Message:

@@ -63,15 +63,15 @@ Scope = Literal["fleet", "tenant", "definition", "instance"]
 class Pool:
     """Slots that are shared by the whole fleet: `size` at once, or `size` begun in any `per` microseconds.
 
-    `key` gives each of its values slots of its own, `scope` each tenant, definition or instance. `amount` is how many of them are
-    taken together: a number, or a function of the data.
+    `key` gives each of its values slots of its own, `scope` each tenant, definition or instance; "tier": what a tenant's tier has.
+    `amount` is how many of them are taken together: a number, or a function of the data.
     """
 
     name: str
     size: int
     per: int | None = None
     key: Function | None = None
-    scope: Scope = "fleet"
+    scope: Scope | Literal["tier"] = "fleet"
     amount: int | Function = 1
 
 

@@ -225,11 +225,15 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A place in the queue of a pool, or a slot of it once `granted`. `n` tells it from earlier ones of the same path."""
+    """A place in the queue of a pool, or a slot of it once `granted`. `n` tells it from earlier ones of the same path.
+
+    `rate`: it counts for a span from its grant on, however long it is held.
+    """
 
     pool: str
     n: int
     granted: bool = False
+    rate: bool = False
 
 
 class Pause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

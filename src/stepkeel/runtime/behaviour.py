@@ -17,7 +17,7 @@ Next = Callable[[], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What is about to run. `kind` is activity, handler (a reaction's `do`) or compensation."""
+    """What is about to run. `kind` is activity, handler (a reaction's `do`) or compensation; `parent` who began the instance."""
 
     definition: str
     version: int
@@ -27,6 +27,8 @@ class Invocation:
     activity: str
     kind: Literal["activity", "handler", "compensation"]
     attempt: int
+    tenant: str = ""
+    parent: str = ""
 
 
 class Behaviour(Protocol):

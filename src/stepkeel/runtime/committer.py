@@ -14,28 +14,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stepkeel.errors import DataInvalid, Unavailable
 from stepkeel.model.commit import Batch, Commit, Delivery, Receipt, Start
 from stepkeel.store.port import Store
 
-__all__ = ["Committer", "CommitterStats"]
+__all__ = ["BOUNDS", "Committer", "CommitterStats"]
 
 _log = logging.getLogger("stepkeel.committer")
 MAX_BYTES = 8 * 1_048_576
+BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 Told = Callable[[Any], None]
 
 
 @dataclass(slots=True)
 class CommitterStats:
-    """Batches made durable, rows in them, history entries written."""
+    """Batches made durable, rows in them, history entries written; how long that took, by the bounds, and together."""
 
     batches: int = 0
     rows: int = 0
     decisions: int = 0
+    took: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    seconds: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -214,8 +219,11 @@ class Committer:
             tuple(e.row for e in commits),  # pyright: ignore[reportArgumentType]
             tuple(e.row for e in deliveries),  # pyright: ignore[reportArgumentType]
         )
+        began = time.perf_counter()
         answer = await self._store.commit(batch)
-        stats = self.stats
+        took, stats = time.perf_counter() - began, self.stats
+        stats.took[bisect_left(BOUNDS, took)] += 1
+        stats.seconds += took
         stats.batches += 1
         stats.rows += len(entries)
         for instance_id, owner in answer.reached.items():

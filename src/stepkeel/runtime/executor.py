@@ -34,6 +34,7 @@ from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.cached import Cached
 from stepkeel.runtime.call import Limit, bounded, in_thread
 from stepkeel.runtime.result import of_error, of_result
+from stepkeel.runtime.secret import Opened, Secrets
 from stepkeel.store.port import Transaction
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Executor:
         self.grace = grace
         self.threads = ThreadPoolExecutor(threads, "stepkeel-activity")
         self.breakers: Breakers | None = None  # the worker's, once there is one
+        self.secrets: Secrets | None = None  # the engine's, if it was given some
         self.batches = Batches()
 
     def binding(self, resident: Resident, activity: Activity) -> Binding:
@@ -94,6 +96,7 @@ class Attempt:
         "_gives",
         "_input",
         "_loop",
+        "_opened",
         "_steps",
         "attempt",
         "before",
@@ -113,6 +116,7 @@ class Attempt:
         self._steps: Mapping[str, msgspec.Raw] = self._frame.steps
         self._gives = False
         self._input = NOTHING  # what it is given, as it is stored
+        self._opened = Opened(executor.secrets, resident.snapshot.tenant)
         self.before: msgspec.Raw = resident.snapshot.data
         self.stopping = False
         self.deferring = False
@@ -151,6 +155,8 @@ class Attempt:
             activity, kind = self._activity()
             binding = self._executor.binding(resident, activity)
             input = await self._given(binding)
+            if self._executor.secrets is not None:
+                await self._opened.look(self.before)
             cached = self._cached(activity, kind)
             if cached is not None and await self._taken(cached):
                 return
@@ -165,6 +171,7 @@ class Attempt:
             work = self._work(binding, context, kind)
             result = await (work if limit is None else bounded(work, limit, self._executor.grace))
             report, fresh = of_result(self.path, self.attempt, result, data, self.before, definition.data, gives=self._gives)
+            report = self._opened.mask_report(report)
             if cached is not None:
                 report, fresh = await cached.keep(report), None
             if transaction is not None:
@@ -173,9 +180,9 @@ class Attempt:
                     transaction = await self._undone(transaction)
         except asyncio.CancelledError as error:
             # Only a cancelled attempt was stopped; an activity that awaits something cancelled has simply failed.
-            report = self._stopped() if self.task.cancelling() else of_error(self.path, self.attempt, error)
+            report = self._stopped() if self.task.cancelling() else self._failed(error)
         except BaseException as error:
-            report = of_error(self.path, self.attempt, _retried(error, transaction))
+            report = self._failed(_retried(error, transaction))
             if not isinstance(error, Exception):
                 resident.attempt_over(self, report, None)
                 raise
@@ -184,6 +191,9 @@ class Attempt:
         if transaction is not None and not (isinstance(report, AttemptEnded) and report.outcome not in ("failed", "stopped")):
             transaction = await self._undone(transaction)
         resident.attempt_over(self, report, fresh, transaction)
+
+    def _failed(self, error: BaseException) -> Report:
+        return self._opened.mask_report(of_error(self.path, self.attempt, error))
 
     def _cached(self, activity: Activity, kind: str) -> Cached | None:
         """Where its result is kept; None where that is for nobody else."""
@@ -306,7 +316,7 @@ class Attempt:
             self._input = await resident.given.item(resident.worker.store, resident.id, at)
             await self._until_trusted()
         if self._input is not NOTHING:
-            return binding.decoded(self._input)
+            return binding.decoded(await self._opened.into(self._input))
         if snapshot.ending is not None and self.path.startswith("!"):
             return snapshot.ending.failure
         if frame is None:
@@ -318,11 +328,10 @@ class Attempt:
 
     def _limit(self, activity: Activity) -> Limit | None:
         """Seconds this attempt may take, and the code of the failure if it takes longer."""
-        if activity.timeout is None and activity.deadline is None:
+        clamp = self.resident.definition.step_timeout
+        if activity.timeout is None and activity.deadline is None and clamp is None:
             return None
-        limits: list[Limit] = []
-        if activity.timeout is not None:
-            limits.append((activity.timeout / 1e6, "timeout"))
+        limits: list[Limit] = [(t / 1e6, "timeout") for t in (activity.timeout, clamp) if t is not None]
         if activity.deadline is not None and self._frame.first_at:
             left = self._frame.first_at + activity.deadline - self.resident.worker.now()
             limits.append((max(0.0, left / 1e6), "deadline"))
@@ -340,10 +349,10 @@ class Attempt:
         return self._invoke(binding, context)
 
     async def _within(self, behaviours: tuple[Behaviour, ...], binding: Binding, context: Context[Any, Any], kind: Any) -> Any:
-        resident = self.resident
+        resident, snapshot = self.resident, self.resident.snapshot
         invocation = Invocation(
-            resident.definition.name, resident.definition.version, resident.id, resident.snapshot.state,
-            self.path, binding.activity.name, kind, self.attempt,
+            resident.definition.name, resident.definition.version, resident.id, snapshot.state, self.path,
+            binding.activity.name, kind, self.attempt, snapshot.tenant, snapshot.parent.id if snapshot.parent else "",
         )  # fmt: skip
         return await chain(behaviours, invocation, lambda: self._invoke(binding, context))()
 
@@ -371,7 +380,7 @@ class Attempt:
         return self._steps
 
     async def record_step(self, name: str, result: bytes) -> None:
-        raw = msgspec.Raw(result)
+        raw = msgspec.Raw(self._opened.mask_json(result))
         await self.resident.feed_durably(StepRecorded(self.path, self.attempt, name, raw))
         self._steps = {**self._steps, name: raw}
 
@@ -379,7 +388,12 @@ class Attempt:
         asyncio.run_coroutine_threadsafe(self.record_step(name, result), self._loop).result()
 
     def heartbeat(self, progress: bytes) -> None:
-        self._loop.call_soon_threadsafe(self.resident.feed, Heartbeat(self.path, self.attempt, msgspec.Raw(progress)))
+        self._loop.call_soon_threadsafe(
+            self.resident.feed, Heartbeat(self.path, self.attempt, msgspec.Raw(self._opened.mask_json(progress)))
+        )
 
     def log(self, level: str, text: str) -> None:
-        write_log(level, text, instance_id=self.resident.id, node=self.path)
+        write_log(level, self._opened.mask(text), instance_id=self.resident.id, node=self.path)
+
+    def secret(self, reference: str) -> str:
+        return self._opened.value(reference)

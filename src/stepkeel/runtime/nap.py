@@ -15,6 +15,7 @@ class Nap:
         self._loop = asyncio.get_running_loop()
         self._woken = False
         self._sleeper: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._version = -1
         self._foreign = False
 
@@ -23,6 +24,11 @@ class Nap:
         self._woken = True
         if self._sleeper is not None:
             _end(self._sleeper)
+
+    def wake_within(self, seconds: float) -> None:
+        """End the sleep, or the next one, after this long at the latest."""
+        if self._alarm is None:
+            self._alarm = self._loop.call_later(seconds, self.wake)
 
     async def sleep(self, span: float, part: float) -> None:
         """Sleep `span` seconds; every `part` of it asks whether another process has written, where the store can tell."""
@@ -33,6 +39,9 @@ class Nap:
             if not self._woken and self.others_wrote():
                 break
         self._woken = False
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     async def _sleep_part(self, seconds: float) -> None:
         sleeper = self._sleeper = self._loop.create_future()

@@ -8,6 +8,7 @@ from typing import Any
 
 from stepkeel.clock import Clock
 from stepkeel.engine.core import Core, Watcher
+from stepkeel.engine.tiers import Tiers
 from stepkeel.errors import EngineError
 from stepkeel.ids import IdMaker
 from stepkeel.model.definition import Definition
@@ -63,7 +64,8 @@ class Process:
         self._make_heartbeat = heartbeat
         self.executor = Executor(bindings, behaviours, settings.grace)
         self.committer = Committer(store, settings.patience, self._trusted, self._reached)
-        self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name)
+        tiers = core.tiers if core is not None else Tiers()
+        self.worker = Worker(store, definitions, self.executor, self.committer, settings, clock, ids, watch, name, tiers)
         self.granter = Granter(self.worker)
         self.executor.breakers = self.breakers = Breakers(self.worker)
         self.deliverer = Deliverer(self.worker, sinks or {})

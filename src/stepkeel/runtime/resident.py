@@ -107,7 +107,7 @@ class Resident:
             if beyond:
                 self._go_on_judging(decision)
         except Exception as error:
-            _log.exception("instance %s cannot be decided", self.id)
+            _log.exception("instance %s cannot be decided", self.id, extra={"instance_id": self.id})
             self.set_aside(f"{type(error).__name__}: {error}")
             return None
         if self._sent is None and not self._taking:
@@ -275,7 +275,7 @@ class Resident:
             self.releasing = False
             self.set_aside(f"the database refused it: {answer}")
         elif not answer:
-            _log.warning("instance %s is no longer ours: its commit was refused", self.id)
+            _log.warning("instance %s is no longer ours: its commit was refused", self.id, extra={"instance_id": self.id})
             self.worker.drop(self)
         else:
             self.revision = group.revision

@@ -12,7 +12,7 @@ __all__ = ["Settings"]
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
-    concurrency   instances a worker holds at a time
+    concurrency   instances a worker holds at a time; an eighth more for tenants that hold none, one each
     lease         how long a worker counts as alive after its last renewal; renewed every third of it
     margin        the trust window ends this long before the lease
     stall_limit   an event loop that has not ticked for this long is not vouched for: the lease is let go

@@ -19,28 +19,28 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
 from stepkeel.clock import Clock
 from stepkeel.engine.core import Watcher
+from stepkeel.engine.tiers import Tiers
 from stepkeel.errors import Unavailable
 from stepkeel.ids import IdMaker
 from stepkeel.kernel.timer import earliest
-from stepkeel.model import input as inputs
 from stepkeel.model.commit import Row
 from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import Emit, StartChild
-from stepkeel.model.snapshot import UNREADABLE, read_snapshot
-from stepkeel.runtime.aside import set_aside
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
+from stepkeel.runtime.intake import Intake
 from stepkeel.runtime.letters import Letters
 from stepkeel.runtime.nap import Nap
 from stepkeel.runtime.resident import Resident
+from stepkeel.runtime.room import Room
 from stepkeel.runtime.settings import Settings
-from stepkeel.store.port import Store, Wanted, WorkerRow
+from stepkeel.store.port import Store, WorkerRow
 
 __all__ = ["Worker"]
 
@@ -61,9 +61,11 @@ class Worker:
         ids: IdMaker,
         watch: Watcher,
         name: str = "",
+        tiers: Tiers | None = None,
     ) -> None:
         self.store = store
         self.definitions = definitions
+        self.tiers = tiers or Tiers()
         self.executor = executor
         self.committer = committer
         self.settings = settings
@@ -72,19 +74,15 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.id = ""
-        self.residents: dict[str, Resident] = {}
+        self.room = Room(settings.concurrency)
+        self.residents = self.room.residents
         self.attempts_started = 0
         self.looks = 0
-        self.claiming = True
         self.stopping = False
         self.watch = watch
-        self._wanted: Sequence[Wanted] = tuple(Wanted(n, v) for n, v in definitions)
+        self.intake = Intake(self, definitions)
         self._anchor = (0, 0)
-        self._starting: set[str] = set()
         self._background: set[asyncio.Task[Any]] = set()
-        self._stray: dict[str, int] = {}
-        self._lettered: list[Resident] = []
-        self._next_wake: int | None = None
         self._reconcile_at = 0
         self.letters = Letters(self)
         self.emitting, self.granting = asyncio.Event(), asyncio.Event()  # there are messages to deliver; tickets of pools moved
@@ -102,15 +100,13 @@ class Worker:
         self.id = worker_id or self.ids.id(now)
         lease = round(self.settings.lease * 1e6)
         sent = self.clock.monotonic()
-        capabilities = json.dumps([f"{w.definition}@{w.version}" for w in self._wanted])
+        capabilities = json.dumps([f"{w.definition}@{w.version}" for w in self.intake.wanted])
         await self.store.add_worker(WorkerRow(self.id, self.name, capabilities, now, now + lease))
         self.renewed(sent)
 
     async def serve(self, definitions: Iterable[tuple[str, int]]) -> None:
         """Claim these too, from now on."""
-        new = tuple(Wanted(n, v) for n, v in definitions)
-        self._wanted = (*self._wanted, *(w for w in new if w not in self._wanted))
-        if self.id and new:
+        if self.intake.more(definitions) and self.id:
             await self.register(self.id)
             self.wake()
 
@@ -120,7 +116,7 @@ class Worker:
 
     async def stop(self) -> None:
         """Finish or hand back: nothing new begins, attempts may end within `grace`, the rest is put back, the row goes last."""
-        self.claiming = False
+        self.room.claiming = False
         self.stopping = True
         if self._task is not None:
             self.nap.wake()
@@ -176,10 +172,18 @@ class Worker:
 
     def due(self, owner: str | None = None) -> None:
         """A row is there that nobody holds, and it is due; or something is there for another worker."""
-        if owner is None and self.room > 0:
-            self.wake()
-        else:
+        if owner is not None or not self._more():
             self.store.tell(owner)
+
+    def _more(self) -> bool:
+        """Work is due: look now, or as soon as there is room. True: there is."""
+        if self.room.free:
+            self.wake()
+            return True
+        self.intake.next_wake = self.now()
+        if self.room.spare:
+            self.nap.wake_within(self.settings.poll_min)  # it may be of a tenant for whom there is
+        return False
 
     def wake(self) -> None:
         """Look at the database soon."""
@@ -207,15 +211,11 @@ class Worker:
         """Another process tells of something in our inboxes, or of work that is due."""
         if worker == self.id:
             self.granted_to(worker)
-        elif worker is None and self.room > 0:
-            self.wake()
+        elif worker is None:
+            self._more()
 
     def holds(self, instance_id: str) -> bool:
         return instance_id in self.residents  # its steps are told of
-
-    @property
-    def room(self) -> int:
-        return self.settings.concurrency - len(self.residents) - len(self._starting) if self.claiming else 0
 
     # -- looking
 
@@ -234,7 +234,7 @@ class Worker:
 
     async def _rest(self) -> None:
         """Until a hint, a timer, another process's commit, or the end of the pause."""
-        due = [at for at in (self._next_wake if self.room > 0 else None, self._soonest_timer()) if at is not None]
+        due = [at for at in (self.intake.next_wake if self.room.free else None, self._soonest_timer()) if at is not None]
         span = self._pause
         if due:
             # At least a moment: a row that somebody else is about to claim would be looked at without end.
@@ -248,102 +248,45 @@ class Worker:
         ticked = self.tick()
         if not self.trusted():
             return False
-        await self._read_lettered()  # left over where the store did not answer
+        await self.intake.read()  # left over where the store did not answer
         news = await self.letters.look(self.nap.others_wrote(forget=True))
         claimed = await self._claim()
         if self.clock.monotonic() >= self._reconcile_at:
             self._reconcile_at = self.clock.monotonic() + round(self.settings.lease / 3 * 1e6)
-            await self._reconcile()
+            await self.intake.reconcile()
         return ticked or news or claimed
 
     def _soonest_timer(self) -> int | None:
-        timed = [at for r in self.residents.values() if (at := r.timer()) is not None]
-        return min(timed, default=None)
+        return min((at for r in self.residents.values() if (at := r.timer()) is not None), default=None)
 
     def tick(self) -> bool:
         """Tell residents whose timer is due; not those whose items and inbox are still to be read."""
         now = self.now()
-        due = [r for r in self.residents.values() if (at := r.timer()) is not None and at <= now and r not in self._lettered]
+        due = [r for r in self.residents.values() if (at := r.timer()) is not None and at <= now and not self.intake.unread(r)]
         for resident in due:
             resident.tick(now)
         return bool(due)
 
-    # -- claiming
-
     async def _claim(self) -> bool:
-        if not self._wanted:
+        claims = await self.intake.claim()
+        if claims is None:
             return False
-        claims = await self.store.claim(self.id, self._wanted, max(self.room, 0))
         self._anchor = (claims.now, self.clock.monotonic())
-        self._next_wake = claims.next_wake
-        for row in claims.rows:
-            resident = self.adopt(row)
-            if resident is None:
-                continue
-            if row.inbox or resident.definition.itemized:
-                self._lettered.append(resident)
-            else:
-                resident.feed(inputs.Claimed(resident.orphaned))
-        await self._read_lettered()
+        await self.intake.take(claims.rows)
         return bool(claims.rows)
-
-    async def _read_lettered(self) -> None:
-        """Requests and grants in the inbox of what was claimed come first: what they began is not lost."""
-        for resident in self._lettered:
-            if resident.definition.itemized and not resident.dropped:
-                await resident.given.load(self.store, resident.snapshot)
-        await self.letters.load(r for r in self._lettered if not r.dropped)
-        lettered, self._lettered = self._lettered, []
-        for resident in lettered:
-            resident.feed(inputs.Claimed(resident.orphaned))
-
-    def adopt(self, row: Row) -> Resident | None:
-        """Take a claimed row into memory; None if it had to be set aside."""
-        definition = self.definitions.get((row.definition, row.version))
-        if row.fault is not None:
-            return self._set_row_aside(row, row.fault)  # something came for it; only a resume lets it go on
-        if row.takeovers > self.settings.max_takeovers:
-            return self._set_row_aside(row, f"{row.takeovers} workers died or were lost with it before any commit")
-        try:
-            snapshot = read_snapshot(row.snapshot, row.revision, row.id)
-        except UNREADABLE as error:
-            return self._set_row_aside(row, f"its snapshot does not decode: {error}")
-        if snapshot.status != row.status:
-            return self._set_row_aside(row, f"its row says {row.status}, its snapshot {snapshot.status}")
-        if definition is None:
-            return self._set_row_aside(row, f"{row.definition} version {row.version} is not served here")
-        resident = Resident(self, definition, snapshot, row)
-        self.residents[row.id] = resident
-        return resident
-
-    def _set_row_aside(self, row: Row, fault: str) -> None:
-        _log.error("instance %s is set aside: %s", row.id, fault)
-        # Its inbox is as good as seen: what lies there unread must not wake it again and again.
-        set_aside(self, row.id, row.tenant, row.epoch, row.revision, fault, row.inbox, lambda _: None)
-
-    async def _reconcile(self) -> None:
-        """Give back rows that name us, that we held at neither of two looks, and that no request of ours is about."""
-        owned = await self.store.owned(self.id)
-        known = self.residents.keys() | self._starting
-        stray = {i: e for i, e in owned.items() if i not in known}
-        twice = {i: e for i, e in stray.items() if self._stray.get(i) == e}
-        self._stray = stray
-        if twice:
-            _log.warning("giving back %d rows whose claim or start was never answered", len(twice))
-            await self.store.give_back(self.id, twice)
 
     # -- starts
 
-    def reserve(self, instance_id: str, *, inline: bool = False) -> bool:
+    def reserve(self, instance_id: str, tenant: str, *, inline: bool = False) -> bool:
         """Room for a start made here: it is inserted already owned. `inline` starts are waited for and always get room."""
-        if (self.room <= 0 and not inline) or not self.id or not self.trusted():
+        if not (inline or self.room.open_to(tenant)) or not self.id or not self.trusted():
             return False
-        self._starting.add(instance_id)
+        self.room.starting[instance_id] = tenant
         return True
 
     def launched(self, definition: Definition, row: Row, decision: Decision | None) -> None:
         """The reserved start was answered; without a decision it is not ours after all."""
-        self._starting.discard(row.id)
+        self.room.starting.pop(row.id, None)
         if decision is None:
             return
         if decision.snapshot.tickets:
@@ -366,11 +309,11 @@ class Worker:
         """Its commit gave the lease back."""
         self.drop(resident)
         due = earliest(resident.snapshot.timers)
-        if due is not None and (self._next_wake is None or due < self._next_wake):
-            self._next_wake = due
+        if due is not None and (self.intake.next_wake is None or due < self.intake.next_wake):
+            self.intake.next_wake = due
             if due <= self.now() + self.settings.poll_max * 1e6:
                 self.wake()
-        if resident.id in self.letters.hinted or (self.room == 1 and self._next_wake is not None and self._next_wake <= self.now()):
+        if resident.id in self.letters.hinted or (self.room.free == 1 and self.intake.due_by(self.now())):
             self.letters.hinted.pop(resident.id, None)
             self.wake()
 
@@ -394,4 +337,4 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        return not self.residents and not self._starting
+        return not self.residents and not self.room.starting

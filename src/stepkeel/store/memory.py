@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
+from stepkeel.model.act import Act
 from stepkeel.model.commit import (
     HistoryRow,
     InboxRow,
@@ -26,6 +28,7 @@ from stepkeel.store.port import (
     DueRow,
     Fence,
     Grants,
+    Held,
     MetricRow,
     Query,
     Remark,
@@ -34,9 +37,10 @@ from stepkeel.store.port import (
     Upgrade,
     Wanted,
     WorkerRow,
+    nobody,
 )
 from stepkeel.store.queue import choose, grant_of, in_order
-from stepkeel.store.share import shares
+from stepkeel.store.share import Turn, divide, shares
 from stepkeel.store.shared_memory import SharedMemory
 from stepkeel.store.written import Written
 
@@ -129,7 +133,7 @@ class MemoryStore(Written, SharedMemory):
 
     # -- claims
 
-    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int) -> Claims:
+    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int, held: Held = nobody, spare: int = 0) -> Claims:
         with self._lock:
             now = self.now()
             known = {(w.definition, w.version) for w in wanted}
@@ -140,13 +144,9 @@ class MemoryStore(Written, SharedMemory):
             ]
             due = sorted((r for r in mine if r.wake_at is not None and r.wake_at <= now), key=lambda r: (r.wake_at, r.id))
             taken: list[Row] = []
-            if limit and worker in self._workers:
-                counts = {p: sum(1 for r in due if r.priority == p) for p in range(5)}
-                room = shares(counts, limit)
-                for row in due:
-                    if room.get(row.priority, 0) > 0:
-                        room[row.priority] -= 1
-                        taken.append(row)
+            left = frozenset(r.tenant for r in due) if len(due) > limit else frozenset[str]()
+            if (limit or spare) and worker in self._workers:
+                taken = _turns(due, held(), limit, spare) if len(left) > 1 or not limit else _oldest(due, limit)
             rows = tuple(self._put(r, owner=worker, epoch=r.epoch + 1, wake_at=None) for r in taken)
             ids = {r.id for r in rows}
             rest = [r.wake_at for r in mine if r.id not in ids and r.wake_at is not None]
@@ -155,6 +155,7 @@ class MemoryStore(Written, SharedMemory):
                 now,
                 tuple(replace(r, wake_at=t.wake_at) for r, t in zip(rows, taken, strict=True)),
                 min(rest, default=None),
+                left,
             )
 
     async def owned(self, worker: str) -> dict[str, int]:
@@ -283,15 +284,20 @@ class MemoryStore(Written, SharedMemory):
         with self._lock:
             return list(self._definitions.values())
 
-    async def put_definition(self, row: DefinitionRow) -> None:
+    async def put_definition(self, row: DefinitionRow, act: Act | None = None) -> None:
         with self._lock:
-            self._definitions[row.tenant, row.name, row.version] = row
+            place = (row.tenant, row.name, row.version)
+            if self._definitions.get(place) != row:
+                self._definitions[place] = row
+                self._told(act)
 
-    async def archive(self, query: Query) -> int:
+    async def archive(self, query: Query, act: Act | None = None) -> int:
         with self._lock:
-            return len([self._put(r, archived=True) for r in matching(self._rows.values(), query) if r.status in TERMINAL])
+            gone = [self._put(r, archived=True) for r in matching(self._rows.values(), query) if r.status in TERMINAL]
+            self._told(act, len(gone), counting=True)
+            return len(gone)
 
-    async def purge(self, query: Query) -> int:
+    async def purge(self, query: Query, act: Act | None = None) -> int:
         with self._lock:
             gone = [r for r in matching(self._rows.values(), query) if r.status in TERMINAL]
             for row in gone:
@@ -302,6 +308,7 @@ class MemoryStore(Written, SharedMemory):
                 self._tasks = {i: t for i, t in self._tasks.items() if t.instance_id != row.id}
                 if row.key is not None:
                     self._keys.pop((row.tenant, row.definition, row.key), None)
+            self._told(act, len(gone), counting=True)
             return len(gone)
 
 
@@ -314,3 +321,21 @@ class MemoryPulse:
 
     def close(self) -> None:
         return
+
+
+def _oldest(due: Sequence[Row], limit: int) -> list[Row]:
+    room = shares(Counter(r.priority for r in due), limit)
+    taken: list[Row] = []
+    for row in due:
+        if room.get(row.priority, 0) > 0:
+            room[row.priority] -= 1
+            taken.append(row)
+    return taken
+
+
+def _turns(due: Sequence[Row], held: Mapping[str, int], limit: int, spare: int) -> list[Row]:
+    by_turn: dict[tuple[str, int, int, str], list[Row]] = {}
+    for row in due:
+        by_turn.setdefault((row.definition, row.version, row.priority, row.tenant), []).append(row)
+    turns = [Turn(*place, min(len(rows), max(limit, 1)), rows[0].wake_at or 0) for place, rows in by_turn.items()]
+    return [r for t, n in divide(turns, held, limit, spare) for r in by_turn[t.definition, t.version, t.priority, t.tenant][:n]]

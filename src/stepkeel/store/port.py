@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from stepkeel.model.act import Act
 from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.fact import DueRow, MetricRow
@@ -23,6 +24,7 @@ __all__ = [
     "DueRow",
     "Fence",
     "Grants",
+    "Held",
     "MetricRow",
     "Pulse",
     "Query",
@@ -33,6 +35,7 @@ __all__ = [
     "Upgrade",
     "Wanted",
     "WorkerRow",
+    "nobody",
 ]
 
 
@@ -44,13 +47,24 @@ class Wanted:
     version: int
 
 
+Held = Callable[[], Mapping[str, int]]  # how many instances of each tenant a worker has; asked where it matters
+
+
+def nobody() -> Mapping[str, int]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Rows now owned, the database's time of the claim, and when the next wanted row is due (None: none in sight)."""
+    """Rows now owned, the database's time of the claim, and when the next wanted row is due (None: none in sight).
+
+    left   tenants known to have had more due rows than there was room for, all together
+    """
 
     now: int
     rows: tuple[Row, ...]
     next_wake: int | None
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,11 +285,12 @@ class Store(Outbox, SharedStore, Protocol):
 
     # -- claims
 
-    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int) -> Claims:
+    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int, held: Held = nobody, spare: int = 0) -> Claims:
         """Take due rows of the wanted definitions: owner = worker, epoch + 1, wake_at = null.
 
-        Every priority that has due rows gets at least one slot of the limit. Nothing is claimed for a worker that has
-        no row in `workers`. With `limit` 0 it only tells the time and when the next row is due.
+        Every priority that has due rows gets at least one slot of the limit. Where more is due than that, each slot of a
+        priority goes to the tenant that `held` says has fewest, and at most `spare` more to those with none (store/share.py).
+        Nothing is claimed for a worker without a row in `workers`. With `limit` 0 it only tells the time and what is due next.
         """
         ...
 
@@ -319,8 +334,8 @@ class Store(Outbox, SharedStore, Protocol):
         not match leaves the row untouched and answers False. What a step that was applied begins (`children`), sends
         (`sent`) and asks of people (`opened`, `changed`) is applied with it; what it sends to an ended or missing instance
         is dropped. A delivery counts the inbox up, sets the wake-up (when not owned, and not paused unless it is a control
-        request) and inserts its row; the same kind, name and key again returns the first receipt. Raises Unavailable, or
-        DataInvalid when the content is refused: nothing was applied.
+        request) and inserts its row; the same kind, name and key again returns the first receipt. The `act` of what was applied
+        is appended to the audit log, once. Raises Unavailable, or DataInvalid when the content is refused: nothing was applied.
         """
         ...
 
@@ -368,17 +383,17 @@ class Store(Outbox, SharedStore, Protocol):
 
     async def definitions(self) -> list[DefinitionRow]: ...
 
-    async def put_definition(self, row: DefinitionRow) -> None: ...
+    async def put_definition(self, row: DefinitionRow, act: Act | None = None) -> None: ...
 
     # -- retention
 
-    async def archive(self, query: Query) -> int:
+    async def archive(self, query: Query, act: Act | None = None) -> int:
         """Move at most `query.limit` terminal instances that match into the archive, with history and inbox; how many.
 
         One transaction. Rows that others are just working on are passed over. Their start keys stay.
         """
         ...
 
-    async def purge(self, query: Query) -> int:
+    async def purge(self, query: Query, act: Act | None = None) -> int:
         """Delete at most `query.limit` terminal instances that match, with history, inbox, tasks and start key."""
         ...

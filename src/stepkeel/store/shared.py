@@ -1,10 +1,11 @@
-"""What the fleet shares besides instances: circuit breakers, results that are kept for others, API keys."""
+"""What the fleet shares besides instances: circuit breakers, results kept for others, API keys; and the audit log."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from stepkeel.model.act import Act, ActQuery, ActRow, Head
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.cached import CachedRow
 from stepkeel.model.key import KeyRow
@@ -15,7 +16,20 @@ OVER = 100  # results whose time is over go with one that comes, so many at most
 
 
 class SharedStore(Protocol):
-    """A part of the port; none of it is part of an instance's commit."""
+    """A part of the port; none of it is part of an instance's commit.
+
+    An `act` is appended to the audit log in the same transaction, if that changed anything.
+    """
+
+    # -- the audit log
+
+    async def acts(self, query: ActQuery) -> Sequence[ActRow]:
+        """Entries, in the order of their numbers, or the other way round."""
+        ...
+
+    async def audit_head(self, tenant: str) -> Head:
+        """The last entry of a tenant's chain."""
+        ...
 
     # -- circuit breakers
 
@@ -23,7 +37,7 @@ class SharedStore(Protocol):
         """Those of these names that are known, by name; all of them without names."""
         ...
 
-    async def put_breaker(self, row: BreakerRow) -> bool:
+    async def put_breaker(self, row: BreakerRow, act: Act | None = None) -> bool:
         """Write it if its version is the next one of what is stored; False: somebody else was there first."""
         ...
 
@@ -37,7 +51,7 @@ class SharedStore(Protocol):
         """Keep it, instead of what was kept there."""
         ...
 
-    async def forget_cached(self, tenant: str, activity: str) -> int:
+    async def forget_cached(self, tenant: str, activity: str, act: Act | None = None) -> int:
         """How many were kept of an activity; of every activity of the tenant, where it is empty."""
         ...
 
@@ -49,11 +63,11 @@ class SharedStore(Protocol):
         """Those of a tenant, `*` for those that reach any; ended ones too, oldest first."""
         ...
 
-    async def add_key(self, row: KeyRow) -> None:
+    async def add_key(self, row: KeyRow, act: Act | None = None) -> None:
         """Again (an answer was lost) it changes nothing."""
         ...
 
-    async def end_key(self, tenant: str, id: str, at: int) -> None:
+    async def end_key(self, tenant: str, id: str, at: int, act: Act | None = None) -> None:
         """It ends then, unless it ends before. There is no way back."""
         ...
 

@@ -9,10 +9,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from stepkeel.errors import DataInvalid
+from stepkeel.model.act import Act
 from stepkeel.model.commit import Answer, Batch, Commit, Delivery, HistoryRow, InboxRow, Receipt, Row, Start, Step
 from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.model.task import TaskRow
+from stepkeel.store.chain import Chains
 from stepkeel.store.desk import changed
 from stepkeel.store.queue import Tickets
 
@@ -34,6 +36,8 @@ class Written:
         self._outbox: dict[str, MessageRow] = {}
         self._seqs = itertools.count(1)
         self._reached: dict[str, str | None] = {}
+        self._chains = Chains()
+        self._acts: list[Act] = []
 
     def now(self) -> int:
         raise NotImplementedError
@@ -49,13 +53,20 @@ class Written:
         with self._lock:
             self._check(batch)
             self._version += 1
-            self._reached = {}
-            return Answer(
+            self._reached, self._acts = {}, []
+            answer = Answer(
                 tuple(self._start(s) for s in batch.starts),
                 tuple(self._commit(c) for c in batch.commits),
                 tuple(self._deliver(d) for d in batch.deliveries),
                 self._reached,
             )
+            self._chains.append(self._acts)
+            return answer
+
+    def _done(self, row: Start | Commit | Delivery) -> None:
+        """It was applied, now and not before."""
+        if row.act is not None:
+            self._acts.append(row.act)
 
     def _check(self, batch: Batch) -> None:
         """What a database refuses by its constraints, before anything is applied."""
@@ -90,6 +101,7 @@ class Written:
         self._history[start.id] = list(step.history)
         self._tickets.queue(start.id, row.tenant, step)
         self._beyond(step)
+        self._done(start)
         return start.id
 
     def _beyond(self, step: Step) -> None:
@@ -130,6 +142,7 @@ class Written:
         self._beyond(step)
         if step.archive:
             self._put(self._rows[commit.id], archived=True)
+        self._done(commit)
         return True
 
     def _settle(self, instance_id: str, step: Step) -> None:
@@ -164,4 +177,5 @@ class Written:
             row.id, row.inbox, delivery.kind, delivery.name, delivery.payload, delivery.key, row.revision, delivery.actor,
             "pending", "", delivery.at, None,
         )  # fmt: skip
+        self._done(delivery)
         return Receipt(row.inbox, "pending", "", delivery.key, owner=row.owner)

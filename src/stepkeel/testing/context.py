@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from stepkeel.authoring.context import Context
+from stepkeel.errors import SecretMissing
 
 __all__ = ["FakeHost", "context"]
 
@@ -17,7 +18,8 @@ D = TypeVar("D")
 class FakeHost:
     """Keeps what an activity recorded: `recorded` steps, `beats`, `lines` of log."""
 
-    def __init__(self, steps: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, steps: Mapping[str, Any] | None = None, secrets: Mapping[str, str] | None = None) -> None:
+        self.secrets: Mapping[str, str] = secrets or {}  # by reference
         self.recorded: dict[str, msgspec.Raw] = {k: msgspec.Raw(msgspec.json.encode(v)) for k, v in (steps or {}).items()}
         self.beats: list[Any] = []
         self.lines: list[tuple[str, str]] = []
@@ -36,6 +38,11 @@ class FakeHost:
 
     def log(self, level: str, text: str) -> None:
         self.lines.append((level, text))
+
+    def secret(self, reference: str) -> str:
+        if reference not in self.secrets:
+            raise SecretMissing(f"there is no {reference}", remedy="FakeHost(secrets={...})")
+        return self.secrets[reference]
 
 
 def context(

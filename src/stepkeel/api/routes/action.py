@@ -42,7 +42,12 @@ async def receipt(asked: Awaitable[Receipt]) -> Response[Receipt]:
 
 
 def _options(request: Asking, reason: str) -> dict[str, Any]:
-    return {"actor": actor_of(request), "reason": reason, "wait": patience_of(request)}
+    return {"actor": actor_of(request), "reason": reason, "wait": patience_of(request), "key": key_of(request, None)}
+
+
+def _at_once(request: Asking, reason: str) -> dict[str, Any]:
+    """The same of those that nobody waits for."""
+    return {"actor": actor_of(request), "reason": reason, "key": key_of(request, None)}
 
 
 def _of(request: Asking, core: Core, instance_id: str) -> engine.Instance[Any]:
@@ -52,7 +57,11 @@ def _of(request: Asking, core: Core, instance_id: str) -> engine.Instance[Any]:
 def _verb(path: str, summary: str) -> Any:
     """What operators ask: the answer is a receipt, `If-Match` is heeded."""
     return post(
-        f"{AT}/{path}", summary, "With If-Match (its ETag) only if it has not moved on since", status_code=200, opt={IF_MATCH: True}
+        f"{AT}/{path}",
+        summary,
+        "With If-Match (its ETag) only if it has not moved on since; the same Idempotency-Key again gives the first receipt",
+        status_code=200,
+        opt={IF_MATCH: True},
     )
 
 
@@ -130,12 +139,12 @@ async def set_state(request: Asking, core: TheCore, instance_id: Id, data: JSONB
 
 @_verb("release", "Take it from a worker that does not react")
 async def release_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Said]) -> Response[Receipt]:
-    return await receipt(_of(request, core, instance_id).release(actor=actor_of(request), reason=data.reason))
+    return await receipt(_of(request, core, instance_id).release(**_at_once(request, data.reason)))
 
 
 @_verb("archive", "Take an ended one out of the lists")
 async def archive_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Said]) -> Response[Receipt]:
-    return await receipt(_of(request, core, instance_id).archive(actor=actor_of(request), reason=data.reason))
+    return await receipt(_of(request, core, instance_id).archive(**_at_once(request, data.reason)))
 
 
 @post(

@@ -41,12 +41,17 @@ async def _fates(asked: Awaitable[Bulk]) -> Fates:
     return Fates.of(await asked)
 
 
-def _ask(core: Core, request: inputs.Control, data: Many, code: str | None = None) -> Awaitable[Fates]:
-    return _fates(bulk.ask_all(core, request, _wanted(data, code), RECEIPT_WAIT))
+def _ask(request: Asking, core: Core, asked: inputs.Control, data: Many, code: str | None = None) -> Awaitable[Fates]:
+    return _fates(bulk.ask_all(core, asked, _wanted(data, code), RECEIPT_WAIT, key_of(request, None)))
 
 
 def _verb(path: str, summary: str) -> Any:
     return post(f"/bulk/{path}", summary, status_code=200)
+
+
+def _keyed(path: str, summary: str) -> Any:
+    text = "The same Idempotency-Key again is not done again to those to whom it was done; to others that match by then it is"
+    return post(f"/bulk/{path}", summary, status_code=200, description=text)
 
 
 @_verb("start", "Start many; all their data are checked before anything is stored")
@@ -66,47 +71,49 @@ async def signal_instances(request: Asking, core: TheCore, data: JSONBody[ManySi
     return await _fates(bulk.signal_all(core, data.name, data.payload, key, actor_of(request), _wanted(data), None))
 
 
-@_verb("pause", "Nothing of them begins any more, until they are resumed")
+@_keyed("pause", "Nothing of them begins any more, until they are resumed")
 async def pause_instances(request: Asking, core: TheCore, data: JSONBody[Many]) -> Fates:
-    return await _ask(core, inputs.Pause(actor_of(request), data.reason), data)
+    return await _ask(request, core, inputs.Pause(actor_of(request), data.reason), data)
 
 
-@_verb("resume", "Let those go on that are paused")
+@_keyed("resume", "Let those go on that are paused")
 async def resume_instances(request: Asking, core: TheCore, data: JSONBody[Many]) -> Fates:
-    return await _ask(core, inputs.Resume(actor_of(request), data.reason), data)
+    return await _ask(request, core, inputs.Resume(actor_of(request), data.reason), data)
 
 
-@_verb("cancel", "End them as cancelled")
+@_keyed("cancel", "End them as cancelled")
 async def cancel_instances(request: Asking, core: TheCore, data: JSONBody[ManyStop]) -> Fates:
-    return await _ask(core, inputs.Cancel(actor_of(request), data.reason, data.compensate), data)
+    return await _ask(request, core, inputs.Cancel(actor_of(request), data.reason, data.compensate), data)
 
 
-@_verb("terminate", "End them as terminated")
+@_keyed("terminate", "End them as terminated")
 async def terminate_instances(request: Asking, core: TheCore, data: JSONBody[ManyStop]) -> Fates:
-    return await _ask(core, inputs.Terminate(actor_of(request), data.reason, data.compensate), data)
+    return await _ask(request, core, inputs.Terminate(actor_of(request), data.reason, data.compensate), data)
 
 
-@_verb("redrive", "Continue failed ones")
+@_keyed("redrive", "Continue failed ones")
 async def redrive_instances(request: Asking, core: TheCore, data: JSONBody[ManyRedrive]) -> Fates:
     asked = inputs.Redrive(actor_of(request), data.reason, data.from_state, data.failed_parts)
-    return await _ask(core, asked, data, data.code)
+    return await _ask(request, core, asked, data, data.code)
 
 
-@_verb("archive", "Take ended ones out of the lists")
+@_keyed("archive", "Take ended ones out of the lists")
 async def archive_instances(request: Asking, core: TheCore, data: JSONBody[Many]) -> Fates:
-    return await _ask(core, inputs.Archive(actor_of(request), data.reason), data)
+    return await _ask(request, core, inputs.Archive(actor_of(request), data.reason), data)
 
 
 @_verb("purge", "Delete ended ones for good, with their history")
-async def purge_instances(core: TheCore, data: JSONBody[Purge]) -> Counted:
-    return Counted(await repair.purge(core, data.filter.read(), archived=data.archived))
+async def purge_instances(request: Asking, core: TheCore, data: JSONBody[Purge]) -> Counted:
+    told = {"actor": actor_of(request), "reason": data.reason}
+    return Counted(await repair.purge(core, data.filter.read(), archived=data.archived, **told))
 
 
 @_verb("retire", "Move what ended long ago into the archive, or delete it for good")
-async def retire_instances(core: TheCore, data: JSONBody[Retire]) -> Counted:
+async def retire_instances(request: Asking, core: TheCore, data: JSONBody[Retire]) -> Counted:
     span = to_span(span_of(data.older_than, "older_than"))
     filters = {} if data.filter is None else data.filter.read()
-    return Counted(await repair.retire(core, span, filters, delete=data.delete))
+    told = {"actor": actor_of(request), "reason": data.reason}
+    return Counted(await repair.retire(core, span, filters, delete=data.delete, archived=data.archived, **told))
 
 
 ROUTES = [

@@ -1,20 +1,25 @@
-"""Definitions that the database knows, and pictures of them."""
+"""Definitions that the database knows, as documents and as pictures. They rarely change: who has one is told so."""
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import msgspec
 from litestar import MediaType, Response
 from litestar.params import FromPath, FromQuery
 
-from stepkeel.api.caller import TheCore
+from stepkeel.api.asked import once
+from stepkeel.api.caller import Asking, TheCore
 from stepkeel.api.route import get
 from stepkeel.api.schema import Definition, Definitions
+from stepkeel.authoring.view import AuthoredDefinition
 from stepkeel.document.diagram import mermaid
+from stepkeel.document.source import to_yaml
 from stepkeel.document.svg import svg
 from stepkeel.engine.core import Core
-from stepkeel.errors import NotFound
+from stepkeel.errors import DefinitionError, NotFound
 from stepkeel.store.port import DefinitionRow
 
 __all__ = ["ROUTES"]
@@ -33,25 +38,65 @@ def _of(core: Core, row: DefinitionRow) -> Definition:
     return Definition.of(row, served=(row.name, row.version) in core.definitions)
 
 
-@get("/definitions", summary="All definitions and versions")
-async def list_definitions(core: TheCore) -> Definitions:
+def _tag(core: Core, rows: Iterable[DefinitionRow], kind: str = "") -> str:
+    """What changes when one of them does, or this process comes to know its code."""
+    told = [(r.name, r.version, r.shape, r.code, r.status, (r.name, r.version) in core.definitions) for r in rows]
+    return f'"{hashlib.sha256(repr((kind, told)).encode()).hexdigest()[:24]}"'
+
+
+@get("/definitions", summary="All definitions and versions", description="With If-None-Match (its ETag) 304 where none has changed")
+async def list_definitions(request: Asking, core: TheCore) -> Response[Definitions | None]:
     rows = sorted(await core.store.definitions(), key=lambda r: (r.name, r.version))
-    return Definitions([_of(core, row) for row in rows])
+    return once(request, _tag(core, rows), lambda: Definitions([_of(core, row) for row in rows]))
 
 
-@get(AT, summary="One version of a definition")
-async def get_definition(core: TheCore, name: FromPath[str], version: FromPath[int]) -> Definition:
-    return _of(core, await _row(core, name, version))
+@get(AT, summary="One version of a definition", description="With If-None-Match (its ETag) 304 where it has not changed")
+async def get_definition(
+    request: Asking, core: TheCore, name: FromPath[str], version: FromPath[int]
+) -> Response[Definition | None]:
+    row = await _row(core, name, version)
+    return once(request, _tag(core, [row]), lambda: _of(core, row))
 
 
-@get(f"{AT}/diagram", summary="A picture of it", media_type="image/svg+xml")
+@get(
+    f"{AT}/document",
+    summary="It as a document, which `load` makes the same definition of",
+    description="404 where this process has not its code, or something in it is only Python",
+    media_type=MediaType.JSON,
+)
+async def get_definition_document(
+    request: Asking, core: TheCore, name: FromPath[str], version: FromPath[int], format: FromQuery[Literal["json", "yaml"]] = "json"
+) -> Response[Any]:
+    row = await _row(core, name, version)
+    definition = core.definitions.get((name, version))
+    if not isinstance(definition, AuthoredDefinition):
+        raise NotFound(f"this process has no code of {name} version {version}", remedy="ask one that serves it")
+    try:
+        document = definition.document()
+    except DefinitionError as error:
+        raise NotFound(f"{name} version {version} has no document: {error.message}", remedy="write it as text, or in CEL") from None
+    tag = _tag(core, [row], format)
+    if format == "json":
+        return once(request, tag, lambda: document)
+    return once(request, tag, lambda: to_yaml(document), media_type="application/yaml")
+
+
+@get(
+    f"{AT}/diagram",
+    summary="A picture of it",
+    description="With If-None-Match (its ETag) 304 where it has not changed",
+    media_type="image/svg+xml",
+)
 async def get_definition_diagram(
-    core: TheCore, name: FromPath[str], version: FromPath[int], format: FromQuery[Literal["svg", "mermaid"]] = "svg"
-) -> Response[str]:
-    outline = msgspec.json.decode((await _row(core, name, version)).document)
-    if format == "svg":
-        return Response(svg(outline), media_type="image/svg+xml")
-    return Response(mermaid(outline), media_type=MediaType.TEXT)
+    request: Asking,
+    core: TheCore,
+    name: FromPath[str],
+    version: FromPath[int],
+    format: FromQuery[Literal["svg", "mermaid"]] = "svg",
+) -> Response[str | None]:
+    row = await _row(core, name, version)
+    draw, kind = (svg, "image/svg+xml") if format == "svg" else (mermaid, MediaType.TEXT)
+    return once(request, _tag(core, [row], format), lambda: draw(msgspec.json.decode(row.document)), media_type=kind)
 
 
-ROUTES = [list_definitions, get_definition, get_definition_diagram]
+ROUTES = [list_definitions, get_definition, get_definition_document, get_definition_diagram]

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.caller import TheCore
+from stepkeel.api.caller import Asking, TheCore, actor_of
 from stepkeel.api.many import (
     Breaker,
     Breakers,
@@ -23,9 +23,9 @@ from stepkeel.api.many import (
     Workers,
 )
 from stepkeel.api.route import get, post
-from stepkeel.api.schema import Asked
-from stepkeel.engine import breaker, bulk, query
-from stepkeel.engine.doctor import OVERDUE, doctor
+from stepkeel.api.schema import Said
+from stepkeel.engine import breaker, bulk, query, repair
+from stepkeel.engine.doctor import doctor
 from stepkeel.errors import NotFound
 from stepkeel.model.message import message_of
 
@@ -60,8 +60,8 @@ async def list_breakers(core: TheCore) -> Breakers:
 
 
 @post("/breakers/{name:str}/close", "Let attempts through again, before its time is over", status_code=200)
-async def close_breaker(core: TheCore, name: FromPath[str], data: JSONBody[Asked]) -> Breaker:
-    found = await breaker.close(core, name)
+async def close_breaker(request: Asking, core: TheCore, name: FromPath[str], data: JSONBody[Said]) -> Breaker:
+    found = await breaker.close(core, name, actor_of(request), data.reason)
     if found is None:
         raise NotFound(f"there is no breaker {name}", remedy="a name as the list of breakers gives it")
     return Breaker.of(found)
@@ -74,13 +74,13 @@ async def list_messages(core: TheCore, limit: Annotated[int, QueryParameter(ge=1
 
 @post("/doctor", "Ask every invariant of every instance of the tenant", status_code=200)
 async def run_doctor(core: TheCore, data: JSONBody[Doctor]) -> Checked:
-    report = await doctor(core, histories=data.histories, fix=data.fix, overdue=OVERDUE, tenant=core.tenant)
+    report = await doctor(core, histories=data.histories, fix=data.fix, overdue=data.overdue, tenant=core.tenant)
     return msgspec.convert(report, Checked, from_attributes=True)
 
 
 @post("/cached/forget", "Have activities with a cache run again, whatever is kept of their results", status_code=200)
-async def forget_cached(core: TheCore, data: JSONBody[Forget]) -> Counted:
-    return Counted(await core.store.forget_cached(core.tenant, data.activity))
+async def forget_cached(request: Asking, core: TheCore, data: JSONBody[Forget]) -> Counted:
+    return Counted(await repair.forget_cached(core, data.activity, actor=actor_of(request), reason=data.reason))
 
 
 ROUTES = [

@@ -80,8 +80,9 @@ async def rotate_key(request: Asking, key_id: FromPath[str], data: JSONBody[sche
 
 
 @post(f"{AT}/revoke", "It is refused from now on", status_code=200)
-async def revoke_key(request: Asking, key_id: FromPath[str], data: JSONBody[schema.Asked]) -> Key:
-    return await _keys(request, caller_of(request)).revoke(key_id)
+async def revoke_key(request: Asking, key_id: FromPath[str], data: JSONBody[schema.Said]) -> Key:
+    caller = caller_of(request)
+    return await _keys(request, caller).revoke(key_id, actor=caller.actor, reason=data.reason)
 
 
 ROUTES = [get_identity, list_keys, create_key, rotate_key, revoke_key]

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from litestar import MediaType, Response
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import Moment, correlation_of, etag, key_of, moments_of, plainly, unchanged, wait_of
+from stepkeel.api.asked import MOST_WAIT, Moment, correlation_of, etag, key_of, moments_of, once, plainly, wait_of
 from stepkeel.api.caller import Asking, TheCore, actor_of
 from stepkeel.api.route import get, post
-from stepkeel.api.schema import Explanation, History, HistoryEntry, Inbox, Instance, Instances, Start, Timers
+from stepkeel.api.schema import Explanation, History, HistoryEntry, Inbox, Instance, Instances, Start, Timers, Waited
 from stepkeel.engine import query
 from stepkeel.engine.core import Core
 from stepkeel.engine.result import info_of
@@ -96,10 +96,7 @@ async def list_instances(
 @get("/instances/{instance_id:str}", summary="An instance", description="Its ETag is its revision; with If-None-Match 304")
 async def get_instance(request: Asking, core: TheCore, instance_id: Id) -> Response[Instance | None]:
     found = await told(core, instance_id)
-    tag = etag(found.revision)
-    if unchanged(request, tag):
-        return Response(None, status_code=304, headers={"ETag": tag})
-    return Response(found, headers={"ETag": tag})
+    return once(request, etag(found.revision), lambda: found)
 
 
 @get("/instances/{instance_id:str}/data", summary="Its data, now or as of a revision")
@@ -135,6 +132,22 @@ async def get_explanation(core: TheCore, instance_id: Id) -> Explanation:
 
 
 @get(
+    "/instances/{instance_id:str}/wait",
+    "Wait until it has ended, or has come to a state, or an attempt has ended so",
+    "What has been since the revision `since` counts too. When the time is over: `timed_out`, and it is as it was then",
+)
+async def wait_instance(
+    core: TheCore,
+    instance_id: Id,
+    in_state: Annotated[str | None, QueryParameter(name="state", description="a state's name or label")] = None,
+    outcome: FromQuery[Literal["completed", "failed", "skipped", "waiting", "retried"] | None] = None,
+    since: Annotated[int, QueryParameter(ge=0, le=10**18, description="a revision")] = 0,
+    seconds: Annotated[float, QueryParameter(ge=0, le=MOST_WAIT)] = 30.0,
+) -> Waited:
+    return Waited.of(await wait(core, instance_id, None, since, in_state, outcome, seconds))
+
+
+@get(
     "/instances/{instance_id:str}/diagram",
     summary="A picture of where it stands, the way it took, and what failed",
     media_type="image/svg+xml",
@@ -146,5 +159,5 @@ async def get_diagram(core: TheCore, instance_id: Id, format: Picture = "svg") -
 
 ROUTES = [
     start_instance, list_instances, get_instance, get_data, get_history, get_signals, get_timers, get_children, get_explanation,
-    get_diagram,
+    get_diagram, wait_instance,
 ]  # fmt: skip

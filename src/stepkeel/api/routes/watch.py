@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from litestar import Response
@@ -12,12 +13,15 @@ from prometheus_client.registry import Collector
 from stepkeel.access.identity import ANY_TENANT
 from stepkeel.api.caller import Asking, TheCore, caller_of
 from stepkeel.api.route import get
+from stepkeel.engine.result import readable_snapshot
 from stepkeel.model.breaker import BreakerRow
-from stepkeel.store.port import DueRow, MetricRow, WorkerRow
+from stepkeel.model.commit import Row
+from stepkeel.store.port import DueRow, MetricRow, Query, WorkerRow
 
 __all__ = ["ROUTES"]
 
 KIND = "text/plain; version=0.0.4"
+LATEST = 200
 MOST = 2_000  # series of one name: what many states of many versions would cost whoever keeps them
 
 
@@ -40,6 +44,16 @@ class _Facts(Collector):
         ages = [((r.definition, str(r.version)), max(0, self._now - r.since) / 1e6) for r in rows]
         self._add("stepkeel_due_instances", "Instances that wait for a worker to take them", labels, counts)
         self._add("stepkeel_due_oldest_seconds", "How long the first of them has waited", labels, ages)
+
+    def failed(self, rows: Iterable[Row]) -> None:
+        """Of those that failed last, by their failure's code; which one that is stands in their snapshots alone."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for row in rows:
+            snapshot = readable_snapshot(row)
+            if snapshot is not None and snapshot.failure is not None:
+                found[row.definition, row.state, snapshot.failure.code] += 1
+        text = f"Of the {LATEST} instances that failed last"
+        self._add("stepkeel_failed_latest", text, ("definition", "state", "code"), [*found.items()])
 
     def workers(self, rows: Iterable[WorkerRow]) -> None:
         alive = [r.expires_at >= self._now for r in rows]
@@ -72,6 +86,8 @@ async def get_prometheus(request: Asking, core: TheCore) -> Response[bytes]:
     facts = _Facts(tenant or ANY_TENANT, core.store.now())
     facts.instances(await core.store.metrics(tenant))
     facts.due(await core.store.due(tenant))
+    latest = Query(tenant=tenant, status=("failed",), sort="updated", descending=True, limit=LATEST)
+    facts.failed(await core.store.list(latest))
     facts.workers(await core.store.workers())
     facts.breakers(await core.store.breakers())
     registry = CollectorRegistry()

@@ -54,9 +54,9 @@ def activity_at(draft: Draft, path: str, node: ActivityNode | None = None) -> Ac
 def open(draft: Draft, path: str, frame: Frame) -> None:
     node = activity_node(draft, path)
     activity = activity_at(draft, path, node)
-    if activity is not None and activity.pools:
+    if activity is not None and (pools := activity.pools + hold.steps_of(draft, path)):
         try:
-            waits_for = hold.obtain(draft, path, activity.pools)
+            waits_for = hold.obtain(draft, path, pools)
         except PureFailed as error:
             draft.fail(path, pure_failure(path, error))
             return

@@ -65,7 +65,13 @@ class Auditor(Service):
             findings = [*fleet.dead, *findings]
         for finding in findings:
             if finding.violation:
-                _log.error("instance %s breaks %s: %s", finding.instance_id, finding.kind, finding.text)
+                _log.error(
+                    "instance %s breaks %s: %s",
+                    finding.instance_id,
+                    finding.kind,
+                    finding.text,
+                    extra={"instance_id": finding.instance_id},
+                )
         self._tally.checked += len(rows)
         self._tally.add(findings)
         if len(rows) < PAGE:

@@ -21,8 +21,9 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from stepkeel.errors import BadRequest, DatabaseInvalid, DataInvalid, StepkeelError, Unavailable
 from stepkeel.ids import IdMaker, fraction
+from stepkeel.store.place import shown
 
-__all__ = ["PLANNING", "RACES", "Lane", "Server", "connect", "shown", "translate"]
+__all__ = ["PLANNING", "RACES", "Lane", "Server", "connect", "translate"]
 
 T = TypeVar("T")
 _driver: Any = asyncpg  # its stubs are incomplete
@@ -39,16 +40,6 @@ PLANNING = (
     "jit = off",
 )
 _ALWAYS = ("jit = off", "idle_in_transaction_session_timeout = '15s'", "default_transaction_isolation = 'read committed'")
-
-
-def shown(url: str) -> str:
-    """The URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None and "password" not in parts.query:
-        return url
-    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
-    query = urlencode([(k, "***" if k == "password" else v) for k, v in parse_qsl(parts.query)])
-    return urlunsplit((parts.scheme, f"{user}:***@{host}" if parts.password else parts.netloc, parts.path, query, ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,13 +105,15 @@ with locked as materialized (
         select i.inbox, i.revision, i.owner, i.status from stepkeel.instances i where i.id = w.id and i.tenant = w.tenant for update
     ) l
     where l.status not in ('completed', 'failed', 'cancelled', 'terminated')
-), fresh as materialized (
-    select l.*, l.inbox + row_number() over (partition by l.id order by l.n) as seq from locked l
+), unknown as (
+    select l.*, row_number() over (partition by l.id order by l.n) as place from locked l
     where l.copy = 1
         and not exists (select 1 from stepkeel.signals s
             where s.instance_id = l.id and s.kind = l.kind and s.name = l.name and s.key = l.key)
-        and (l.kind <> 'signal' or l.inbox < l.most or l.most > (
-            select count(*) from stepkeel.signals s where s.instance_id = l.id and s.status = 'pending'))
+), fresh as materialized (
+    select l.*, l.inbox + row_number() over (partition by l.id order by l.n) as seq from unknown l
+    where l.kind <> 'signal' or l.inbox + l.place <= l.most or l.most >= l.place + (
+        select count(*) from stepkeel.signals s where s.instance_id = l.id and s.status = 'pending')
 ), counted as (
     update stepkeel.instances i set inbox = i.inbox + f.n, wake_at = case
         when i.owner is null and (i.status <> 'paused' or f.control) then least(coalesce(i.wake_at, clock($1)), clock($1))
@@ -142,21 +144,49 @@ left join lateral (
 order by w.n;
 
 -- name: due
--- One probe for each (definition, version, priority): equality on the three, so nobody walks over others' rows.
-select t.now, w.definition, w.version, p.priority,
-    (select count(*) from (
-        select 1 from stepkeel.instances i
-        where i.definition = w.definition and i.version = w.version and i.priority = p.priority
-            and i.owner is null and i.wake_at is not null and i.wake_at <= t.now
-        limit $4
-    ) d),
-    (select i.wake_at from stepkeel.instances i
-        where i.definition = w.definition and i.version = w.version and i.priority = p.priority
-            and i.owner is null and i.wake_at is not null and i.wake_at > t.now
-        order by i.wake_at limit 1)
-from (select clock($1) as now) t
-cross join unnest($2::text[], $3::int[]) as w(definition, version)
-cross join (values (0::smallint), (1::smallint), (2::smallint), (3::smallint), (4::smallint)) as p(priority);
+-- One probe for each (definition, version, priority): equality on the three, so nobody walks over others' rows. Where there
+-- are more than $4 in all, the tenants of whom something is due: a skip scan, $5 of them at most, behind $6.
+with t as materialized (select clock($1) as now), d as materialized (
+    select w.definition, w.version, p.priority,
+        (select count(*) from (
+            select 1 from stepkeel.instances i
+            where i.definition = w.definition and i.version = w.version and i.priority = p.priority
+                and i.owner is null and i.wake_at is not null and i.wake_at <= t.now
+            limit $4 + 1
+        ) c) as due,
+        (select i.wake_at from stepkeel.instances i
+            where i.definition = w.definition and i.version = w.version and i.priority = p.priority
+                and i.owner is null and i.wake_at is not null and i.wake_at > t.now
+            order by i.wake_at limit 1) as ahead
+    from t
+    cross join unnest($2::text[], $3::int[]) as w(definition, version)
+    cross join (values (0::smallint), (1::smallint), (2::smallint), (3::smallint), (4::smallint)) as p(priority)
+)
+select t.now, d.definition, d.version, d.priority, d.due, d.ahead,
+    case when d.due > 0 and (select sum(due) from d) > $4 then (
+        with recursive tenants (tenant, since, k) as (
+            (select i.tenant, i.wake_at, 1 from stepkeel.instances i
+                where i.definition = d.definition and i.version = d.version and i.priority = d.priority
+                    and i.wake_at >= 0 and i.tenant > $6
+                order by i.tenant, i.wake_at limit 1)
+            union all
+            select n.tenant, n.wake_at, q.k + 1 from tenants q cross join lateral (
+                select i.tenant, i.wake_at from stepkeel.instances i
+                where i.definition = d.definition and i.version = d.version and i.priority = d.priority
+                    and i.wake_at >= 0 and i.tenant > q.tenant
+                order by i.tenant, i.wake_at limit 1
+            ) n where q.k < $5
+        )
+        select jsonb_agg(jsonb_build_array(q.tenant, case when q.since <= t.now then (
+            select count(*) from (
+                select 1 from stepkeel.instances i
+                where i.definition = d.definition and i.version = d.version and i.priority = d.priority and i.tenant = q.tenant
+                    and i.wake_at >= 0 and i.wake_at <= t.now
+                limit greatest($4, 1)
+            ) c
+        ) else 0 end, q.since) order by q.k)::text from tenants q
+    ) end
+from t cross join d;
 
 -- name: claim
 -- Rows that another worker is just claiming are passed over, not waited for.
@@ -184,6 +214,48 @@ with seen as materialized (
         select i.id from stepkeel.instances i
         where i.definition = w.definition and i.version = w.version and i.priority = w.priority
             and i.owner is null and i.wake_at is not null and i.wake_at <= $1
+        order by i.wake_at limit w.most
+    ) i
+), picked as materialized (
+    select s.id, l.wake_at from (select id from seen order by id) s
+    cross join lateral (select i.wake_at, i.owner from stepkeel.instances i where i.id = s.id for update) l
+    where l.owner is null and l.wake_at is not null and l.wake_at <= $1
+)
+update stepkeel.instances i set owner = $2, epoch = i.epoch + 1, wake_at = null
+from picked p
+where i.id = p.id and i.owner is null and i.wake_at is not null and exists (select 1 from stepkeel.workers where id = $2)
+returning i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
+    p.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
+    i.completed_at, i.parent;
+
+-- name: claim_turns
+-- The same of one tenant each.
+with picked as materialized (
+    select i.id, i.wake_at from unnest($3::text[], $4::int[], $5::smallint[], $6::text[], $7::int[])
+        as w(definition, version, priority, tenant, most)
+    cross join lateral (
+        select i.id, i.wake_at from stepkeel.instances i
+        where i.definition = w.definition and i.version = w.version and i.priority = w.priority and i.tenant = w.tenant
+            and i.wake_at >= 0 and i.wake_at <= $1
+        order by i.wake_at limit w.most for update skip locked
+    ) i
+)
+update stepkeel.instances i set owner = $2, epoch = i.epoch + 1, wake_at = null
+from picked p
+where i.id = p.id and i.owner is null and i.wake_at is not null and exists (select 1 from stepkeel.workers where id = $2)
+returning i.id, i.tenant, i.definition, i.version, i.key, i.status, i.state, i.label, i.revision, i.snapshot, i.attributes::text,
+    p.wake_at, i.owner, i.epoch, i.takeovers, i.inbox, i.seen, i.fault, i.priority, i.correlation_id, i.created_at, i.updated_at,
+    i.completed_at, i.parent;
+
+-- name: claim_turns_portable
+-- Without SKIP LOCKED: look first, then lock by id and ask again.
+with seen as materialized (
+    select i.id from unnest($3::text[], $4::int[], $5::smallint[], $6::text[], $7::int[])
+        as w(definition, version, priority, tenant, most)
+    cross join lateral (
+        select i.id from stepkeel.instances i
+        where i.definition = w.definition and i.version = w.version and i.priority = w.priority and i.tenant = w.tenant
+            and i.wake_at >= 0 and i.wake_at <= $1
         order by i.wake_at limit w.most
     ) i
 ), picked as materialized (
@@ -321,9 +393,11 @@ group by definition, version order by definition, version;
 select tenant, name, version, shape, code, document, status from stepkeel.definitions order by tenant, name, version;
 
 -- name: put_definition
-insert into stepkeel.definitions (tenant, name, version, shape, code, document, status) values ($1, $2, $3, $4, $5, $6, $7)
+insert into stepkeel.definitions as d (tenant, name, version, shape, code, document, status) values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (tenant, name, version) do update set shape = excluded.shape, code = excluded.code,
-    document = excluded.document, status = excluded.status;
+    document = excluded.document, status = excluded.status
+where (d.shape, d.code, d.document, d.status) is distinct from (excluded.shape, excluded.code, excluded.document, excluded.status)
+returning d.name;
 
 -- name: archive
 -- The row as it is after the commit before it, with all that belongs to it.
@@ -517,10 +591,7 @@ values ($1::text, $2::text, $3::text, $4::bytea, $5::bigint)
 on conflict (tenant, activity, key) do update set result = excluded.result, expires_at = excluded.expires_at;
 
 -- name: forget_cached
-with gone as (
-    delete from stepkeel.cached where tenant = $1::text and ($2::text = '' or activity = $2::text) returning 1
-)
-select count(*) from gone;
+delete from stepkeel.cached where tenant = $1::text and ($2::text = '' or activity = $2::text) returning activity;
 
 -- name: api_key
 select id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at from stepkeel.api_keys where id = $1::text;
@@ -531,14 +602,32 @@ select id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_
 -- name: add_api_key
 insert into stepkeel.api_keys (id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at)
 values ($1::text, $2::text, $3::text, $4::text, $5::bytea, $6::bytea, $7::text, $8::bigint, $9::bigint, $10::bigint)
-on conflict (id) do nothing;
+on conflict (id) do nothing returning id;
 
 -- name: end_api_key
 update stepkeel.api_keys set ends_at = $3::bigint
-where tenant = $1::text and id = $2::text and (ends_at is null or ends_at > $3::bigint);
+where tenant = $1::text and id = $2::text and (ends_at is null or ends_at > $3::bigint) returning id;
 
 -- name: use_api_key
 update stepkeel.api_keys set used_at = $2::bigint where id = $1::text and (used_at is null or used_at < $2::bigint);
+
+-- name: audit_head
+select seq, digest from stepkeel.audit_heads where tenant = $1::text;
+
+-- name: lock_audit_heads
+-- In one order, also those that are made now.
+insert into stepkeel.audit_heads as h (tenant, seq, digest) select t, 0, $2::bytea from unnest($1::text[]) as w(t) order by t
+on conflict (tenant) do update set seq = h.seq
+returning h.tenant, h.seq, h.digest;
+
+-- name: add_acts
+with added as (
+    insert into stepkeel.audit (tenant, seq, at, actor, verb, kind, subject, instance_id, entry, digest)
+    select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[],
+        $10::bytea[])
+)
+update stepkeel.audit_heads h set seq = w.seq, digest = w.digest
+from unnest($11::text[], $12::bigint[], $13::bytea[]) as w(tenant, seq, digest) where h.tenant = w.tenant;
 
 -- name: emit
 insert into stepkeel.outbox (id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error)

@@ -62,6 +62,9 @@ create table stepkeel.instances (
 -- All work is in this index: a start, a due timer, a retry, a signal, a recovered row are "wake_at has come".
 create index instances_wake on stepkeel.instances (definition, version, priority, wake_at)
     where wake_at is not null and owner is null;
+-- The same by tenant, for when more is due than there is room for. Its condition is said in other words, so that a statement
+-- which means the one index cannot be planned with the other: what has a `wake_at` has no owner.
+create index instances_turn on stepkeel.instances (definition, version, priority, tenant, wake_at) where wake_at >= 0;
 create index instances_owner on stepkeel.instances (owner) where owner is not null;
 create index instances_status on stepkeel.instances (tenant, definition, status, state);
 create index instances_correlation on stepkeel.instances (correlation_id) where correlation_id is not null;
@@ -293,3 +296,26 @@ create table stepkeel.archive_signals (
     primary key (instance_id, seq)
 ) partition by range (instance_id);
 create table stepkeel.archive_signals_rest partition of stepkeel.archive_signals default;
+
+-- Append-only: what somebody did. Each entry has the digest of the one before it, per tenant (model/act.py).
+create table stepkeel.audit (
+    tenant text collate "C" not null,
+    seq bigint not null,                  -- 1, 2, 3 ... in the order of commits
+    at bigint not null,
+    actor text not null,
+    verb text collate "C" not null,
+    kind text collate "C" not null,
+    subject text collate "C" not null,
+    instance_id text collate "C" not null,   -- '': about none
+    entry bytea not null,                 -- the JSON that the digest is of; the columns before only repeat it
+    digest bytea not null,                -- SHA-256
+    primary key (tenant, seq)
+);
+create index audit_instance on stepkeel.audit (tenant, instance_id, seq) where instance_id <> '';
+
+-- The last entry of each chain. Locked by the last statement but one of a transaction; updated in place, so with room for that.
+create table stepkeel.audit_heads (
+    tenant text collate "C" primary key,
+    seq bigint not null,
+    digest bytea not null
+) with (fillfactor = 50);

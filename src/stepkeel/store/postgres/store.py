@@ -12,16 +12,15 @@ from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
 from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.message import MessageRow
-from stepkeel.model.snapshot import TERMINAL
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
 from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
     Claims,
-    DefinitionRow,
     DueRow,
     Fence,
     Grants,
+    Held,
     MetricRow,
     Query,
     Remark,
@@ -30,18 +29,20 @@ from stepkeel.store.port import (
     Upgrade,
     Wanted,
     WorkerRow,
+    nobody,
 )
 from stepkeel.store.postgres.check import remarks
+from stepkeel.store.postgres.claim import read
 from stepkeel.store.postgres.connection import Lane, Server, connect
 from stepkeel.store.postgres.gather import Gather
+from stepkeel.store.postgres.keeping import Keeping
 from stepkeel.store.postgres.listener import Listener, Teller
 from stepkeel.store.postgres.query import list_statement, statements, tasks_statement
 from stepkeel.store.postgres.schema import prepare, upgrade
-from stepkeel.store.postgres.shared import SharedTables
 from stepkeel.store.postgres.transaction import Transactions
 from stepkeel.store.postgres.write import Writer, text
 from stepkeel.store.queue import in_order
-from stepkeel.store.share import shares
+from stepkeel.store.share import TENANTS
 
 __all__ = ["PostgresStore"]
 
@@ -55,7 +56,7 @@ def _row(record: Any, *, archived: bool = False) -> Row:
     return Row(*columns, archived=archived)
 
 
-class PostgresStore(SharedTables):
+class PostgresStore(Keeping):
     """Three connections, each made when first needed: commits, what a worker asks, what people ask (it may take long).
 
     `clock` None: the server's, the only one that is compared. A test may hand in its own.
@@ -74,6 +75,7 @@ class PostgresStore(SharedTables):
         self._heard: list[Callable[[str | None], None]] = []
         self._listener: Listener | None = None
         self._loads: Gather[Row] = Gather(self._load)
+        self._after = ""  # the tenant behind whom the next look at what is due begins
         self._commits: Lane
         self._work: Lane
         self._people: Lane
@@ -171,31 +173,19 @@ class PostgresStore(SharedTables):
 
     # -- claims
 
-    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int) -> Claims:
+    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int, held: Held = nobody, spare: int = 0) -> Claims:
         names, versions = [w.definition for w in wanted], [w.version for w in wanted]
-        found = await self._work.fetch(self._sql["due"], self._given(), names, versions, max(limit, 1))
-        now = self._read(found[0][0]) if found else self.now()
-        soonest = [r[5] for r in found if r[5] is not None]
-        due: dict[int, list[Any]] = {}
-        for r in found:
-            if r[4]:
-                due.setdefault(r[3], []).append(r)
-        room = shares({p: sum(r[4] for r in rs) for p, rs in due.items()}, limit)
-        asked: list[tuple[str, int, int, int]] = []
-        for priority, left in room.items():
-            for r in due[priority]:
-                take = min(left, r[4])
-                if take:
-                    asked.append((r[1], r[2], priority, take))
-                left -= take
+        told = await self._work.fetch(self._sql["due"], self._given(), names, versions, limit, TENANTS, self._after)
+        found = read(told, limit, held, spare, self._after)
+        self._after = found.after
         rows: list[Row] = []
-        if asked:
-            sql = self._sql["claim_portable" if self.server.portable else "claim"]
-            columns = map(list, zip(*asked, strict=True))
+        now = self._read(told[0][0]) if told else self.now()
+        if found.asked:
+            sql = self._sql[found.statement + ("_portable" if self.server.portable else "")]
+            columns = map(list, zip(*found.asked, strict=True))
             rows = [_row(r) for r in await self._work.fetch(sql, now, worker, *columns)]
-        if due and (len(rows) < sum(r[4] for rs in due.values() for r in rs) or not rows):
-            soonest.append(now)
-        return Claims(now, tuple(rows), min(soonest, default=None))
+        soonest = [*found.ahead, now] if len(rows) < found.due else found.ahead
+        return Claims(now, tuple(rows), min(soonest, default=None), found.left)
 
     async def owned(self, worker: str) -> dict[str, int]:
         return {r[0]: r[1] for r in await self._work.fetch(self._sql["owned"], worker)}
@@ -309,33 +299,6 @@ class PostgresStore(SharedTables):
 
     async def outbox(self, limit: int = 100, tenant: str | None = None) -> list[MessageRow]:
         return [row_of(tuple(r)) for r in await self._people.fetch(self._sql["outbox"], tenant, limit)]
-
-    # -- definitions, retention
-
-    async def definitions(self) -> list[DefinitionRow]:
-        return [DefinitionRow(*r) for r in await self._work.fetch(self._sql["definitions"])]
-
-    async def put_definition(self, row: DefinitionRow) -> None:
-        values = (row.tenant, row.name, row.version, row.shape, row.code, row.document, row.status)
-        await self._work.fetch(self._sql["put_definition"], *values)
-
-    async def archive(self, query: Query) -> int:
-        sql, values = list_statement(query, self.server.schema)
-        lock = "for update" if self.server.portable else "for update skip locked"
-
-        async def work(connection: Any) -> int:
-            rows = await connection.fetch(f"{sql} {lock}", *values)
-            ids = [r[0] for r in rows if r[5] in TERMINAL]
-            await connection.execute(self._sql["archive"], ids)
-            return len(ids)
-
-        return await self._people.transact(work)
-
-    async def purge(self, query: Query) -> int:
-        ids = [r.id for r in await self.list(query)]
-        if not ids:
-            return 0
-        return (await self._people.fetch(self._sql["purge_archived" if query.archived else "purge"], ids))[0][0]
 
 
 class PostgresPulse:

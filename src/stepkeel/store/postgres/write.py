@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stepkeel.errors import Unavailable
+from stepkeel.model.act import Act
 from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, Step, TicketRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.store.desk import columns_of
 from stepkeel.store.outbox import COLUMNS, values_of
+from stepkeel.store.postgres.audit import append
 from stepkeel.store.postgres.connection import Lane
 from stepkeel.store.queue import grant_of
 
@@ -37,7 +39,7 @@ class Writer:
         if not batch.deliveries and not _more(batch):
             born, stepped = (await self._lane.fetch(self._sql["write"], *self._arguments(batch), again=False))[0]
             return await self._answer(batch, born, stepped, ())
-        if not batch.starts and not batch.commits:
+        if not batch.starts and not batch.commits and not any(d.act for d in batch.deliveries):
             stored = await self._lane.fetch(self._sql["deliver"], *self._deliveries(batch.deliveries), again=False)
             return Answer((), (), await self._receipts(batch.deliveries, stored))
         born, stepped, stored, reached = await self._lane.transact(lambda c: self.within(c, batch), again=False)
@@ -66,10 +68,12 @@ class Writer:
             await connection.execute(self._sql["archive"], archived)
         letters: list[Delivery] = list(batch.deliveries)
         letters += [d for _, _, step in rows for d in step.sent]
-        if not letters:
-            return born, stepped, [], {}
-        stored = await connection.fetch(self._sql["deliver"], *self._deliveries(letters))
+        stored: list[Any] = await connection.fetch(self._sql["deliver"], *self._deliveries(letters)) if letters else []
         asked = len(batch.deliveries)
+        delivered = [batch.deliveries[n - 1] for n in sorted(int(n) for n, *_ in stored) if n <= asked]
+        acts = _acts(batch, {i for i, _, _ in rows}, delivered)
+        if acts:
+            await append(connection, self._sql, acts)
         reached = {str(letters[int(n) - 1].instance_id): owner for n, _, owner in stored if n > asked}
         return born, stepped, [s for s in stored if s[0] <= asked], reached
 
@@ -168,7 +172,7 @@ def _more(batch: Batch) -> bool:
     """It has rows that only some batches have: tickets, children, letters to others, ways into the archive."""
     for each in (*batch.starts, *batch.commits):
         s = each.step
-        if s.wide or s.archive:
+        if s.wide or s.archive or each.act is not None:
             return True
     return False
 
@@ -178,6 +182,12 @@ def _written(batch: Batch, born: Any, stepped: Any) -> list[tuple[str, str, Step
     news, moved = None if born is None else set(born), None if stepped is None else set(stepped)
     rows = [(s.id, s.row.tenant, s.step) for s in batch.starts if news is None or s.id in news]
     return rows + [(c.id, c.tenant, c.step) for c in batch.commits if moved is None or c.id in moved]
+
+
+def _acts(batch: Batch, written: set[str], delivered: Sequence[Delivery]) -> list[Act]:
+    """What was done by the rows that were applied."""
+    rows = (*(r for r in (*batch.starts, *batch.commits) if r.act is not None and r.id in written), *delivered)
+    return [r.act for r in rows if r.act is not None]
 
 
 def _receipt(

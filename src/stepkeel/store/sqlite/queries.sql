@@ -7,7 +7,7 @@ from instances where id = ?;
 
 -- name: archived_row
 select id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes, wake_at, owner, epoch,
-    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at, parent, 1
+    takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at, parent, true
 from archive_instances where id = ?;
 
 -- name: fence
@@ -18,6 +18,42 @@ select owner, epoch, revision, status from instances where id = ?;
 select id, wake_at from instances
 where definition = ? and version = ? and priority = ? and owner is null and wake_at is not null and wake_at <= ?
 order by wake_at limit ?;
+
+-- name: due_of
+-- What `due` finds, of one tenant.
+select id, wake_at from instances
+where definition = ? and version = ? and priority = ? and tenant = ? and wake_at >= 0 and wake_at <= ?
+order by wake_at limit ?;
+
+-- name: turns
+-- A skip scan: one probe of the index for each tenant of whom anything is due or will be, `:tenants` of them behind `:after`.
+with recursive tenants (tenant, k) as (
+    select min(tenant), 1 from instances
+    where definition = :definition and version = :version and priority = :priority and wake_at >= 0 and tenant > :after
+    union all
+    select (
+        select min(i.tenant) from instances i
+        where i.definition = :definition and i.version = :version and i.priority = :priority and i.wake_at >= 0
+            and i.tenant > t.tenant
+    ), t.k + 1
+    from tenants t where t.tenant is not null and t.k < :tenants
+), firsts (tenant, since) as materialized (
+    select t.tenant, (
+        select min(i.wake_at) from instances i
+        where i.definition = :definition and i.version = :version and i.priority = :priority and i.tenant = t.tenant
+            and i.wake_at >= 0
+    )
+    from tenants t where t.tenant is not null
+)
+select f.tenant, case when f.since <= :now then (
+    select count(*) from (
+        select 1 from instances i
+        where i.definition = :definition and i.version = :version and i.priority = :priority and i.tenant = f.tenant
+            and i.wake_at >= 0 and i.wake_at <= :now
+        limit :limit
+    )
+) else 0 end, f.since
+from firsts f;
 
 -- name: next_wake
 select min(wake_at) from instances
@@ -174,7 +210,9 @@ select tenant, name, version, shape, code, document, status from definitions;
 -- name: put_definition
 insert into definitions (tenant, name, version, shape, code, document, status) values (?, ?, ?, ?, ?, ?, ?)
 on conflict (tenant, name, version) do update set shape = excluded.shape, code = excluded.code,
-    document = excluded.document, status = excluded.status;
+    document = excluded.document, status = excluded.status
+where (definitions.shape, definitions.code, definitions.document, definitions.status)
+    is not (excluded.shape, excluded.code, excluded.document, excluded.status);
 
 -- name: archive_row
 insert into archive_instances select * from instances where id = ?;
@@ -308,13 +346,24 @@ select id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_
 select id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at from api_keys where tenant = ? order by made_at, id;
 
 -- name: add_api_key
-insert into api_keys (id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at) values (:id, :tenant, :name, :digest, :roles, :scopes, :made_by, :made_at, :ends_at, :used_at);
+insert into api_keys (id, tenant, name, digest, roles, scopes, made_by, made_at, ends_at, used_at) values (:id, :tenant, :name, :digest, :roles, :scopes, :made_by, :made_at, :ends_at, :used_at)
+on conflict do nothing;
 
 -- name: end_api_key
 update api_keys set ends_at = :at where tenant = :tenant and id = :id and (ends_at is null or ends_at > :at);
 
 -- name: use_api_key
 update api_keys set used_at = :at where id = :id and (used_at is null or used_at < :at);
+
+-- name: audit_head
+select seq, digest from audit_heads where tenant = ?;
+
+-- name: put_audit_head
+insert into audit_heads (tenant, seq, digest) values (?, ?, ?)
+on conflict (tenant) do update set seq = excluded.seq, digest = excluded.digest;
+
+-- name: add_act
+insert into audit (tenant, seq, at, actor, verb, kind, subject, instance_id, entry, digest) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: emit
 insert into outbox (id, instance_id, tenant, definition, version, path, topic, payload, at, due_at, tries, error) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing;

@@ -51,6 +51,9 @@ create table instances (
 -- All work is in this index: a start, a due timer, a retry, a signal, a recovered row are "wake_at has come".
 create index instances_wake on instances (definition, version, priority, wake_at)
     where wake_at is not null and owner is null;
+-- The same by tenant, for when more is due than there is room for. Its condition is said in other words, so that a statement
+-- which means the one index cannot be planned with the other: what has a `wake_at` has no owner.
+create index instances_turn on instances (definition, version, priority, tenant, wake_at) where wake_at >= 0;
 create index instances_owner on instances (owner) where owner is not null;
 create index instances_status on instances (tenant, definition, status, state);
 create index instances_completed on instances (completed_at) where completed_at is not null;
@@ -268,3 +271,26 @@ create table api_keys (
     used_at integer
 );
 create index api_keys_tenant on api_keys (tenant, made_at);
+
+-- Append-only: what somebody did. Each entry has the digest of the one before it, per tenant (model/act.py).
+create table audit (
+    tenant text not null,
+    seq integer not null,                 -- 1, 2, 3 ... in the order of commits
+    at integer not null,
+    actor text not null,
+    verb text not null,
+    kind text not null,
+    subject text not null,
+    instance_id text not null,            -- '': about none
+    entry blob not null,                  -- the JSON that the digest is of; the columns before only repeat it
+    digest blob not null,                 -- SHA-256
+    primary key (tenant, seq)
+) without rowid;
+create index audit_instance on audit (tenant, instance_id, seq) where instance_id <> '';
+
+-- The last entry of each chain.
+create table audit_heads (
+    tenant text primary key,
+    seq integer not null,
+    digest blob not null
+) without rowid;

@@ -25,10 +25,10 @@ from stepkeel.store.desk import task_of
 from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
     Claims,
-    DefinitionRow,
     DueRow,
     Fence,
     Grants,
+    Held,
     MetricRow,
     Query,
     Remark,
@@ -37,12 +37,13 @@ from stepkeel.store.port import (
     Upgrade,
     Wanted,
     WorkerRow,
+    nobody,
 )
 from stepkeel.store.queue import in_order
-from stepkeel.store.share import PRIORITIES, shares
+from stepkeel.store.sqlite.claim import Dues, take
 from stepkeel.store.sqlite.connection import Connection, prepare
+from stepkeel.store.sqlite.keeping import Keeping
 from stepkeel.store.sqlite.query import list_statement, migrations, statements, tasks_statement
-from stepkeel.store.sqlite.shared import SharedTables
 from stepkeel.store.sqlite.transaction import SqliteTransaction
 from stepkeel.store.sqlite.write import Writer
 
@@ -53,7 +54,7 @@ INLINE_ROWS = 128
 INLINE_SECONDS = 0.008
 
 
-class SqliteStore(SharedTables):
+class SqliteStore(Keeping):
     batch_rows = INLINE_ROWS
     transactional = True
 
@@ -69,6 +70,7 @@ class SqliteStore(SharedTables):
         self._write_to: Connection
         self._read_from: Connection
         self._scan_from: Connection
+        self._dues: Dues
         self._writer: Writer
         self._threads: ThreadPoolExecutor
         self._scanners: ThreadPoolExecutor
@@ -87,6 +89,7 @@ class SqliteStore(SharedTables):
             raise
         self._read_from = Connection(self._path, self.url)
         self._scan_from = Connection(self._path, self.url)
+        self._dues = Dues(self._read_from, self._sql)
         self._writer = Writer(self._write_to.db, self._sql, self.now)
         self._threads = ThreadPoolExecutor(1, "stepkeel-writer")
         self._scanners = ThreadPoolExecutor(1, "stepkeel-reader")
@@ -206,38 +209,12 @@ class SqliteStore(SharedTables):
 
     # -- claims
 
-    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int) -> Claims:
+    async def claim(self, worker: str, wanted: Sequence[Wanted], limit: int, held: Held = nobody, spare: int = 0) -> Claims:
         now = self.now()
-        found: dict[int, list[tuple[int, str]]] = {}
-        soonest: list[int] = []
-        for want in wanted:
-            for priority in range(PRIORITIES):
-                place = (want.definition, want.version, priority, now)
-                due = self._read_from.all(self._sql["due"], (*place, max(limit, 1)))
-                if due:
-                    found.setdefault(priority, []).extend((at, i) for i, at in due)
-                ahead = self._read_from.all(self._sql["next_wake"], place)[0][0]
-                if ahead is not None:
-                    soonest.append(ahead)
-        if not found:
-            return Claims(now, (), min(soonest, default=None))
-        room = shares({p: len(r) for p, r in found.items()}, limit)
-        picked = [pair for p, n in room.items() for pair in sorted(found[p])[:n]]
-        rows = await self._write(lambda: self._take(worker, picked), len(picked)) if picked else []
-        if len(picked) < sum(len(r) for r in found.values()) or not picked:
-            soonest.append(now)
-        return Claims(now, tuple(rows), min(soonest, default=None))
-
-    def _take(self, worker: str, picked: list[tuple[int, str]]) -> list[Row]:
-        db = self._write_to.db
-        rows: list[Row] = []
-        for due_at, instance_id in picked:
-            db.execute(self._sql["claim"], {"worker": worker, "id": instance_id})
-            if db.changes():
-                columns = list(db.execute(self._sql["row"], (instance_id,)).fetchone())
-                columns[11] = due_at  # decisions are never made before the row was due
-                rows.append(Row(*columns))
-        return rows
+        found = self._dues.look(now, wanted, limit, held, spare)
+        picked = found.picked
+        rows = await self._write(lambda: take(self._write_to, self._sql, worker, picked), len(picked)) if picked else []
+        return Claims(now, tuple(rows), found.next_wake, found.left)
 
     async def owned(self, worker: str) -> dict[str, int]:
         return dict(self._read_from.all(self._sql["owned"], (worker,)))
@@ -305,7 +282,7 @@ class SqliteStore(SharedTables):
             rows = self._read_from.all(self._sql["row"], (instance_id,))
             rows = rows or self._read_from.all(self._sql["archived_row"], (instance_id,))
             if rows:
-                found[instance_id] = Row(*rows[0])
+                found[instance_id] = Row(*rows[0][:24], archived=len(rows[0]) > 24)
         return found
 
     async def list(self, query: Query) -> list[Row]:
@@ -348,23 +325,6 @@ class SqliteStore(SharedTables):
 
     async def outbox(self, limit: int = 100, tenant: str | None = None) -> list[MessageRow]:
         return [row_of(r) for r in self._read_from.all(self._sql["outbox"], (tenant, tenant, limit))]
-
-    # -- definitions, retention
-
-    async def definitions(self) -> list[DefinitionRow]:
-        return [DefinitionRow(*r) for r in self._read_from.all(self._sql["definitions"])]
-
-    async def put_definition(self, row: DefinitionRow) -> None:
-        values = (row.tenant, row.name, row.version, row.shape, row.code, row.document, row.status)
-        await self._write(lambda: self._write_to.db.execute(self._sql["put_definition"], values))
-
-    async def archive(self, query: Query) -> int:
-        sql, values = list_statement(query)
-        return await self._write(lambda: self._writer.archive(sql, values), query.limit)
-
-    async def purge(self, query: Query) -> int:
-        sql, values = list_statement(query)
-        return await self._write(lambda: self._writer.purge(sql, values, archived=query.archived), query.limit)
 
 
 class SqlitePulse:

@@ -12,11 +12,13 @@ from typing import Any
 import apsw
 import msgspec
 
+from stepkeel.model.act import Act
 from stepkeel.model.commit import Answer, Batch, Commit, Delivery, Receipt, Start, Step, TicketRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.store.desk import columns_of
 from stepkeel.store.outbox import values_of
 from stepkeel.store.queue import fitting, grant_of
+from stepkeel.store.sqlite.audit import append
 
 __all__ = ["Writer"]
 
@@ -33,6 +35,7 @@ class Writer:
 
     def apply(self, batch: Batch) -> Answer:
         self._reached: dict[str, str | None] = {}
+        self._acts: list[Act] = []
         starts = tuple(self._start(s) for s in batch.starts)
         commits: tuple[bool, ...] = ()
         if batch.commits:
@@ -42,7 +45,11 @@ class Writer:
                 commits = (True,) * len(batch.commits)
             except (_Mismatch, apsw.ConstraintError):
                 commits = tuple(self._alone(c) for c in batch.commits)
-        return Answer(starts, commits, tuple(self._deliver(d) for d in batch.deliveries), self._reached)
+            self._acts += [c.act for c, applied in zip(batch.commits, commits, strict=True) if c.act is not None and applied]
+        answer = Answer(starts, commits, tuple(self._deliver(d) for d in batch.deliveries), self._reached)
+        if self._acts:
+            append(self._db, self._sql, self._acts)
+        return answer
 
     # -- starts
 
@@ -83,6 +90,8 @@ class Writer:
             self._history(start.id, row.tenant, step)
             self._queue(start.id, row.tenant, step)
             self._beyond(start.id, step)
+            if start.act is not None:
+                self._acts.append(start.act)
         return start.id
 
     def _beyond(self, instance_id: str, step: Step) -> None:
@@ -196,6 +205,8 @@ class Writer:
             self._sql["deliver_row"],
             (d.instance_id, seq, d.kind, d.tenant, d.name, d.payload, d.key, revision, d.actor, d.at),
         )
+        if d.act is not None:
+            self._acts.append(d.act)
         return Receipt(seq, "pending", "", d.key, owner=owner)
 
     def _undelivered(self, d: Delivery, place: tuple[str, str, str, str, str]) -> Receipt:

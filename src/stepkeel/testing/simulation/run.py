@@ -214,6 +214,8 @@ class Run:
         if not report.clean:
             finding = next(f for f in report.findings if f.violation)
             raise Violation(finding.kind, finding.instance_id, f"the doctor: {finding.text}")
+        if problems := (await engine.audit.verify()).problems:
+            raise Violation("audit_broken", "-", problems[0])
         for each in self.ended:
             self._ask(each)
 

@@ -195,6 +195,8 @@ class Wire:
     cached = _remote("cached")
     put_cached = _remote("put_cached")
     forget_cached = _remote("forget_cached")
+    acts = _remote("acts")
+    audit_head = _remote("audit_head")
     key = _remote("key")
     keys = _remote("keys")
     add_key = _remote("add_key")

@@ -1,16 +1,13 @@
-"""What a database URL means, and where settings come from."""
+"""What a database URL means."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from stepkeel.errors import BadRequest
 
-__all__ = ["Database", "database_url", "parse_url"]
-
-ENVIRONMENT = "STEPKEEL_DATABASE"
+__all__ = ["Database", "parse_url"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +40,3 @@ def parse_url(url: str) -> Database:
     raise BadRequest(
         f"there is no store for {parts.scheme}://", remedy="memory://, sqlite:///file.db or postgresql://host/database"
     )
-
-
-def database_url(given: str | None) -> str:
-    """The URL given, else STEPKEEL_DATABASE. Raises BadRequest when there is neither."""
-    url = given or os.environ.get(ENVIRONMENT, "")
-    if not url:
-        raise BadRequest("which database?", remedy=f"--database sqlite:///orders.db, or set {ENVIRONMENT}")
-    return url

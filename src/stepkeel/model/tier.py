@@ -1,0 +1,65 @@
+"""What a tenant may use: tiers, and a definition as it holds for a tenant of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from typing import TypeVar
+
+from stepkeel.errors import BadRequest
+from stepkeel.model.definition import Definition
+from stepkeel.model.node import Pool
+from stepkeel.model.policy import to_span
+
+__all__ = ["TIERS", "Tier", "limited"]
+
+MINUTE = 60_000_000
+MOST = 1_000_000
+
+D = TypeVar("D", bound=Definition)
+
+
+@dataclass(frozen=True)
+class Tier:
+    """What a tenant may use, in the whole fleet. None: as much as it likes, which is the default of each.
+
+    instances          at once, from their first state to their end; those beyond wait in order. Children count with their parent
+    starts_per_minute  that begin in any minute; those beyond wait in order
+    parallel_steps     attempts of activities at once, but those within a `hold` and what undoes; those beyond wait in order
+    step_timeout       a timedelta or seconds: no attempt takes longer, whatever its activity says
+    Raises BadRequest on values out of range.
+    """
+
+    instances: int | None = None
+    starts_per_minute: int | None = None
+    parallel_steps: int | None = None
+    step_timeout: timedelta | float | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self)[:3]:
+            n = getattr(self, each.name)
+            if n is not None and (type(n) is not int or not 1 <= n <= MOST):
+                raise BadRequest(f"Tier({each.name}={n!r})", remedy=f"a whole number from 1 to {MOST:,}, or None")
+        if self.step_timeout is not None and to_span(self.step_timeout) <= 0:
+            raise BadRequest(f"Tier(step_timeout={self.step_timeout!r})", remedy="a positive timedelta or number of seconds")
+
+
+TIERS = {
+    "basic": Tier(instances=100, starts_per_minute=60, parallel_steps=10, step_timeout=timedelta(minutes=5)),
+    "professional": Tier(instances=10_000, starts_per_minute=600, parallel_steps=100, step_timeout=timedelta(hours=1)),
+    "enterprise": Tier(),
+}
+
+
+def limited(definition: D, tier: Tier) -> D:
+    """The definition as it holds for a tenant of this tier. It is never stored: the tier may change between two steps."""
+    begun: list[Pool] = []
+    if tier.instances is not None:
+        begun.append(Pool("instances", tier.instances, scope="tier"))
+    if tier.starts_per_minute is not None:
+        begun.append(Pool("starts", tier.starts_per_minute, MINUTE, scope="tier"))
+    steps = () if tier.parallel_steps is None else (Pool("steps", tier.parallel_steps, scope="tier"),)
+    timeout = None if tier.step_timeout is None else to_span(tier.step_timeout)
+    if not (begun or steps or timeout):
+        return definition
+    return replace(definition, begin_pools=tuple(begun), step_pools=steps, step_timeout=timeout)

@@ -1,0 +1,2 @@
+-- 0010: what is due, by tenant too.
+create index instances_turn on stepkeel.instances (definition, version, priority, tenant, wake_at) where wake_at >= 0;
