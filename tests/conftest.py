@@ -16,18 +16,24 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def kind(request: pytest.FixtureRequest) -> str:
+    """Of the database. `walled`: PostgreSQL, where tenants' requests have a role of their own."""
+    return request.param
+
+
+@pytest.fixture
+def url(kind: str, tmp_path: Path) -> Iterator[str]:
     """A fresh database of each kind; shared by every engine of the test that is given it."""
-    if request.param == "memory":
+    if kind == "memory":
         from stepkeel import facade
 
         name = f"memory://{tmp_path.name}"
         yield name
         facade._shared.pop(tmp_path.name, None)
-    elif request.param == "sqlite":
+    elif kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'test.db'}"
     else:
-        with postgres.fresh_schema() as made:
+        with postgres.fresh_schema(postgres.tenant_role() if kind == "walled" else "") as made:
             yield made
 
 

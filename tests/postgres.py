@@ -207,6 +207,15 @@ def fresh_schema(options: str = "", *, base: str = "") -> Iterator[str]:
         execute(base, f'drop schema if exists "{name}" cascade')
 
 
+def tenant_role(base: str = "") -> str:
+    """The option of a URL by which tenants' requests have a role of their own, which is made where it is missing."""
+    execute(
+        base or database_url(),
+        "do $$ begin create role stepkeel_tenant nologin; exception when duplicate_object or unique_violation then null; end $$",
+    )
+    return "&tenant_role=stepkeel_tenant"
+
+
 def execute(url: str, sql: str) -> None:
     """One statement from outside, in a loop of its own thread: it works within a running loop as well."""
     import asyncpg

@@ -13,8 +13,16 @@ import pytest
 
 from stepkeel import Engine
 from stepkeel.access import BUILT_IN, Access, Issuer, Role
+from stepkeel.engine.core import Core
+from stepkeel.errors import NotFound
+from stepkeel.model.commit import Row
 from tests.access.provider import Provider, running
 from tests.api.place import API, NOBODYS, POSSIBLE, ROLES, TRIES, Desk, Place, calling, page, plain
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "walled"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture
@@ -68,6 +76,25 @@ async def test_what_is_anothers_is_as_if_it_were_not_there(role: str, places: tu
     for at in ("/instances?limit=1000", "/tasks?limit=1000"):
         seen = (await own.ask(role, "GET", at)).text
         assert not any(id in seen for id in theirs)
+
+
+async def test_a_check_that_the_code_forgot_is_made_by_a_database_with_a_wall(
+    kind: str, places: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = places
+    theirs = await other.made()
+
+    async def forgetful(self: Core, instance_id: str) -> Row:
+        row = (await self.store.load([instance_id])).get(instance_id)
+        if row is None:
+            raise NotFound("nothing")
+        return row
+
+    monkeypatch.setattr(Core, "row", forgetful)
+    for at in (f"/instances/{theirs}", f"/instances/{theirs}/history", f"/instances/{theirs}/signals"):
+        assert (await own.ask("viewer", "GET", at)).status_code == (404 if kind == "walled" else 200), at
+    paused = await own.ask("operator", "POST", f"/instances/{theirs}/pause", {})
+    assert paused.status_code == (404 if kind == "walled" else 200), "what is not seen is not acted upon"
 
 
 def _without_ids(text: str) -> str:

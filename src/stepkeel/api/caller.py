@@ -76,10 +76,11 @@ def _of_tenant(core: Core, identity: Identity, request: Asking) -> Core:
     tenant = request.headers.get("X-Tenant", first)
     if not identity.reaches(tenant) or tenant in ("", ANY_TENANT):
         raise NotAllowed(f"{identity.name} does not reach the tenant {tenant!r}", remedy="without X-Tenant, or another credential")
+    store = core.store.within(tenant)
     if request.method in WRITES:
         key = f" ({identity.key})" if identity.key else ""
-        return replace(core, tenant=tenant, who=Who(f"{identity.name}{key}", request_id(request.scope)))
-    return core if tenant == core.tenant else replace(core, tenant=tenant)
+        return replace(core, store=store, tenant=tenant, who=Who(f"{identity.name}{key}", request_id(request.scope)))
+    return core if tenant == core.tenant and store is core.store else replace(core, store=store, tenant=tenant)
 
 
 def refuse_too_many(request: Asking, limiter: Limiter | None) -> None:

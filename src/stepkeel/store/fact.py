@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DueRow", "MetricRow"]
+__all__ = ["DueRow", "MetricRow", "Remark", "Upgrade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +24,21 @@ class DueRow:
     version: int
     count: int
     since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Versions of the schema before and now, and what was made besides."""
+
+    before: int
+    now: int
+    made: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A fact about a database; `advice` says what would be better, where it is not well."""
+
+    name: str
+    value: str
+    advice: str = ""

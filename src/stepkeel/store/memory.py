@@ -70,6 +70,9 @@ class MemoryStore(Written, SharedMemory):
     async def check(self) -> Sequence[Remark]:
         return (Remark("durability", "none", "use sqlite:/// or postgresql:// for what must not be lost"),)
 
+    def within(self, tenant: str | None) -> MemoryStore:
+        return self
+
     async def close(self) -> None:
         return
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from stepkeel.model.act import Act
 from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.task import TaskRow
-from stepkeel.store.fact import DueRow, MetricRow
+from stepkeel.store.fact import DueRow, MetricRow, Remark, Upgrade
 from stepkeel.store.outbox import Outbox
 from stepkeel.store.shared import SharedStore
 
@@ -166,24 +166,6 @@ class TaskQuery:
     limit: int = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """Versions of the schema before and now, and what was made besides."""
-
-    before: int
-    now: int
-    made: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """A fact about a database; `advice` says what would be better, where it is not well."""
-
-    name: str
-    value: str
-    advice: str = ""
-
-
 class Pulse(Protocol):
     """A worker's row kept alive from a thread of its own, over a connection of its own."""
 
@@ -240,6 +222,13 @@ class Store(Outbox, SharedStore, Protocol):
         ...
 
     async def close(self) -> None: ...
+
+    def within(self, tenant: str | None) -> Store:
+        """The same store for what a request of this tenant asks, shared with others and not to be closed.
+
+        One that has a second wall shows no rows of other tenants there, whatever it is asked. None: the store of them all.
+        """
+        ...
 
     def now(self) -> int:
         """The database's time: the only clock that is compared."""

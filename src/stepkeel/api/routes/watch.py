@@ -83,13 +83,14 @@ class _Facts(Collector):
 async def get_prometheus(request: Asking, core: TheCore) -> Response[bytes]:
     every = ANY_TENANT in caller_of(request).identity.tenants and "X-Tenant" not in request.headers
     tenant = None if every else core.tenant
-    facts = _Facts(tenant or ANY_TENANT, core.store.now())
-    facts.instances(await core.store.metrics(tenant))
-    facts.due(await core.store.due(tenant))
+    store = core.store.within(tenant)
+    facts = _Facts(tenant or ANY_TENANT, store.now())
+    facts.instances(await store.metrics(tenant))
+    facts.due(await store.due(tenant))
     latest = Query(tenant=tenant, status=("failed",), sort="updated", descending=True, limit=LATEST)
-    facts.failed(await core.store.list(latest))
-    facts.workers(await core.store.workers())
-    facts.breakers(await core.store.breakers())
+    facts.failed(await store.list(latest))
+    facts.workers(await store.workers())
+    facts.breakers(await store.breakers())
     registry = CollectorRegistry()
     registry.register(facts)
     return Response(generate_latest(registry), media_type=KIND)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -22,11 +22,13 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 from stepkeel.errors import BadRequest, DatabaseInvalid, DataInvalid, StepkeelError, Unavailable
 from stepkeel.ids import IdMaker, fraction
 from stepkeel.store.place import shown
+from stepkeel.store.postgres.query import TENANT_SETTING, quoted
 
 __all__ = ["PLANNING", "RACES", "Lane", "Server", "connect", "translate"]
 
 T = TypeVar("T")
 _driver: Any = asyncpg  # its stubs are incomplete
+_SHOW = f"select set_config('{TENANT_SETTING}', $1, $2)"
 CONFLICTS = 20
 PARTING_SECONDS = 0.5
 CONNECT_SECONDS = 5.0
@@ -49,6 +51,7 @@ class Server:
     schema     of our tables; default `stepkeel`
     portable   neither SKIP LOCKED nor NOTIFY (?profile=portable)
     pooled     a pooler in transaction mode stands between (?pooler=transaction): nothing outlives a transaction
+    tenant_role   whose rights a tenant's requests have (?tenant_role=name): see wall.py; '': no second wall
     """
 
     url: str
@@ -56,13 +59,14 @@ class Server:
     schema: str = "stepkeel"
     portable: bool = False
     pooled: bool = False
+    tenant_role: str = ""
     patience: float = 10.0
 
     @staticmethod
     def of(url: str, patience: float = 10.0) -> Server:
         """Raises BadRequest; a password is never part of the message."""
         parts = urlsplit(url)
-        ours: dict[str, str] = {"schema": "stepkeel", "profile": "native", "pooler": "none"}
+        ours: dict[str, str] = {"schema": "stepkeel", "profile": "native", "pooler": "none", "tenant_role": ""}
         theirs: list[tuple[str, str]] = []
         for name, value in parse_qsl(parts.query, keep_blank_values=True):
             if name in ours:
@@ -72,10 +76,13 @@ class Server:
         for name, known in (("profile", ("native", "portable")), ("pooler", ("none", "transaction"))):
             if ours[name] not in known:
                 raise BadRequest(f"{shown(url)}: {name}={ours[name]}", remedy=f"{name}= is one of: {', '.join(known)}")
-        if not ours["schema"] or len(ours["schema"].encode()) > 40 or "\0" in ours["schema"]:
-            raise BadRequest(f"{shown(url)}: schema={ours['schema']!r}", remedy="a name of 1 to 40 bytes")
+        for name in ("schema", "tenant_role"):
+            said = ours[name]
+            if len(said.encode()) > 40 or "\0" in said or (not said and (name == "schema" or f"{name}=" in parts.query)):
+                raise BadRequest(f"{shown(url)}: {name}={said!r}", remedy="a name of 1 to 40 bytes")
         dsn = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(theirs), ""))
-        return Server(shown(url), dsn, ours["schema"], ours["profile"] == "portable", ours["pooler"] == "transaction", patience)
+        portable, pooled = ours["profile"] == "portable", ours["pooler"] == "transaction"
+        return Server(shown(url), dsn, ours["schema"], portable, pooled, ours["tenant_role"], patience)
 
 
 RACES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
@@ -121,8 +128,8 @@ async def _dial(server: Server) -> Any:
         raise
 
 
-async def connect(server: Server, *, first: bool = False, planning: bool = True) -> Any:
-    """A connection with our settings. `first`: what will not go away by itself is told as DatabaseInvalid.
+async def connect(server: Server, *, first: bool = False, planning: bool = True, role: str = "") -> Any:
+    """A connection with our settings, and with the rights of `role`. `first`: what does not go away is told as DatabaseInvalid.
 
     Raises Unavailable, DatabaseInvalid.
     """
@@ -145,7 +152,7 @@ async def connect(server: Server, *, first: bool = False, planning: bool = True)
                 f"{server.url} is PostgreSQL {version}, {OLDEST} is the oldest that will do", remedy="upgrade the server"
             )
         if not server.pooled:
-            await connection.execute("".join(f"set {s};" for s in (*_ALWAYS, *(PLANNING if planning else ()))))
+            await connection.execute(_settings("set", (*_ALWAYS, *(PLANNING if planning else ())), role))
     except BaseException as error:
         connection.terminate()
         if isinstance(error, Exception):
@@ -154,32 +161,40 @@ async def connect(server: Server, *, first: bool = False, planning: bool = True)
     return connection
 
 
-class Lane:
-    """A connection that its users take in turn."""
+def _settings(verb: str, settings: Sequence[str], role: str) -> str:
+    return "".join(f"{verb} {s};" for s in (*settings, *([f"role {quoted(role)}"] if role else ())))
 
-    def __init__(self, server: Server, *, planning: bool = True) -> None:
+
+class Lane:
+    """A connection that its users take in turn. With a `role` it has the rights of that, and each says for which tenant it asks."""
+
+    def __init__(self, server: Server, *, planning: bool = True, role: str = "") -> None:
         self._server = server
         self._planning = planning
+        self._role = role
+        self._tenant = ""  # whose rows its connection shows, in a session of ours
         self._lock = asyncio.Lock()
         self._connection: Any = None
         self._chance = IdMaker()
         self._closed = False
         self.repeated = 0  # transactions that lost a race and ran again
         local = (*_ALWAYS[:2], *(PLANNING if planning else ()))
-        self._begin = "begin isolation level read committed;" + "".join(f"set local {s};" for s in local)
+        self._begin = "begin isolation level read committed;" + _settings("set local", local, role)
 
-    async def fetch(self, sql: str, *values: Any, again: bool = True) -> list[Any]:
+    async def fetch(self, sql: str, *values: Any, again: bool = True, tenant: str = "") -> list[Any]:
         """The rows of one statement, which is a transaction of its own. `again`: may be sent again when its answer is lost."""
         if self._server.pooled:
-            return await self.transact(lambda c: c.fetch(sql, *values), again=again)
-        return await self._tried(lambda c: c.fetch(sql, *values), again)
+            return await self.transact(lambda c: c.fetch(sql, *values), again=again, tenant=tenant)
+        return await self._tried(lambda c: c.fetch(sql, *values), again, tenant)
 
-    async def transact(self, work: Callable[[Any], Awaitable[T]], *, again: bool = True) -> T:
+    async def transact(self, work: Callable[[Any], Awaitable[T]], *, again: bool = True, tenant: str = "") -> T:
         """The statements of `work` in one transaction, as a whole again when it could not be."""
 
         async def whole(connection: Any) -> T:
             await connection.execute(self._begin if self._server.pooled else "begin isolation level read committed")
             try:
+                if self._server.pooled and self._role:
+                    await connection.fetch(_SHOW, tenant, True)
                 result = await work(connection)
                 await connection.execute("commit")
             except BaseException:
@@ -188,15 +203,15 @@ class Lane:
                 raise
             return result
 
-        return await self._tried(whole, again)
+        return await self._tried(whole, again, tenant)
 
-    async def _tried(self, work: Callable[[Any], Awaitable[T]], again: bool) -> T:
+    async def _tried(self, work: Callable[[Any], Awaitable[T]], again: bool, tenant: str) -> T:
         end = time.monotonic() + self._server.patience
         conflicts, pause = 0, 0.01
         while True:
             try:
                 async with self._lock:
-                    return await self._once(work)
+                    return await self._once(work, tenant)
             except RACES as error:
                 conflicts += 1
                 self.repeated += 1
@@ -209,18 +224,21 @@ class Lane:
             await asyncio.sleep(pause * (0.5 + fraction(self._chance.seed())))
             pause = min(pause * 2, 0.5)
 
-    async def _once(self, work: Callable[[Any], Awaitable[T]]) -> T:
+    async def _once(self, work: Callable[[Any], Awaitable[T]], tenant: str) -> T:
         if self._closed:
             raise Unavailable(f"{self._server.url}: this store was closed")
         if self._connection is None or self._connection.is_closed():
             self._connection = None
-            made = await connect(self._server, planning=self._planning)
+            made = await connect(self._server, planning=self._planning, role=self._role)
             if self._closed:  # meanwhile: nobody would hang up
                 made.terminate()
                 raise Unavailable(f"{self._server.url}: this store was closed")
-            self._connection = made
+            self._connection, self._tenant = made, ""
         connection = self._connection
         try:
+            if tenant != self._tenant and not self._server.pooled:
+                await connection.fetch(_SHOW, tenant, False)
+                self._tenant = tenant
             return await work(connection)
         except (*RACES, *_CONTENT):
             raise

@@ -11,7 +11,9 @@ from typing import Any
 from stepkeel.store import sql
 from stepkeel.store.port import Query, TaskQuery
 
-__all__ = ["list_statement", "migrations", "quoted", "statements", "tasks_statement"]
+__all__ = ["TENANT_SETTING", "list_statement", "migrations", "quoted", "statements", "tasks_statement"]
+
+TENANT_SETTING = "stepkeel.tenant"  # whose rows are shown to the role of tenants
 
 _PACKAGE = "stepkeel.store.postgres"
 # Microseconds of the server's clock, which runs on within a statement; a test's own time instead where one is given.

@@ -11,6 +11,7 @@ from stepkeel.errors import DatabaseInvalid, SchemaTooNew, StepkeelError
 from stepkeel.store.port import Upgrade
 from stepkeel.store.postgres.connection import Server, connect, translate
 from stepkeel.store.postgres.query import migrations, quoted
+from stepkeel.store.postgres.wall import build_wall, check_wall
 
 __all__ = ["make_partitions", "prepare", "upgrade"]
 
@@ -63,6 +64,8 @@ async def prepare(connection: Any, server: Server, *, make: bool = True) -> None
             raise DatabaseInvalid(
                 f"{server.url} has schema {version}, this release needs {known}", remedy="run `stepkeel db upgrade` once"
             )
+        elif server.tenant_role:
+            await check_wall(connection, server)
     except asyncpg.InsufficientPrivilegeError as error:
         raise DatabaseInvalid(
             f"{server.url}: {error}",
@@ -124,6 +127,8 @@ async def _upgrade(connection: Any, server: Server) -> tuple[int, int]:
         f"insert into {schema}.meta (name, value) values ('schema', $1) on conflict (name) do update set value = excluded.value",
         str(len(known)),
     )
+    if server.tenant_role:
+        await build_wall(connection, server)
     return version, len(known)
 
 

@@ -15,6 +15,7 @@ from stepkeel.store.chain import acts_statement
 from stepkeel.store.postgres.audit import tell
 from stepkeel.store.postgres.connection import Lane, Server
 from stepkeel.store.postgres.query import quoted
+from stepkeel.store.postgres.wall import Walled
 from stepkeel.store.shared import OVER
 
 __all__ = ["SharedTables"]
@@ -23,8 +24,8 @@ __all__ = ["SharedTables"]
 class SharedTables:
     """A part of the store, which says over what it asks."""
 
-    _work: Lane
-    _people: Lane
+    _work: Lane | Walled
+    _people: Lane | Walled
     _sql: dict[str, str]
     server: Server
 
@@ -72,7 +73,14 @@ class SharedTables:
         return Head(*rows[0]) if rows else Head()
 
     async def _told(
-        self, lane: Lane, name: str, values: tuple[Any, ...], act: Act | None, *, again: bool = True, counting: bool = False
+        self,
+        lane: Lane | Walled,
+        name: str,
+        values: tuple[Any, ...],
+        act: Act | None,
+        *,
+        again: bool = True,
+        counting: bool = False,
     ) -> int:
         """How many rows a statement has changed, which answers with them; and what is told of that, in one transaction."""
         if act is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from stepkeel.clock import Clock
@@ -40,6 +42,7 @@ from stepkeel.store.postgres.listener import Listener, Teller
 from stepkeel.store.postgres.query import list_statement, statements, tasks_statement
 from stepkeel.store.postgres.schema import prepare, upgrade
 from stepkeel.store.postgres.transaction import Transactions
+from stepkeel.store.postgres.wall import Walled
 from stepkeel.store.postgres.write import Writer, text
 from stepkeel.store.queue import in_order
 from stepkeel.store.share import TENANTS
@@ -47,6 +50,7 @@ from stepkeel.store.share import TENANTS
 __all__ = ["PostgresStore"]
 
 POOLS = 200  # given slots of in one transaction
+VIEWS = 1_000  # of tenants, kept for their next request
 _log = logging.getLogger("stepkeel.store")
 
 
@@ -54,6 +58,12 @@ def _row(record: Any, *, archived: bool = False) -> Row:
     columns = list(record)
     columns[10] = columns[10].encode()
     return Row(*columns, archived=archived)
+
+
+class _Time:
+    """The server's time as last read, and when that was here."""
+
+    at, then = 0, 0.0
 
 
 class PostgresStore(Keeping):
@@ -71,14 +81,19 @@ class PostgresStore(Keeping):
         self.server = server
         self._clock = clock
         self._sql = statements(server.schema)
-        self._at, self._then = 0, 0.0
+        self._time = _Time()
+        self._whole = self  # the store that a view is of
+        self._views: dict[str, PostgresStore] = {}
         self._heard: list[Callable[[str | None], None]] = []
         self._listener: Listener | None = None
         self._loads: Gather[Row] = Gather(self._load)
         self._after = ""  # the tenant behind whom the next look at what is due begins
+        self._lanes: tuple[Lane, ...] = ()
         self._commits: Lane
-        self._work: Lane
-        self._people: Lane
+        self._work: Lane | Walled
+        self._people: Lane | Walled
+        self._quick: Lane  # the same two for tenants' requests
+        self._slow: Lane
         self._writer: Writer
         self._teller: Teller
         self._transactions: Transactions
@@ -89,12 +104,14 @@ class PostgresStore(Keeping):
             await prepare(connection, self.server, make=make)
         finally:
             await connection.close()
-        self._commits = Lane(self.server)
-        self._work = Lane(self.server)
-        self._people = Lane(self.server, planning=False)
+        self._commits, work = Lane(self.server), Lane(self.server)
+        self._work, self._people = work, Lane(self.server, planning=False)
+        self._quick = Lane(self.server, role=self.server.tenant_role)
+        self._slow = Lane(self.server, planning=False, role=self.server.tenant_role)
+        self._lanes = (self._commits, work, self._people, self._quick, self._slow)
         self._writer = Writer(self._commits, self._sql, self._given)
         self._transactions = Transactions(self.server, self._writer)
-        self._teller = Teller(self._work, self._sql["notify"], self.server.schema)
+        self._teller = Teller(work, self._sql["notify"], self.server.schema)
         self._read((await self._work.fetch(self._sql["now"], self._given()))[0][0])
 
     async def upgrade(self) -> Upgrade:
@@ -108,8 +125,22 @@ class PostgresStore(Keeping):
         if self._listener is not None:
             await self._listener.close()
         self._transactions.close()
-        for lane in (self._commits, self._work, self._people):
+        for lane in self._lanes:
             await lane.close()
+
+    def within(self, tenant: str | None) -> PostgresStore:
+        whole = self._whole
+        if tenant is None or not self.server.tenant_role:
+            return whole
+        view = whole._views.pop(tenant, None)
+        if view is None:
+            view = copy.copy(whole)
+            view._work, view._people = Walled(whole._quick, tenant), Walled(whole._slow, tenant)
+            view._loads = Gather(view._load)
+        whole._views[tenant] = view  # the last one asked for goes last
+        if len(whole._views) > VIEWS:
+            del whole._views[next(iter(whole._views))]
+        return view
 
     # -- time
 
@@ -117,14 +148,14 @@ class PostgresStore(Keeping):
         return None if self._clock is None else self._clock.now()
 
     def _read(self, now: int) -> int:
-        self._at, self._then = now, time.monotonic()
+        self._time.at, self._time.then = now, time.monotonic()
         return now
 
     def now(self) -> int:
         """The server's time as last read, moved on by a clock that never steps back."""
         if self._clock is not None:
             return self._clock.now()
-        return self._at + round((time.monotonic() - self._then) * 1e6)
+        return self._time.at + round((time.monotonic() - self._time.then) * 1e6)
 
     # -- hints
 
@@ -259,6 +290,12 @@ class PostgresStore(Keeping):
         return found
 
     async def list(self, query: Query) -> list[Row]:
+        if self is not self._whole and query.attributes:
+            # What they are found by is no condition that an index helps with behind the wall: found before it, read through it.
+            ids = tuple(r.id for r in await self._whole.list(query))
+            query = replace(query, ids=ids, attributes={})
+            if not ids:
+                return []
         sql, values = list_statement(query, self.server.schema)
         return [_row(r, archived=query.archived) for r in await self._people.fetch(sql, *values)]
 

@@ -122,6 +122,9 @@ class SqliteStore(Keeping):
             Remark("size", f"{size / 1e6:.1f} MB", "vacuum it when no worker runs" if free > max(size / 2, 1e8) else ""),
         )
 
+    def within(self, tenant: str | None) -> SqliteStore:
+        return self
+
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan_from.close)
         self._threads.shutdown(wait=True)

@@ -211,6 +211,9 @@ class Wire:
     purge = _remote("purge")
     renew = _remote("renewed")
 
+    def within(self, tenant: str | None) -> Wire:
+        return self
+
     async def close(self) -> None:
         return
 
