@@ -19,6 +19,7 @@ from litestar.types import Message, Scope
 
 from stepkeel.access.access import Access
 from stepkeel.api.asked import (
+    MOST_WAIT,
     refuse_foreign_host,
     refuse_misfits,
     refuse_other_media,
@@ -26,6 +27,7 @@ from stepkeel.api.asked import (
     refuse_unknown,
 )
 from stepkeel.api.caller import Asking, TheCore, recognise, refuse_too_many
+from stepkeel.api.deadline import REQUEST_TIMEOUT, Deadline
 from stepkeel.api.document import Document, tables_of
 from stepkeel.api.limit import Limiter
 from stepkeel.api.problem import HANDLERS, HEADERS
@@ -132,6 +134,7 @@ def make_app(
     *,
     access: Access | None = None,
     writes_per_minute: int | None = WRITES_PER_MINUTE,
+    request_timeout: float | None = REQUEST_TIMEOUT,
     hosts: Collection[str] | None = None,
     tracing: bool = False,
     lifespan: Sequence[Any] = (),
@@ -141,11 +144,13 @@ def make_app(
 
     access   whose credentials are taken; None: nobody is asked who they are, and everybody may do everything
     writes_per_minute   of each identity, in this process; None: as many as they like. Without `access` nobody is counted
+    request_timeout   until an answer has to have begun, beyond what a request says it waits; None: as long as it takes
     hosts    the names it answers to (`Host`); None: any
     tracing  a span of OpenTelemetry for each request, in the trace that its `traceparent` names
     """
     if writes_per_minute is not None and not 1 <= writes_per_minute <= MOST_WRITES:
         raise BadRequest(f"writes_per_minute={writes_per_minute}", remedy=f"1 to {MOST_WRITES:,}, or None")
+    outermost = [] if request_timeout is None else [Deadline(request_timeout, MOST_WAIT)]
     limiter = None if access is None or writes_per_minute is None else Limiter(writes_per_minute)
 
     @asynccontextmanager
@@ -170,7 +175,7 @@ def make_app(
         openapi_config=_openapi(secured=access is not None),
         state=State({"core": engine.core, "hosts": hosts, "access": access, "limiter": limiter, "closing": False}),
         lifespan=[opened, *lifespan],
-        middleware=_traced() if tracing else [],
+        middleware=[*outermost, *(_traced() if tracing else [])],
         logging_config=None,
         **options,
     )

@@ -65,6 +65,7 @@ def serve(
     app = made.asgi(
         access=asked,
         writes_per_minute=config.get("serve.writes_per_minute", writes_per_minute) or None,
+        request_timeout=config.get("serve.request_timeout"),
         tracing=config.get("serve.tracing"),
         hosts=(*OWN, address) if asked is None and not trusted else None,
     )

@@ -79,6 +79,7 @@ KNOWN: dict[str, Known] = {
         Known("serve.port", "number", 8080, "port to listen on; 0: any that is free"),
         Known("serve.access", "text", None, "who is let in: `keys`, or module:name of an Access"),
         Known("serve.writes_per_minute", "number", 100, "of each identity, in one process; 0: as many as they like"),
+        Known("serve.request_timeout", "span", 30.0, "until an answer has to have begun, else 503", never=True),
         Known("serve.worker", "flag", True, "run workflows in the process that serves, too"),
         Known("serve.tracing", "flag", False, "a span of OpenTelemetry for each request"),
         Known("serve.trust_network", "flag", False, "without access: whoever reaches it may do everything"),
