@@ -43,6 +43,7 @@ from stepkeel.runtime.behaviour import Chaos, Invocation
 from stepkeel.runtime.binding import scoped
 from stepkeel.runtime.secret import Secrets
 from stepkeel.runtime.settings import Settings
+from stepkeel.store.keyring import Keyring
 
 __all__ = [
     "Anywhere",
@@ -66,6 +67,7 @@ __all__ = [
     "Instance",
     "Invocation",
     "Join",
+    "Keyring",
     "Limit",
     "Merge",
     "Message",

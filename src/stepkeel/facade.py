@@ -36,8 +36,10 @@ from stepkeel.runtime.services.deliverer import Sink
 from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.settings import Settings
 from stepkeel.runtime.worker import Worker
+from stepkeel.store.keyring import Keyring
 from stepkeel.store.memory import MemoryStore
 from stepkeel.store.port import MetricRow, Store
+from stepkeel.store.sealed import check_readable, keep_sealed
 
 if TYPE_CHECKING:
     from stepkeel.access.key import Keys
@@ -90,6 +92,7 @@ class Engine(Verbs, Tasks):
     tenant       whose instances are started and seen; default "default"
     tenants      what each tenant may use: tiers, or their names, by tenant (`*`: all others), or a function of the tenant;
                  default: as much as they like
+    keyring      what instances are encrypted with in the database; default: they are not
     on_change    a definition whose shape differs from the one stored while instances live on it: "refuse" or "replace"
     strict       refuse changed guards and mappings too
     settings     the rest of a worker's settings
@@ -113,6 +116,7 @@ class Engine(Verbs, Tasks):
         concurrency: int | None = None,
         tenant: str = "default",
         tenants: Tenants | None = None,
+        keyring: Keyring | None = None,
         on_change: OnChange = "refuse",
         strict: bool = False,
         settings: Settings | None = None,
@@ -125,14 +129,14 @@ class Engine(Verbs, Tasks):
         workflows = tuple(workflows)
         self._given: dict[str, Any] = {
             "workflows": workflows, "services": services, "behaviours": behaviours, "tenant": tenant, "on_change": on_change,
-            "tenants": tenants, "strict": strict, "clock": clock, "sinks": sinks,
+            "tenants": tenants, "keyring": keyring, "name": name, "strict": strict, "clock": clock, "sinks": sinks,
         }  # fmt: skip
         self._definitions = registry(workflows)
         self._services: Mapping[Any, Any] = services if services is not None else {}
         self._bindings = self._bind_all(self._definitions, self._services)
         settings = settings or Settings()
         self._settings = settings if concurrency is None else replace(settings, concurrency=concurrency)
-        self._store = store or open_store(url, self._clock, self._settings.patience)
+        self._store = keep_sealed(store or open_store(url, self._clock, self._settings.patience), keyring)
         self._behaviours = tuple(behaviours)
         self._polls = worker
         self._tenant = tenant
@@ -151,6 +155,7 @@ class Engine(Verbs, Tasks):
         # Who only looks makes no tables: a mistyped URL would otherwise leave some behind.
         await self._store.open(make=self._polls or bool(self._definitions))
         try:
+            await check_readable(self._store)
             ids = self._make_ids()
             core = Core(
                 self._store, None, self._clock, ids, self._tenant, self._settings.patience,  # pyright: ignore[reportArgumentType]
@@ -183,10 +188,10 @@ class Engine(Verbs, Tasks):
             finally:
                 await self._store.close()
 
-    def elsewhere(self, url: str, *, settings: Settings | None = None, name: str = "", worker: bool | None = None) -> Engine:
+    def elsewhere(self, url: str, *, settings: Settings | None = None, worker: bool | None = None, **given: Any) -> Engine:
         """An engine of the same workflows and services, not yet opened, on another database or with other settings."""
         polls = self._polls if worker is None else worker
-        return Engine(url, **self._given, settings=settings or self._settings, name=name or self._name, worker=polls)
+        return Engine(url, **self._given | given, settings=settings or self._settings, worker=polls)
 
     @property
     def settings(self) -> Settings:

@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 
-__all__ = ["IdMaker", "fraction", "id_of", "secret"]
+__all__ = ["IdMaker", "fraction", "id_of", "nonce", "secret"]
 
 _MASK64 = (1 << 64) - 1
 
@@ -90,3 +90,8 @@ def _text(ticks: int, chance: int) -> str:
 def secret() -> str:
     """256 bits that nobody can guess, in hex: for what is known to its holder alone."""
     return os.urandom(32).hex()
+
+
+def nonce(size: int) -> bytes:
+    """Bytes that nobody can guess, and that do not come again."""
+    return os.urandom(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stepkeel import Engine
+from stepkeel import Engine, Keyring
 from stepkeel.cli.main import main
 from tests import postgres
 from tests.flows import ChainFlow, Job, OrderFlow, WaitFlow, World
@@ -39,7 +40,6 @@ def run(url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
 
 def fill(url: str) -> dict[str, str]:
     """One waiting, one completed, one failed instance; their ids."""
-    import asyncio
 
     async def work() -> dict[str, str]:
         async with Engine(url, [WaitFlow, ChainFlow, OrderFlow], {World: World()}) as engine:
@@ -158,6 +158,29 @@ def test_doctor_tells_violations_by_exit_code(run: Run, url: str) -> None:
     code, out, _ = run("doctor", "--fix")
     assert (code, "due at once" in out, "1 repaired" in out) == (1, True, True), "what cannot be repaired still counts"
     assert run("doctor", "--overdue", "-1")[0] == 2
+
+
+def test_what_is_encrypted_is_shown_to_who_has_the_keyring_and_refused_to_others(
+    run: Run, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = f"one:{'A' * 43}="
+
+    async def work() -> str:
+        async with Engine(url, [WaitFlow], keyring=Keyring.read(line)) as engine:
+            started = await engine.start(WaitFlow, Job("heron"))
+            await started.wait(10, state="ready")
+            return started.id
+
+    id = asyncio.run(work())
+    code, out, err = run("show", id)
+    assert (code, out) == (5, "")
+    assert "cannot be read with the key one" in err
+    assert run("db", "check")[0] == 0, "which reads no instance"
+    monkeypatch.setenv("STEPKEEL_KEYRING", line)
+    code, out, _ = run("show", id, "--json")
+    assert (code, json.loads(out)["data"]["name"]) == (0, "heron")
+    assert run("doctor")[0] == 0
+    assert line.partition(":")[2] not in run("config", "show", "--origin")[1]
 
 
 def test_the_audit_log_is_read_checked_and_taken_elsewhere(run: Run, url: str) -> None:

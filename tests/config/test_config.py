@@ -56,6 +56,17 @@ def test_a_secret_comes_from_a_file_and_is_not_told(tmp_path: Path, capsys: pyte
         read_config({"STEPKEEL_DATABASE_FILE": str(tmp_path / "none")}, tmp_path)
 
 
+def test_a_keyring_comes_from_lines_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keyring"
+    file.write_text(f"two:{'B' * 43}=\none:{'A' * 43}=\n")
+    ring = read_config({"STEPKEEL_KEYRING_FILE": str(file)}, tmp_path).keyring()
+    assert repr(ring) == "Keyring(one, two)"
+    assert read_config({}, tmp_path).keyring() is None
+    with pytest.raises(BadRequest, match="key 1 is not name:base64") as caught:
+        read_config({"STEPKEEL_KEYRING": "one:secretsecret"}, tmp_path).keyring()
+    assert "secretsecret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "told", "remedy"),
     [

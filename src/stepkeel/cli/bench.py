@@ -29,6 +29,7 @@ from stepkeel.authoring.node import delay
 from stepkeel.authoring.signal import Signal
 from stepkeel.authoring.state import State
 from stepkeel.cli.bench_branches import BenchFailed, bench_branches, bench_items, flows
+from stepkeel.config.read import read_config
 from stepkeel.engine.instance import Instance
 from stepkeel.errors import BadRequest
 from stepkeel.facade import Engine
@@ -310,7 +311,7 @@ def _share(url: str, instances: int, concurrency: int, barrier: Any, results: An
     """One of several worker processes on one database: it starts and runs its share when all are ready."""
 
     async def work() -> tuple[float, float, float]:
-        async with Engine(url, FLOWS, concurrency=max(1_000, concurrency)) as engine:
+        async with Engine(url, FLOWS, concurrency=max(1_000, concurrency), keyring=read_config().keyring()) as engine:
             await asyncio.to_thread(barrier.wait)
             began, cpu = time.perf_counter(), time.process_time()
             await _drive(engine, instances, concurrency)
@@ -333,7 +334,7 @@ def _fleet(url: str, instances: int, concurrency: int, workers: int) -> dict[str
         process.join()
 
     async def verified() -> None:
-        async with Engine(url, worker=False) as engine:
+        async with Engine(url, worker=False, keyring=read_config().keyring()) as engine:
             await _verify(engine, "bench-order", instances)
 
     _run(verified())
@@ -362,7 +363,8 @@ def run_bench(
     count, flying = instances or usual_instances, concurrency or usual_concurrency
 
     async def once() -> dict[str, Any]:
-        async with Engine(url, FLOWS, concurrency=max(1_000, flying), worker=name != "start") as engine:
+        polls, keyring = name != "start", read_config().keyring()
+        async with Engine(url, FLOWS, concurrency=max(1_000, flying), worker=polls, keyring=keyring) as engine:
             return await bench(engine, count, flying)
 
     results = [_run(once()) if workers == 1 else _fleet(url, count, flying, workers) for _ in range(rounds)]

@@ -75,7 +75,7 @@ def _client(place: str, config: Config, tenant: str | None) -> Any:
             raise BadRequest(text, remedy=f"--server, STEPKEEL_SERVER, or {FILE_VARIABLE}={FILE} if you trust the file")
         whose = tenant or (None if said.origin == "default" else said.value)
         return Client(place, key.value, tenant=whose)
-    return Engine(place, worker=False, tenant=config.get("tenant", tenant))
+    return Engine(place, worker=False, tenant=config.get("tenant", tenant), keyring=config.keyring())
 
 
 def engine_of(found: Any, target: str) -> Engine:
@@ -97,9 +97,11 @@ def configured(
 ) -> Engine:
     """The same, but for what flags, environment and file say otherwise than its code. Raises BadRequest."""
     url, settings = config.get("database", database) or engine.url, config.settings(engine.settings, concurrency)
-    if (url, settings, name, worker) == (engine.url, engine.settings, "", None):
+    keyring = config.keyring()
+    if (url, settings, name, worker, keyring) == (engine.url, engine.settings, "", None, None):
         return engine
-    return engine.elsewhere(url, settings=settings, name=name, worker=worker)
+    given = {**({"name": name} if name else {}), **({"keyring": keyring} if keyring else {})}
+    return engine.elsewhere(url, settings=settings, worker=worker, **given)
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:

@@ -72,6 +72,9 @@ KNOWN: dict[str, Known] = {
         Known("server", "text", None, "address of a server, which commands ask instead of a database"),
         Known("key", "text", None, "an API key, or a token, for that server", secret=True),
         Known("tenant", "text", "default", "whose instances commands see"),
+        Known(
+            "keyring", "text", None, "what instances are encrypted with: name:base64 of 32 bytes, the first is current", secret=True
+        ),
         Known("worker.name", "text", "", "shown in lists of workers; default: host:pid"),
         Known("worker.health", "text", None, "HOST:PORT for GET /livez and /readyz of a worker"),
         *_of_workers(),

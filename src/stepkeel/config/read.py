@@ -27,6 +27,7 @@ from stepkeel.config.known import KNOWN, PREFIX, Known
 from stepkeel.errors import BadRequest
 from stepkeel.model.instant import read_span
 from stepkeel.runtime.settings import Settings
+from stepkeel.store.keyring import Keyring
 
 __all__ = ["FILE", "FILE_VARIABLE", "Config", "Said", "read_config"]
 
@@ -65,6 +66,11 @@ class Config:
         if not url:
             raise BadRequest("which database?", remedy="--database sqlite:///orders.db, or set STEPKEEL_DATABASE")
         return url
+
+    def keyring(self) -> Keyring | None:
+        """Raises BadRequest."""
+        text = self.get("keyring")
+        return Keyring.read(text) if text else None
 
     def settings(self, base: Settings, concurrency: int | None = None) -> Settings:
         """A worker's settings: those of `base` that nobody says otherwise."""

@@ -7,6 +7,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from stepkeel.model.sealed import key_name
+
 __all__ = [
     "NOTHING",
     "TERMINAL",
@@ -380,19 +382,18 @@ _decoder = msgspec.json.Decoder(Snapshot)
 
 
 def read_snapshot(raw: bytes, revision: int, instance_id: str = "") -> Snapshot:
-    """The snapshot of a row; its revision is the row's. Raises one of UNREADABLE
-
-    on bytes that are none, that a newer release wrote, that are of another instance than `instance_id`, or that tell of
-    times which cannot be.
+    """The snapshot of a row; its revision is the row's. Raises one of UNREADABLE on bytes that are none, are encrypted, were
+    written by a newer release, are of another instance than `instance_id`, or tell of times which cannot be.
     """
+    if (key := key_name(raw)) is not None:
+        raise ValueError(f"it is encrypted, and cannot be read with the key {key} as it is known here")
     snapshot = _decoder.decode(raw)
     if instance_id and snapshot.id != instance_id:
         raise ValueError(f"it is that of {snapshot.id}")
     if snapshot.schema > SCHEMA:
         raise ValueError(f"a newer release wrote it (schema {snapshot.schema}, this one reads {SCHEMA})")
     times = [snapshot.at, *(at for purposes in snapshot.timers.values() for at in purposes.values())]
-    if snapshot.pause is not None:
-        times.append(snapshot.pause.at)
+    times += [] if snapshot.pause is None else [snapshot.pause.at]
     if min(times) < 0 or max(times) > LAST:
         raise ValueError("it tells of a time that cannot be")
     return snapshot if snapshot.revision == revision else msgspec.structs.replace(snapshot, revision=revision)
