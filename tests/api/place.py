@@ -168,6 +168,7 @@ TRIES: dict[str, Try] = {
     "get_instance": _on(Place.made),
     **{f"get_{n}": _side(n) for n in ("data", "history", "signals", "timers", "children", "diagram")},
     "stream_history": _ended_stream,
+    "stream_events": plain("GET", "/events?seconds=0"),
     "get_explanation": _side("explain"),
     "wait_instance": _side("wait?seconds=0"),
     "get_definition": plain("GET", "/definitions/Desk/versions/1"),

@@ -13,6 +13,7 @@ from stepkeel import Context, Engine, Signal, State, Workflow, activity, approva
 from stepkeel.errors import BadRequest, DatabaseInvalid
 from stepkeel.model.act import ActQuery
 from stepkeel.model.cached import CachedRow
+from stepkeel.store.feed import end_of
 from stepkeel.store.port import Query, TaskQuery
 from stepkeel.store.postgres.store import PostgresStore
 from tests import postgres
@@ -99,6 +100,18 @@ async def test_a_tenants_request_is_shown_all_of_its_own_and_nothing_of_anothers
     assert await store.cached("acme", "look_up", "x") == b"1"
     assert await view.cached("acme", "look_up", "x") is None
     assert await view.keys("*") == []
+
+
+async def test_a_stream_of_a_tenant_is_behind_it_too(engines: tuple[Engine, Engine]) -> None:
+    for engine in engines:
+        await made(engine)
+    view = engines[0].core().store.within("default")
+    async with asyncio.timeout(10):
+        while (
+            not (await view.feed("default", end_of(0), 9)).rows or not (await view.within("acme").feed("acme", end_of(0), 9)).rows
+        ):
+            await asyncio.sleep(0.01)
+    assert (await view.feed("acme", end_of(0), 9)).rows == ()
 
 
 async def test_what_a_request_may_end_or_remove_is_its_own(engines: tuple[Engine, Engine]) -> None:

@@ -50,6 +50,7 @@ __all__ = [
     "Span",
     "Start",
     "Stop",
+    "TenantEntry",
     "Text",
     "Timers",
     "Waited",
@@ -161,6 +162,13 @@ class HistoryEntry(Struct, frozen=True):
     def of(cls, e: Entry) -> HistoryEntry:
         events = [Event(x.type, x.path, plain(x.detail)) for x in e.events]
         return cls(e.revision, e.at, e.actor, e.worker, events, plain(e.set), [*e.unset])
+
+
+class TenantEntry(Struct, frozen=True):
+    """An entry, and of which instance it is."""
+
+    instance_id: str
+    entry: HistoryEntry
 
 
 class History(Struct, frozen=True):

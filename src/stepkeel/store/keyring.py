@@ -99,16 +99,13 @@ class Keyring:
         if name is None:
             return raw
         try:
-            header, nonce, rest = parted(raw)
-            return self._cipher(name, context).decrypt(nonce, rest, header + place.encode())
+            header, once, rest = parted(raw)
+            return self._cipher(name, context).decrypt(once, rest, header + place.encode())
         except self._misses as error:
             if name not in self._missed:  # once: there may be many
                 self._missed.add(name)
-                why = (
-                    "it is not known here"
-                    if isinstance(error, KeyError)
-                    else "it is another one, or the bytes are not as they were"
-                )
+                known = "it is another one, or the bytes are not as they were"
+                why = "it is not known here" if isinstance(error, KeyError) else known
                 _log.error("%s of %s cannot be decrypted with the key %s: %s", place, context, name, why)
             return raw
 

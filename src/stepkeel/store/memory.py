@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -20,6 +22,7 @@ from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import matching as tasks_matching
+from stepkeel.store.feed import Page, Place, end_of, page_of
 from stepkeel.store.match import matching
 from stepkeel.store.outbox import ANY
 from stepkeel.store.port import (
@@ -231,6 +234,13 @@ class MemoryStore(Written, SharedMemory):
         with self._lock:
             return [h for h in self._history.get(instance_id, ()) if h.revision > after][:limit]
 
+    async def feed(self, tenant: str, after: Place | None, limit: int) -> Page:
+        with self._lock:
+            at = after or end_of(self._newest)
+            first = bisect_left(self._feed, at.commit, key=lambda each: each[1].commit)
+            rows = islice((r for whose, r in self._feed[first:] if whose == tenant and r.place > at), limit)
+            return page_of(list(rows), limit, self._newest, at)
+
     async def find_key(self, tenant: str, definition: str, key: str) -> str | None:
         with self._lock:
             return self._keys.get((tenant, definition, key))
@@ -305,6 +315,7 @@ class MemoryStore(Written, SharedMemory):
             gone = [r for r in matching(self._rows.values(), query) if r.status in TERMINAL]
             for row in gone:
                 del self._rows[row.id]
+                self._feed = [(whose, r) for whose, r in self._feed if r.instance_id != row.id]
                 self._history.pop(row.id, None)
                 self._inbox.pop(row.id, None)
                 self._tickets.forget(row.id)

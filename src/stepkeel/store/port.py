@@ -15,6 +15,7 @@ from stepkeel.model.act import Act
 from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, Row, TicketRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.fact import DueRow, MetricRow, Remark, Upgrade
+from stepkeel.store.feed import Feed
 from stepkeel.store.outbox import Outbox
 from stepkeel.store.shared import SharedStore
 
@@ -199,7 +200,7 @@ class Transaction(Protocol):
         ...
 
 
-class Store(Outbox, SharedStore, Protocol):
+class Store(Feed, Outbox, SharedStore, Protocol):
     """`batch_rows`: the size of a batch beyond which this store gains nothing. `transactional`: it has `begin`."""
 
     url: str

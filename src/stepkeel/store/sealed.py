@@ -23,6 +23,7 @@ from stepkeel.model.commit import Answer, Batch, Commit, Delivery, HistoryRow, I
 from stepkeel.model.message import MessageRow
 from stepkeel.model.sealed import key_name
 from stepkeel.model.task import TaskRow
+from stepkeel.store.feed import Page, Place
 from stepkeel.store.keyring import Keyring
 from stepkeel.store.port import Claims, Held, Query, Store, TaskQuery, Transaction, Wanted, nobody
 
@@ -129,15 +130,15 @@ class Sealed:
         return [self._row(r) for r in await self._store.list(query)]
 
     async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]:
-        open_ = self._ring.open
-        return [
-            replace(
-                h,
-                events=open_(h.events, instance_id, f"events/{h.revision}"),
-                changes=open_(h.changes, instance_id, f"changes/{h.revision}"),
-            )
-            for h in await self._store.history(instance_id, after, limit)
-        ]
+        return [self._entry(instance_id, h) for h in await self._store.history(instance_id, after, limit)]
+
+    async def feed(self, tenant: str, after: Place | None, limit: int) -> Page:
+        found = await self._store.feed(tenant, after, limit)
+        return replace(found, rows=tuple(replace(r, entry=self._entry(r.instance_id, r.entry)) for r in found.rows))
+
+    def _entry(self, instance_id: str, h: HistoryRow) -> HistoryRow:
+        events = self._ring.open(h.events, instance_id, f"events/{h.revision}")
+        return replace(h, events=events, changes=self._ring.open(h.changes, instance_id, f"changes/{h.revision}"))
 
     async def inbox(self, after: Mapping[str, int], limit: int = 100) -> dict[str, tuple[int, list[InboxRow]]]:
         return {i: (n, self._letters(rows)) for i, (n, rows) in (await self._store.inbox(after, limit)).items()}

@@ -16,6 +16,7 @@ from stepkeel.model.snapshot import TERMINAL
 from stepkeel.model.task import TaskRow
 from stepkeel.store.chain import Chains
 from stepkeel.store.desk import changed
+from stepkeel.store.feed import FeedRow
 from stepkeel.store.queue import Tickets
 
 __all__ = ["Written"]
@@ -29,6 +30,8 @@ class Written:
         self._version: int = 0
         self._rows: dict[str, Row] = {}
         self._history: dict[str, list[HistoryRow]] = {}
+        self._feed: list[tuple[str, FeedRow]] = []
+        self._newest = 0
         self._inbox: dict[str, dict[int, InboxRow]] = {}
         self._keys: dict[tuple[str, str, str], str] = {}
         self._tickets = Tickets()
@@ -62,6 +65,11 @@ class Written:
             )
             self._chains.append(self._acts)
             return answer
+
+    def _in_order(self, instance_id: str, tenant: str, step: Step) -> None:
+        for h in step.history:
+            self._newest += 1
+            self._feed.append((tenant, FeedRow(self._newest, instance_id, h)))
 
     def _done(self, row: Start | Commit | Delivery) -> None:
         """It was applied, now and not before."""
@@ -99,6 +107,7 @@ class Written:
             row.priority, row.correlation_id, step.at, step.at, step.at if step.ended else None, row.parent,
         )  # fmt: skip
         self._history[start.id] = list(step.history)
+        self._in_order(start.id, row.tenant, step)
         self._tickets.queue(start.id, row.tenant, step)
         self._beyond(step)
         self._done(start)
@@ -137,6 +146,7 @@ class Written:
         if step.ended != (row.status in TERMINAL):
             self._put(self._rows[commit.id], completed_at=step.at if step.ended else None)
         self._history[commit.id].extend(step.history)
+        self._in_order(commit.id, commit.tenant, step)
         self._settle(commit.id, step)
         self._tickets.queue(commit.id, commit.tenant, step)
         self._beyond(step)

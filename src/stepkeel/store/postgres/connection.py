@@ -120,12 +120,16 @@ async def _dial(server: Server) -> Any:
     try:
         return await asyncio.shield(dialing)
     except asyncio.CancelledError:
+        dialing.add_done_callback(_hang_up)  # also where we are not left the time to wait for it
         done, _ = await asyncio.wait({dialing}, timeout=PARTING_SECONDS)
         if not done:
             dialing.cancel()
-        elif dialing.exception() is None:
-            dialing.result().terminate()
         raise
+
+
+def _hang_up(dialing: asyncio.Future[Any]) -> None:
+    if not dialing.cancelled() and dialing.exception() is None:
+        dialing.result().terminate()
 
 
 async def connect(server: Server, *, first: bool = False, planning: bool = True, role: str = "") -> Any:

@@ -392,6 +392,23 @@ group by definition, version order by definition, version;
 -- name: definitions
 select tenant, name, version, shape, code, document, status from stepkeel.definitions order by tenant, name, version;
 
+-- name: feed
+-- Of transactions older than the oldest that runs: none that could still commit belongs before what is told.
+with horizon as (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as at)
+select * from (
+    (select h.commit_no, h.instance_id, h.revision, h.at, h.actor, h.worker, h.events, h.changes from stepkeel.history h
+    where h.commit_no >= $2::bigint and h.commit_no < (select at from horizon) and h.tenant = $1
+        and (h.commit_no, h.instance_id, h.revision) > ($2::bigint, $3::text collate "C", $4::bigint)
+    order by h.commit_no, h.instance_id, h.revision limit $5::int)
+    union all
+    (select h.commit_no, h.instance_id, h.revision, h.at, h.actor, h.worker, h.events, h.changes from stepkeel.archive_history h
+    where h.commit_no >= $2::bigint and h.commit_no < (select at from horizon) and h.tenant = $1
+        and (h.commit_no, h.instance_id, h.revision) > ($2::bigint, $3::text collate "C", $4::bigint)
+    order by h.commit_no, h.instance_id, h.revision limit $5::int)
+    union all
+    select at - 1, null, null, null, null, null, null, null from horizon
+) f order by instance_id is null, commit_no, instance_id, revision;
+
 -- name: put_definition
 insert into stepkeel.definitions as d (tenant, name, version, shape, code, document, status) values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (tenant, name, version) do update set shape = excluded.shape, code = excluded.code,

@@ -1,4 +1,4 @@
--- The schema of a Stepkeel database on PostgreSQL, as of version 4 (table meta). Migrations build exactly this; a test
+-- The schema of a Stepkeel database on PostgreSQL (table meta has its version). Migrations build exactly this; a test
 -- holds them to it. The name of the schema is `stepkeel` unless the URL says ?schema=other; it is put in by the program.
 --
 -- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
@@ -82,8 +82,10 @@ create table stepkeel.history (
     worker text not null,
     events bytea not null,
     changes bytea not null,
+    commit_no bigint default pg_current_xact_id()::text::bigint,  -- the transaction that wrote it, null: older than this column
     primary key (instance_id, revision)
 ) with (autovacuum_vacuum_insert_scale_factor = 0.1);
+create index history_commit on stepkeel.history (commit_no) where commit_no is not null;
 
 -- The inbox: signals and control requests, in order of arrival. A row is never deleted while its instance is kept.
 create table stepkeel.signals (
@@ -275,8 +277,10 @@ create table stepkeel.archive_history (
     worker text not null,
     events bytea not null,
     changes bytea not null,
+    commit_no bigint,
     primary key (instance_id, revision)
 ) partition by range (instance_id);
+create index archive_history_commit on stepkeel.archive_history (commit_no) where commit_no is not null;
 create table stepkeel.archive_history_rest partition of stepkeel.archive_history default;
 
 create table stepkeel.archive_signals (

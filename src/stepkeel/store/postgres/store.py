@@ -16,6 +16,7 @@ from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, Tick
 from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
+from stepkeel.store.feed import FeedRow, Page, Place, end_of, page_of
 from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
     Claims,
@@ -301,6 +302,13 @@ class PostgresStore(Keeping):
 
     async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]:
         return [HistoryRow(*r) for r in await self._work.fetch(self._sql["history"], instance_id, after, limit)]
+
+    async def feed(self, tenant: str, after: Place | None, limit: int) -> Page:
+        none = after is None  # then only the last row is asked for: how far the transactions have come
+        at = after or end_of(0)
+        *found, horizon = await self._work.fetch(self._sql["feed"], tenant, *at, 0 if none else limit)
+        rows = [FeedRow(r[0], r[1], HistoryRow(*r[2:])) for r in found[:limit]]
+        return page_of(rows, limit, horizon[0], at)
 
     async def find_key(self, tenant: str, definition: str, key: str) -> str | None:
         rows = await self._work.fetch(self._sql["find_key"], tenant, definition, key)

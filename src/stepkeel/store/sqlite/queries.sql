@@ -116,7 +116,24 @@ values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, null, ?, ?, ?, ?, ?, 
 on conflict (id) do nothing;
 
 -- name: history_add
-insert into history (instance_id, revision, tenant, at, actor, worker, events, changes) values (?, ?, ?, ?, ?, ?, ?, ?);
+insert into history (instance_id, revision, tenant, at, actor, worker, events, changes, commit_no) values (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: count_commit
+update commits set n = n + 1 returning n;
+
+-- name: newest_commit
+select n from commits;
+
+-- name: feed
+select * from (
+    select commit_no, instance_id, revision, at, actor, worker, events, changes from history
+    where commit_no >= :commit and tenant = :tenant and (commit_no, instance_id, revision) > (:commit, :instance_id, :revision)
+    order by commit_no, instance_id, revision limit :limit
+) union all select * from (
+    select commit_no, instance_id, revision, at, actor, worker, events, changes from archive_history
+    where commit_no >= :commit and tenant = :tenant and (commit_no, instance_id, revision) > (:commit, :instance_id, :revision)
+    order by commit_no, instance_id, revision limit :limit
+) order by 1, 2, 3 limit :limit;
 
 -- name: step
 -- The commonest: nothing that stands in an index changes.

@@ -1,4 +1,4 @@
--- The schema of a Stepkeel database on SQLite, as of version 5 (PRAGMA user_version; application_id 'STPK').
+-- The schema of a Stepkeel database on SQLite (PRAGMA user_version is its version; application_id 'STPK').
 -- Migrations build exactly this; a test holds them to it.
 --
 -- Instants are integer microseconds since 1970, UTC. Ids are UUIDv7 text: time-ordered, so that writes of instances
@@ -70,8 +70,10 @@ create table history (
     worker text not null,
     events blob not null,
     changes blob not null,
+    commit_no integer,  -- in the order of commits, null: older than this column
     primary key (instance_id, revision)
 ) without rowid;
+create index history_commit on history (commit_no) where commit_no is not null;
 
 -- The inbox: signals and control requests, in order of arrival. A row is never deleted while its instance is kept.
 create table signals (
@@ -219,8 +221,10 @@ create table archive_history (
     worker text not null,
     events blob not null,
     changes blob not null,
+    commit_no integer,
     primary key (instance_id, revision)
 ) without rowid;
+create index archive_history_commit on archive_history (commit_no) where commit_no is not null;
 
 create table archive_signals (
     instance_id text not null,
@@ -294,3 +298,7 @@ create table audit_heads (
     seq integer not null,
     digest blob not null
 ) without rowid;
+
+-- The number of the last commit that wrote history: one row.
+create table commits (n integer not null);
+insert into commits values (0);

@@ -22,6 +22,7 @@ from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, Tick
 from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
+from stepkeel.store.feed import FeedRow, Page, Place, end_of, page_of
 from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
     Claims,
@@ -295,6 +296,13 @@ class SqliteStore(Keeping):
     async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]:
         values = {"id": instance_id, "after": after, "limit": limit}
         return [HistoryRow(*r) for r in self._read_from.all(self._sql["history"], values)]
+
+    async def feed(self, tenant: str, after: Place | None, limit: int) -> Page:
+        newest = self._read_from.all(self._sql["newest_commit"], ())[0][0]  # first: what comes meanwhile is told next time
+        after = after or end_of(newest)
+        values = {"tenant": tenant, **after._asdict(), "limit": limit}
+        rows = [FeedRow(r[0], r[1], HistoryRow(*r[2:])) for r in await self._scan(self._sql["feed"], values)]
+        return page_of(rows, limit, newest, after)
 
     async def find_key(self, tenant: str, definition: str, key: str) -> str | None:
         rows = self._read_from.all(self._sql["find_key"], (tenant, definition, key))

@@ -36,6 +36,8 @@ class Writer:
     def apply(self, batch: Batch) -> Answer:
         self._reached: dict[str, str | None] = {}
         self._acts: list[Act] = []
+        # Before any savepoint: what is rolled back to one must not be counted again.
+        self._number = self._db.execute(self._sql["count_commit"]).fetchone()[0] if batch.starts or batch.commits else 0
         starts = tuple(self._start(s) for s in batch.starts)
         commits: tuple[bool, ...] = ()
         if batch.commits:
@@ -117,10 +119,12 @@ class Writer:
             self._db.execute(self._sql["return"], (instance_id, r.path, r.pool, r.n))
 
     def _history(self, instance_id: str, tenant: str, step: Step) -> None:
-        for h in step.history:
-            self._db.execute(
-                self._sql["history_add"], (instance_id, h.revision, tenant, h.at, h.actor, h.worker, h.events, h.changes)
-            )
+        for row in self._entries(instance_id, tenant, step):
+            self._db.execute(self._sql["history_add"], row)
+
+    def _entries(self, instance_id: str, tenant: str, step: Step) -> list[Any]:
+        n = self._number
+        return [(instance_id, h.revision, tenant, h.at, h.actor, h.worker, h.events, h.changes, n) for h in step.history]
 
     # -- commits
 
@@ -138,8 +142,7 @@ class Writer:
                 moves.append(self._values(c))
             else:
                 steps.append((s.revision, s.snapshot, s.seen, s.at, c.id, c.owner, c.epoch, c.revision))
-            for h in s.history:
-                history.append((c.id, h.revision, c.tenant, h.at, h.actor, h.worker, h.events, h.changes))
+            history += self._entries(c.id, c.tenant, s)
         db = self._db
         before = db.total_changes()
         for name, rows in (("step", steps), ("move", moves), ("release", releases)):

@@ -186,6 +186,7 @@ class Wire:
     load = _remote("load")
     list = _remote("list")
     history = _remote("history")
+    feed = _remote("feed")
     tasks = _remote("tasks")
     breakers = _remote("breakers")
     take_messages = _remote("take_messages")
