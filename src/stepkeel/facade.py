@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -102,6 +102,7 @@ class Engine(Verbs, Tasks):
     # What a simulation puts its own in place of.
     _bind_all: Callable[..., dict[Any, Binding]] = staticmethod(bind_all)
     _make_ids: Callable[[], IdMaker] = IdMaker
+    _check_store: Callable[[Store], Awaitable[None]] = staticmethod(check_readable)
     _make_heartbeat: Callable[[Worker], Heartbeat] = Heartbeat
 
     def __init__(
@@ -155,7 +156,7 @@ class Engine(Verbs, Tasks):
         # Who only looks makes no tables: a mistyped URL would otherwise leave some behind.
         await self._store.open(make=self._polls or bool(self._definitions))
         try:
-            await check_readable(self._store)
+            await self._check_store(self._store)
             ids = self._make_ids()
             core = Core(
                 self._store, None, self._clock, ids, self._tenant, self._settings.patience,  # pyright: ignore[reportArgumentType]
