@@ -9,9 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
-import yaml
 from litestar.testing import AsyncTestClient
 
 from stepkeel import Context, Engine, Signal, State, Workflow, activity, approval
@@ -19,7 +17,7 @@ from stepkeel.access import Access
 from stepkeel.api.app import MOST_BODY
 from stepkeel.api.document import document_of
 from stepkeel.errors import Unavailable
-from tests.flows import Go, Job, WaitFlow
+from tests.flows import Job
 
 API = "/api/v1"
 ROOT = Path(__file__).parents[2]
@@ -279,41 +277,6 @@ async def test_definitions_are_listed_with_their_pictures(client: Client) -> Non
     assert (found["name"], found["version"], found["served"]) == ("Ordering", 1, True)
     assert (await client.get(f"{API}/definitions/Ordering/versions/1")).json() == found
     assert (await client.get(f"{API}/definitions/Ordering/versions/1/diagram")).text == Ordering.definition.svg()
-
-
-def calling(engine: Engine) -> httpx2.AsyncClient:
-    """On the loop on which the engine is open."""
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=engine.asgi()), base_url="http://localhost")
-
-
-class Plain(Workflow[Job]):
-    ready = State[Job]()
-    done = State.completed()
-    ready.on(Go, to=done)
-
-
-async def test_definitions_are_told_once_and_as_documents(tmp_path: Path) -> None:
-    url, at = f"sqlite:///{tmp_path / 'd.db'}", f"{API}/definitions/Plain/versions/1"
-    async with Engine(url, [Plain, WaitFlow]) as engine, calling(engine) as client:
-        tags = {}
-        for path in (f"{API}/definitions", at, f"{at}/document", f"{at}/document?format=yaml", f"{at}/diagram"):
-            answer = await client.get(path)
-            assert answer.status_code == 200, answer.text
-            tags[path] = answer.headers["ETag"]
-            again = await client.get(path, headers={"If-None-Match": tags[path]})
-            assert (again.status_code, again.content) == (304, b""), path
-        assert len(set(tags.values())) == 5
-        document = (await client.get(f"{at}/document")).json()
-        assert document == Plain.definition.document()
-        text = await client.get(f"{at}/document?format=yaml")
-        assert text.headers["Content-Type"].startswith("application/yaml")
-        assert yaml.safe_load(text.text) == document
-        other = await client.get(f"{API}/definitions/WaitFlow/versions/1/document")
-        assert (other.status_code, "has no document" in other.text) == (404, True)
-    async with Engine(url, worker=False) as engine, calling(engine) as client:
-        assert (await client.get(f"{at}/document")).status_code == 404, "its code is elsewhere"
-        answer = await client.get(at, headers={"If-None-Match": tags[at]})
-        assert (answer.status_code, answer.json()["served"]) == (200, False), "this process cannot start it: that is another answer"
 
 
 async def test_it_is_alive_and_ready_only_while_the_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:

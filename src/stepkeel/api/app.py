@@ -173,7 +173,7 @@ def make_app(
         # The lowest level: it is done on the loop. A stream is told as it comes.
         compression_config=CompressionConfig("gzip", minimum_size=LARGE, gzip_compress_level=1, exclude=["/events$"]),
         openapi_config=_openapi(secured=access is not None),
-        state=State({"core": engine.core, "hosts": hosts, "access": access, "limiter": limiter, "closing": False}),
+        state=State({"core": engine.core, "hosts": hosts, "access": access, "limiter": limiter, "closing": False, "kept": {}}),
         lifespan=[opened, *lifespan],
         middleware=[*outermost, *(_traced() if tracing else [])],
         logging_config=None,

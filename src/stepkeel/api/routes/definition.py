@@ -1,9 +1,12 @@
-"""Definitions that the database knows, as documents and as pictures. They rarely change: who has one is told so."""
+"""Definitions that the database knows, as documents and as pictures. They rarely change: who has one is told so.
+
+An answer is kept under its ETag, which is a digest of all that it is made of: what has changed is found under another one.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -24,6 +27,7 @@ from stepkeel.store.port import DefinitionRow
 
 __all__ = ["ROUTES"]
 
+MOST_KEPT = 200
 AT = "/definitions/{name:str}/versions/{version:int}"
 
 
@@ -38,16 +42,38 @@ def _of(core: Core, row: DefinitionRow) -> Definition:
     return Definition.of(row, served=(row.name, row.version) in core.definitions)
 
 
-def _tag(core: Core, rows: Iterable[DefinitionRow], kind: str = "") -> str:
+def _tag(core: Core, rows: Iterable[DefinitionRow], kind: str) -> str:
     """What changes when one of them does, or this process comes to know its code."""
-    told = [(r.name, r.version, r.shape, r.code, r.status, (r.name, r.version) in core.definitions) for r in rows]
-    return f'"{hashlib.sha256(repr((kind, told)).encode()).hexdigest()[:24]}"'
+    digest = hashlib.sha256(kind.encode())
+    for r in rows:
+        told = (r.tenant, r.name, r.version, r.shape, r.code, r.status, len(r.document), (r.name, r.version) in core.definitions)
+        digest.update(repr(told).encode())
+        digest.update(r.document)
+    return f'"{digest.hexdigest()[:24]}"'
+
+
+def _kept(request: Asking, tag: str, make: Callable[[], Any], **options: Any) -> Response[Any]:
+    """A browser may keep it, too, and asks each time whether it still holds."""
+    kept: dict[str, Any] = request.app.state.kept
+
+    def made() -> Any:
+        found = kept.pop(tag, None)
+        found = make() if found is None else found
+        kept[tag] = found  # the last one asked for goes last
+        if len(kept) > MOST_KEPT:
+            del kept[next(iter(kept))]
+        return found
+
+    answer = once(request, tag, made, **options)
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.headers["Vary"] = "Authorization, X-Tenant"
+    return answer
 
 
 @get("/definitions", summary="All definitions and versions", description="With If-None-Match (its ETag) 304 where none has changed")
 async def list_definitions(request: Asking, core: TheCore) -> Response[Definitions | None]:
     rows = sorted(await core.store.definitions(), key=lambda r: (r.name, r.version))
-    return once(request, _tag(core, rows), lambda: Definitions([_of(core, row) for row in rows]))
+    return _kept(request, _tag(core, rows, "list"), lambda: Definitions([_of(core, row) for row in rows]))
 
 
 @get(AT, summary="One version of a definition", description="With If-None-Match (its ETag) 304 where it has not changed")
@@ -55,7 +81,7 @@ async def get_definition(
     request: Asking, core: TheCore, name: FromPath[str], version: FromPath[int]
 ) -> Response[Definition | None]:
     row = await _row(core, name, version)
-    return once(request, _tag(core, [row]), lambda: _of(core, row))
+    return _kept(request, _tag(core, [row], "one"), lambda: _of(core, row))
 
 
 @get(
@@ -77,8 +103,8 @@ async def get_definition_document(
         raise NotFound(f"{name} version {version} has no document: {error.message}", remedy="write it as text, or in CEL") from None
     tag = _tag(core, [row], format)
     if format == "json":
-        return once(request, tag, lambda: document)
-    return once(request, tag, lambda: to_yaml(document), media_type="application/yaml")
+        return _kept(request, tag, lambda: document)
+    return _kept(request, tag, lambda: to_yaml(document), media_type="application/yaml")
 
 
 @get(
@@ -96,7 +122,7 @@ async def get_definition_diagram(
 ) -> Response[str | None]:
     row = await _row(core, name, version)
     draw, kind = (svg, "image/svg+xml") if format == "svg" else (mermaid, MediaType.TEXT)
-    return once(request, _tag(core, [row], format), lambda: draw(msgspec.json.decode(row.document)), media_type=kind)
+    return _kept(request, _tag(core, [row], format), lambda: draw(msgspec.json.decode(row.document)), media_type=kind)
 
 
 ROUTES = [list_definitions, get_definition, get_definition_document, get_definition_diagram]
