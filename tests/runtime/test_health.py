@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from stepkeel import Engine
+from stepkeel import Engine, State, Workflow
+from stepkeel.engine.result import snapshot_of
 from stepkeel.errors import BadRequest, Unavailable
+from stepkeel.runtime.ends import MOST, OTHERS
 from stepkeel.runtime.health import Health
-from tests.flows import FAST, ChainFlow, Job, World
+from stepkeel.testing import VirtualClock
+from tests.flows import FAST, ChainFlow, Go, Job, World
 
 
 async def ask(port: int, text: str) -> tuple[str, bytes]:
@@ -42,6 +48,8 @@ async def test_ready_while_it_claims_and_its_lease_is_valid() -> None:
             assert f'stepkeel_commit_seconds_bucket{{le="+Inf"}} {batches}.0\n'.encode() in body
             assert f"stepkeel_commit_seconds_count {batches}.0\n".encode() in body
             assert b"stepkeel_held_instances 0.0\n" in body
+            assert b'stepkeel_ended_seconds_count{definition="ChainFlow",status="completed"} 1.0\n' in body
+            assert 0 < float(re.findall(rb"stepkeel_ended_seconds_sum\{.*\} (.*)\n", body)[0]) < 10
             assert (await ask(health.port, get.format("/elsewhere")))[0].startswith("HTTP/1.1 404")
             assert (await ask(health.port, "POST /livez HTTP/1.1\r\n\r\n"))[0].startswith("HTTP/1.1 405")
             assert (await ask(health.port, "HEAD /livez HTTP/1.1\r\n\r\n")) == ("HTTP/1.1 200 OK", b"")
@@ -52,6 +60,45 @@ async def test_ready_while_it_claims_and_its_lease_is_valid() -> None:
             with pytest.raises(Unavailable, match="name another port"):
                 async with Health(worker, "127.0.0.1", health.port):
                     pass
+
+
+class Short(Workflow[Job]):
+    """It ends in its first decision."""
+
+    done = State[Job].completed()
+
+
+class Long(Workflow[Job]):
+    ready = State[Job]()
+    done = State.completed()
+    lost = State.failed(code="LOST")
+    ready.on(Go, to=done)
+    ready.after(timedelta(hours=2), to=lost)
+
+
+async def test_how_long_instances_took_is_counted_by_definition_and_status_however_they_ended() -> None:
+    clock = VirtualClock()
+    async with Engine("memory://", [Short, Long], settings=FAST, clock=clock) as engine:
+        await (await engine.start(Short, Job())).wait(10)
+        quick, late = [await engine.start(Long, Job()) for _ in range(2)]
+        for each in (quick, late):
+            await each.wait(10, state=Long.ready)
+        clock.advance(600)
+        await quick.signal(Go())
+        await quick.wait(10)
+        clock.advance(3 * 3600)
+        await late.wait(10)
+        ends = engine.process.worker.ends
+        assert {place: count for place, (count, _) in ends.seen.items()} == {
+            ("Short", "completed"): 1, ("Long", "completed"): 1, ("Long", "failed"): 1,
+        }  # fmt: skip
+        assert ends.seen["Long", "completed"][1] == pytest.approx(600, abs=5)
+        assert ends.seen["Long", "failed"][1] == pytest.approx(600 + 3 * 3600, abs=5)
+        snapshot = snapshot_of((await engine.store.load([late.id]))[late.id])
+        for n in range(2 * MOST):
+            ends.add(replace(snapshot, definition=f"d{n}"), 0)
+        assert len(ends.seen) <= MOST + 1
+        assert ends.seen[OTHERS, "failed"][0] >= MOST
 
 
 def test_the_place_is_host_and_port() -> None:

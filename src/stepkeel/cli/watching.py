@@ -5,6 +5,7 @@
 | StepkeelFailing | over 5 % of what completed or failed in the last hour failed, of ten at least | critical |
 | StepkeelBehind | what is due waits for a worker for more than a minute | critical |
 | StepkeelNoWorker | instances are due, and no worker's lease holds | critical |
+| StepkeelSlow | what completed in the last hour, ten at least, took twice as long as on average of the week before | warning |
 | StepkeelSlowCommits | half of the commits of ten minutes took twice as long as in the day before, and 20 ms at least | warning |
 | StepkeelBreakerOpen | a circuit breaker has been open for five minutes | warning |
 | StepkeelDeadWorker | a worker's lease is over, and nobody has buried it | warning |
@@ -27,6 +28,13 @@ def _commits(quantile: float, span: str) -> str:
     return f"histogram_quantile({quantile}, sum by (le) (rate(stepkeel_commit_seconds_bucket[{span}])))"
 
 
+def _lived(span: str) -> str:
+    """Seconds from start to end of what completed, on average."""
+    of = 'sum by (definition) (rate(stepkeel_ended_seconds_{}{{status="completed"}}[{}]))'
+    return f"{of.format('sum', span)} / {of.format('count', span)}"
+
+
+_COMPLETED_HERE = 'sum by (definition) (increase(stepkeel_ended_seconds_count{status="completed"}[1h]))'
 ALERTS: Sequence[tuple[str, str, str, str, str]] = (  # name, expression, for, severity, summary
     (
         "StepkeelFailing",
@@ -48,6 +56,13 @@ ALERTS: Sequence[tuple[str, str, str, str, str]] = (  # name, expression, for, s
         "1m",
         "critical",
         "instances are due and no worker runs",
+    ),
+    (
+        "StepkeelSlow",
+        f"({_lived('1h')} > 2 * ({_lived('1w')})) and {_COMPLETED_HERE} >= 10",
+        "10m",
+        "warning",
+        "{{ $labels.definition }}: instances take {{ $value | humanizeDuration }}, twice as long as in the week before",
     ),
     (
         "StepkeelSlowCommits",
@@ -82,6 +97,7 @@ _PANELS: Sequence[tuple[str, str, str, str]] = (  # title, unit, legend, express
     ),
     ("Completed in an hour, of those that completed or failed", "percentunit", "{{definition}}", f"{_COMPLETED} / ({_ALL} > 0)"),
     ("Failures, by code (of the latest 200)", "short", "{{definition}} {{state}} {{code}}", "stepkeel_failed_latest"),
+    ("How long what completed took, on average", "s", "{{definition}}", _lived("1h")),
     ("Due, and held by nobody", "short", "{{definition}}", "sum by (definition) (stepkeel_due_instances)"),
     ("How long the first of them has waited", "s", "{{definition}}", "max by (definition) (stepkeel_due_oldest_seconds)"),
     ("Workers, by lease", "short", "{{lease}}", "sum by (lease) (stepkeel_workers)"),

@@ -45,7 +45,7 @@ def signal_of(row: InboxRow) -> inputs.Signal:
 class Resident:
     __slots__ = (
         "_attempts", "_back", "_fault", "_holder", "_loaded", "_next", "_parked", "_sent", "_taking", "_ticked", "_window",
-        "attributes", "correlation_id", "definition", "dropped", "epoch", "floor", "given", "id", "loop", "orphaned",
+        "attributes", "correlation_id", "created_at", "definition", "dropped", "epoch", "floor", "given", "id", "loop", "orphaned",
         "priority", "releasing", "revision", "seen", "signals", "snapshot", "worker",
     )  # fmt: skip
 
@@ -57,6 +57,7 @@ class Resident:
         self.snapshot = snapshot
         self.correlation_id = row.correlation_id
         self.attributes: dict[str, Any] = msgspec.json.decode(row.attributes) if row.attributes != b"{}" else {}
+        self.created_at = row.created_at
         self.epoch = row.epoch
         self.priority = row.priority
         self.revision = row.revision  # of the last durable commit

@@ -33,6 +33,7 @@ from stepkeel.model.decision import Decision
 from stepkeel.model.definition import Definition
 from stepkeel.model.effect import Emit, StartChild
 from stepkeel.runtime.committer import Committer
+from stepkeel.runtime.ends import Ends
 from stepkeel.runtime.executor import Executor
 from stepkeel.runtime.intake import Intake
 from stepkeel.runtime.letters import Letters
@@ -85,6 +86,7 @@ class Worker:
         self._background: set[asyncio.Task[Any]] = set()
         self._reconcile_at = 0
         self.letters = Letters(self)
+        self.ends = Ends()
         self.emitting, self.granting = asyncio.Event(), asyncio.Event()  # there are messages to deliver; tickets of pools moved
         self.nap = Nap(store)
         self._task: asyncio.Task[None] | None = None
@@ -297,6 +299,7 @@ class Worker:
             elif isinstance(effect, Emit):
                 self.emitting.set()
         if row.owner is None:
+            self.ends.add(decision.snapshot, row.created_at)
             self.watch(row.id, at_rest=True)
         elif row.owner == self.id:  # else we were declared dead meanwhile, and others have it
             resident = Resident(self, definition, decision.snapshot, row)
@@ -308,6 +311,7 @@ class Worker:
     def released(self, resident: Resident) -> None:
         """Its commit gave the lease back."""
         self.drop(resident)
+        self.ends.add(resident.snapshot, resident.created_at)
         due = earliest(resident.snapshot.timers)
         if due is not None and (self.intake.next_wake is None or due < self.intake.next_wake):
             self.intake.next_wake = due
