@@ -31,7 +31,6 @@ from stepkeel.model.snapshot import TERMINAL
 from stepkeel.runtime.behaviour import Behaviour
 from stepkeel.runtime.binding import Binding
 from stepkeel.runtime.process import Process, bind_all
-from stepkeel.runtime.secret import Secrets
 from stepkeel.runtime.services.deliverer import Sink
 from stepkeel.runtime.services.heartbeat import Heartbeat
 from stepkeel.runtime.settings import Settings
@@ -61,15 +60,6 @@ def open_store(url: str, clock: Clock, patience: float = 10.0) -> Store:
     from stepkeel.store.sqlite.store import SqliteStore
 
     return SqliteStore(database.place, url, clock)
-
-
-def _secrets_of(services: Mapping[Any, Any]) -> Secrets | None:
-    found = services.get(Secrets)
-    if found is None or isinstance(found, Secrets):
-        return found
-    raise BadRequest(
-        f"services={{Secrets: {type(found).__name__}}}", remedy="Secrets: Secrets(env=[...]), the same for all attempts"
-    )
 
 
 def _postgres(url: str, clock: Clock, patience: float) -> Store:
@@ -167,7 +157,7 @@ class Engine(Verbs, Tasks):
                 self._store, self._definitions, self._bindings, self._behaviours, self._settings, self._clock, ids, core.hub,
                 name=self._name, heartbeat=self._make_heartbeat, core=core, sinks=self._given["sinks"],
             )  # fmt: skip
-            process.executor.secrets = _secrets_of(self._services)
+            process.use(self._services)
             core.committer = process.committer
             if self._polls:
                 await process.register()

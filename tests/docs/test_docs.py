@@ -155,7 +155,7 @@ def test_the_program_of_the_simulation_page_finds_the_double_charge_and_its_reme
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
-@pytest.mark.parametrize("page", ["limit", "break-circuits", "tenants", "secrets", "encrypt"])
+@pytest.mark.parametrize("page", ["limit", "break-circuits", "tenants", "secrets", "encrypt", "watch"])
 def test_the_program_of_a_how_to_page_runs(page: str, tmp_path: Path) -> None:
     program = blocks(f"docs/how-to/{page}.md")
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)

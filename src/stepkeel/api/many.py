@@ -192,7 +192,7 @@ class Worker(Struct, frozen=True):
 
     @classmethod
     def of(cls, w: WorkerRow, now: int) -> Worker:
-        serves = msgspec.json.decode(w.capabilities, type=list[str])
+        serves = [c for c in msgspec.json.decode(w.capabilities, type=list[str]) if "@" in c]
         return cls(w.id, w.name, serves, from_micros(w.started_at), from_micros(w.expires_at), w.expires_at >= now)
 
 

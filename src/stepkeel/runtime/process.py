@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from stepkeel.clock import Clock
+from stepkeel.connectors.alerts import Alerts
 from stepkeel.engine.core import Core, Watcher
 from stepkeel.engine.tiers import Tiers
-from stepkeel.errors import EngineError
+from stepkeel.errors import BadRequest, EngineError
 from stepkeel.ids import IdMaker
 from stepkeel.model.definition import Definition
 from stepkeel.runtime.behaviour import Behaviour
@@ -17,6 +18,8 @@ from stepkeel.runtime.binding import Binding, bind
 from stepkeel.runtime.breakers import Breakers
 from stepkeel.runtime.committer import Committer
 from stepkeel.runtime.executor import Executor
+from stepkeel.runtime.secret import Secrets
+from stepkeel.runtime.services.alerter import CAPABILITY, Alerter
 from stepkeel.runtime.services.auditor import Auditor
 from stepkeel.runtime.services.deliverer import Deliverer, Sink
 from stepkeel.runtime.services.granter import Granter
@@ -29,6 +32,7 @@ from stepkeel.store.port import Store
 
 __all__ = ["Process", "bind_all"]
 
+T = TypeVar("T")
 _log = logging.getLogger("stepkeel.worker")
 
 
@@ -39,6 +43,14 @@ def bind_all(definitions: Mapping[tuple[str, int], Definition], services: Mappin
         for (name, version), definition in definitions.items()
         for activity in definition.activities.values()
     }
+
+
+def _service(services: Mapping[Any, Any], kind: type[T], example: str) -> T | None:
+    found = services.get(kind)
+    if found is None or isinstance(found, kind):
+        return found
+    name = kind.__name__
+    raise BadRequest(f"services={{{name}: {type(found).__name__}}}", remedy=f"{name}: {example}, the same for all attempts")
 
 
 class Process:
@@ -70,10 +82,17 @@ class Process:
         self.executor.breakers = self.breakers = Breakers(self.worker)
         self.deliverer = Deliverer(self.worker, sinks or {})
         self.retention = Retention(self.worker)
+        self.alerter = Alerter(self.worker)
         self.auditor = Auditor(self.worker, core) if core is not None else None
         self._heartbeat: Heartbeat | None = None
         self._takeover: Takeover | None = None
         self._registered = False
+
+    def use(self, services: Mapping[Any, Any]) -> None:
+        """Those services that are not activities' alone. Raises BadRequest for what is none of them."""
+        self.executor.secrets = _service(services, Secrets, "Secrets(env=[...])")
+        self.alerter.receivers = _service(services, Alerts, "Alerts(webhook=...)")
+        self.worker.beyond = (CAPABILITY,) if self.alerter.receivers is not None else ()
 
     def _trusted(self) -> bool:
         return not self._registered or self.worker.trusted()
@@ -105,6 +124,7 @@ class Process:
         if self.deliverer.sinks:
             self.deliverer.start()
         self.retention.start()
+        self.alerter.start()
         if self.auditor is not None:
             self.auditor.start()
 
@@ -113,6 +133,7 @@ class Process:
         await self.breakers.stop()
         await self.deliverer.stop()
         await self.retention.stop()
+        await self.alerter.stop()
         if self.auditor is not None:
             await self.auditor.stop()
         if self._takeover is not None:

@@ -87,6 +87,7 @@ class Worker:
         self._reconcile_at = 0
         self.letters = Letters(self)
         self.ends = Ends()
+        self.beyond: tuple[str, ...] = ()  # what it can besides serving definitions, as its row says
         self.emitting, self.granting = asyncio.Event(), asyncio.Event()  # there are messages to deliver; tickets of pools moved
         self.nap = Nap(store)
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +103,7 @@ class Worker:
         self.id = worker_id or self.ids.id(now)
         lease = round(self.settings.lease * 1e6)
         sent = self.clock.monotonic()
-        capabilities = json.dumps([f"{w.definition}@{w.version}" for w in self.intake.wanted])
+        capabilities = json.dumps([*(f"{w.definition}@{w.version}" for w in self.intake.wanted), *self.beyond])
         await self.store.add_worker(WorkerRow(self.id, self.name, capabilities, now, now + lease))
         self.renewed(sent)
 
