@@ -180,7 +180,7 @@ class Engine(Verbs, Tasks):
                 await self._store.close()
 
     def elsewhere(self, url: str, *, settings: Settings | None = None, worker: bool | None = None, **given: Any) -> Engine:
-        """An engine of the same workflows and services, not yet opened, on another database or with other settings."""
+        """An engine of the same, not yet opened, on another database, with other settings, or with others of its arguments."""
         polls = self._polls if worker is None else worker
         return Engine(url, **self._given | given, settings=settings or self._settings, worker=polls)
 

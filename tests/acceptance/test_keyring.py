@@ -273,3 +273,27 @@ def test_keys_are_read_from_text_the_first_is_current_and_no_message_tells_one()
 def test_a_keyring_that_makes_no_sense_is_refused(keys: Any, current: Any) -> None:
     with pytest.raises(BadRequest):
         Keyring(keys, current)
+
+
+@pytest.mark.corrupts
+async def test_what_was_set_aside_for_lack_of_a_key_goes_on_with_it(url: str) -> None:
+    """Keys that differ among workers are what a careless change of keys looks like."""
+    async with opened(url, OLD, worker=False) as early:
+        async with opened(url, BOTH) as engine:
+            letter = await engine.start(Letter, Job(WORD))
+            await letter.wait(20, state=Letter.reading)
+        await early.start(Letter, Job("readable"))  # made last: so who lacks the other key is let in
+    async with opened(url, OLD) as lacking:
+        await lacking.signal(letter.id, Told("x"))
+        async with asyncio.timeout(20):
+            while (info := await lacking.get(letter.id)).fault is None:
+                await asyncio.sleep(0.005)
+        assert "encrypted, and cannot be read with the key two" in info.fault
+    async with opened(url, BOTH) as engine:
+        resumed = await engine.resume_all(fault=True, reason="the key is here")
+        assert (*resumed.done, *resumed.pending) == (letter.id,)
+        await letter_of(engine, letter.id).wait(20, state=Letter.asking)
+
+
+def letter_of(engine: Engine, id: str) -> Any:
+    return engine.instance(id, Letter)

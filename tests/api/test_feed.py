@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -117,6 +118,20 @@ async def test_it_tells_what_happens_wherever_that_is_and_nothing_of_other_tenan
             assert {i for i, _ in stranger.told} <= {secret.id}
             assert (await client.get(f"{at}/events")).status_code == 401
             assert (await client.get(f"{at}/events", headers={"Authorization": f"Bearer {narrow}"})).status_code == 403
+
+
+@pytest.mark.corrupts
+async def test_an_entry_that_does_not_decode_holds_up_none_behind_it(tmp_path: Path, client: httpx2.AsyncClient) -> None:
+    async with Engine(f"sqlite:///{tmp_path / 's.db'}", [WaitFlow]) as engine, served(engine.asgi()) as at:
+        listener = Listener(client, at)
+        await listener.listen(seconds=0)
+        first, second = [await engine.start(WaitFlow, Job()) for _ in range(2)]
+        for each in (first, second):
+            await each.wait(10, state=WaitFlow.ready)
+        store: Any = engine.store
+        store._write_to.db.execute("update history set events = x'00' where instance_id = ?", (first.id,))
+        await listener.listen(seconds=0)
+        assert {i for i, _ in listener.told} == {second.id}
 
 
 async def test_a_place_that_is_none_is_refused(url: str, client: httpx2.AsyncClient) -> None:

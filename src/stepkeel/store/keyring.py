@@ -81,9 +81,6 @@ class Keyring:
             raise BadRequest("there is no key", remedy=_HOW)
         return Keyring(keys, current)
 
-    def has(self, name: str) -> bool:
-        return name in self._keys
-
     def seal(self, raw: bytes, tenant: str, context: str, place: str) -> bytes:
         """Encrypted for one `place` of one `context`, an instance. What is empty stays so."""
         if not raw:

@@ -28,7 +28,7 @@ from stepkeel.engine.core import Core
 from stepkeel.engine.result import Entry, entry_of, reading_history
 from stepkeel.errors import BadRequest, StepkeelError
 from stepkeel.model.snapshot import TERMINAL, UNREADABLE
-from stepkeel.store.feed import Place
+from stepkeel.store.feed import FeedRow, Place
 
 __all__ = ["ROUTES"]
 
@@ -142,12 +142,11 @@ async def _all_events(request: Asking, core: Core, after: Place, seconds: float)
     """What goes wrong once it has begun ends it: who comes back is told."""
     now = asyncio.get_running_loop().time
     end, quiet, pause = now() + seconds, now(), PAUSE_MIN  # the first thing that is told is where it begins
-    with suppress(StepkeelError, *UNREADABLE):
+    with suppress(StepkeelError):
         while not request.app.state.closing:
             page = await _whole(core.store.feed(core.tenant, after, PAGE))
             for row in page.rows:
-                body = msgspec.json.encode(TenantEntry(row.instance_id, HistoryEntry.of(entry_of(row.entry)))).decode()
-                yield ServerSentEventMessage(data=body, id=_id_of(row.place), event="history")
+                yield _told(row)
             after = page.end
             if page.rows:
                 quiet, pause = now() + QUIET, PAUSE_MIN
@@ -159,6 +158,15 @@ async def _all_events(request: Asking, core: Core, after: Place, seconds: float)
             if not page.rows:
                 await asyncio.sleep(min(pause, max(end - now(), 0.0)))
                 pause = min(pause * 1.5, PAUSE_MAX)
+
+
+def _told(row: FeedRow) -> ServerSentEventMessage:
+    """One that does not decode holds up none behind it: its id alone is told."""
+    try:
+        body = msgspec.json.encode(TenantEntry(row.instance_id, HistoryEntry.of(entry_of(row.entry)))).decode()
+    except UNREADABLE:
+        return ServerSentEventMessage(data=None, id=_id_of(row.place), comment="an entry that does not decode")
+    return ServerSentEventMessage(data=body, id=_id_of(row.place), event="history")
 
 
 def _id_of(place: Place) -> str:
