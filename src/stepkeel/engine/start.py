@@ -25,7 +25,8 @@ from stepkeel.model.input import Started
 
 __all__ = ["Options", "StartAnswer", "pairs_of", "start", "start_all"]
 
-AT_ONCE = 100  # sent beside each other: more are no faster, and the loop ticks between them
+AT_ONCE = 250  # sent beside each other: more are no faster
+BETWEEN = 20  # decided between two ticks of the loop, which others wait for
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -142,7 +143,13 @@ async def start_all(core: Core, definition: Definition, wanted: Sequence[tuple[A
             await asyncio.sleep(0)
     found: list[StartAnswer] = []
     for n in range(0, len(checked), AT_ONCE):
-        found += await asyncio.gather(*(_begin(core, definition, raw, options) for raw, options in checked[n : n + AT_ONCE]))
+        under_way: list[asyncio.Task[StartAnswer]] = []
+        for k in range(n, min(n + AT_ONCE, len(checked)), BETWEEN):
+            under_way += [
+                asyncio.ensure_future(_begin(core, definition, *each)) for each in checked[k : min(k + BETWEEN, n + AT_ONCE)]
+            ]
+            await asyncio.sleep(0)
+        found += await asyncio.gather(*under_way)
     return found
 
 
