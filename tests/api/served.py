@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx2
 import uvicorn
 
 
@@ -25,3 +26,16 @@ async def served(app: Any) -> AsyncIterator[str]:
         app.state.closing = True
         server.should_exit = True
         await asyncio.wait_for(task, 15)
+
+
+async def events_of(answer: httpx2.Response) -> AsyncIterator[dict[str, str]]:
+    """The events of a stream, as a browser reads them: their fields. One that has only a comment or an id is among them."""
+    assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (200, "text/event-stream")
+    event: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            event[name] = value
+        else:
+            yield event
+            event = {}

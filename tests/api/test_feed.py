@@ -17,7 +17,7 @@ from stepkeel import Engine
 from stepkeel.access import Access
 from stepkeel.api.routes.stream import _whole
 from tests import postgres
-from tests.api.served import served
+from tests.api.served import events_of, served
 from tests.flows import Go, Job, OrderFlow, WaitFlow, World
 
 
@@ -42,18 +42,11 @@ class Listener:
     async def _events(self, seconds: float, headers: dict[str, str]) -> AsyncGenerator[Any]:
         headers |= {"Last-Event-ID": self.last} if self.last else {}
         async with self.client.stream("GET", f"{self.at}/events?seconds={seconds}", headers=headers) as answer:
-            assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (200, "text/event-stream")
-            event: dict[str, str] = {}
-            async for line in answer.aiter_lines():
-                if line:
-                    name, _, value = line.partition(": ")
-                    event[name] = value
-                    continue
+            async for event in events_of(answer):
                 self.last = event.get("id", self.last)
                 if "data" in event:
                     assert event["event"] == "history"
                     yield json.loads(event["data"])
-                event = {}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from stepkeel import Engine
 from stepkeel.access import Access
-from tests.api.served import served
+from tests.api.served import events_of, served
 from tests.flows import Go, Job, OrderFlow, WaitFlow, World
 
 
@@ -23,17 +23,11 @@ async def events(client: httpx2.AsyncClient, at: str, last: int = 0, most: int =
     async with client.stream("GET", f"{at}/events", headers=headers) as answer:
         if answer.status_code == 204:
             return
-        assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (200, "text/event-stream")
-        event: dict[str, str] = {}
-        async for line in answer.aiter_lines():
-            if line:
-                name, _, value = line.partition(": ")
-                event[name] = value
-            elif "data" in event:
+        async for event in events_of(answer):
+            if "data" in event:
                 assert event["event"] == "history"
                 yield int(event["id"]), json.loads(event["data"])
                 most -= 1
-                event = {}
                 if not most:
                     return
 

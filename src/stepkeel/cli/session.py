@@ -100,7 +100,7 @@ def configured(
     keyring = config.keyring()
     if (url, settings, name, worker, keyring) == (engine.url, engine.settings, "", None, None):
         return engine
-    given = {**({"name": name} if name else {}), **({"keyring": keyring} if keyring else {})}
+    given = {n: said for n, said in (("name", name), ("keyring", keyring)) if said}
     return engine.elsewhere(url, settings=settings, worker=worker, **given)
 
 

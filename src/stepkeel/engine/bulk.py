@@ -20,7 +20,7 @@ from stepkeel.engine.audit import check_key
 from stepkeel.engine.control import control
 from stepkeel.engine.core import Core
 from stepkeel.engine.query import make_query
-from stepkeel.engine.result import Receipt, readable_snapshot
+from stepkeel.engine.result import Receipt, failure_of
 from stepkeel.engine.signal import signal
 from stepkeel.errors import BadRequest, ConflictError, DataInvalid, NotFound, UnknownSignal
 from stepkeel.model.commit import Row
@@ -79,8 +79,7 @@ async def _matching(core: Core, query: Query, code: str | None) -> AsyncIterator
     while True:
         rows = await core.store.list(query)
         for row in rows:
-            snapshot = readable_snapshot(row) if row.status == "failed" else None
-            failure = snapshot.failure if snapshot is not None else None
+            failure = failure_of(row)
             its, message = ("", "") if failure is None else (failure.code, failure.message)
             if code is None or its == code:
                 yield row, its, message

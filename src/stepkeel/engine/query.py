@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from stepkeel.engine.result import (
     Timer,
     data_of,
     entry_of,
+    failure_of,
     inbox_entry_of,
     info_of,
     readable_snapshot,
@@ -34,9 +36,10 @@ from stepkeel.kernel.replay import data_at, read_events
 from stepkeel.model.commit import TicketRow
 from stepkeel.model.instant import from_micros, to_micros
 from stepkeel.model.snapshot import Status
-from stepkeel.store.port import MetricRow, Query, WorkerRow
+from stepkeel.store.port import MetricRow, Query, Store, WorkerRow
 
 __all__ = [
+    "LATEST",
     "Page",
     "attributes_of",
     "data",
@@ -44,6 +47,7 @@ __all__ = [
     "explanation",
     "get",
     "history",
+    "latest_failures",
     "list_instances",
     "make_query",
     "metrics",
@@ -53,6 +57,7 @@ __all__ = [
     "timers",
 ]
 
+LATEST = 200  # failures
 QUEUE = 1_000  # tickets of a pool that are looked at to tell a place in its queue
 _TIMES = ("created_from", "created_to", "updated_from", "updated_to", "completed_from", "completed_to")
 _PLAIN = ("definition", "version", "state", "correlation_id", "parent", "key", "fault")
@@ -172,6 +177,13 @@ async def data(core: Core, instance_id: str, revision: int | None) -> dict[str, 
 
 async def metrics(core: Core) -> Sequence[MetricRow]:
     return await core.store.metrics(core.tenant)
+
+
+async def latest_failures(store: Store, tenant: str | None) -> Counter[tuple[str, str, str]]:
+    """How many of the `LATEST` that failed last did so by definition, state and code. None: of all tenants."""
+    query = Query(tenant=tenant, status=("failed",), sort="updated", descending=True, limit=LATEST)
+    failures = ((row, failure_of(row)) for row in await store.list(query))
+    return Counter((row.definition, row.state, failure.code) for row, failure in failures if failure is not None)
 
 
 async def explanation(core: Core, instance_id: str) -> Explanation:

@@ -28,6 +28,7 @@ __all__ = [
     "Timer",
     "data_of",
     "entry_of",
+    "failure_of",
     "inbox_entry_of",
     "info_of",
     "readable_snapshot",
@@ -153,6 +154,12 @@ def readable_snapshot(row: Row) -> Snapshot | None:
     with suppress(InstanceFault):
         return snapshot_of(row)
     return None
+
+
+def failure_of(row: Row) -> Failure | None:
+    """Why it has failed; None where it has not, or its bytes are no snapshot."""
+    snapshot = readable_snapshot(row) if row.status == "failed" else None
+    return None if snapshot is None else snapshot.failure
 
 
 def _when(at: int | None) -> datetime | None:

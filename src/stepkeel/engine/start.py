@@ -26,7 +26,7 @@ from stepkeel.model.input import Started
 __all__ = ["Options", "StartAnswer", "pairs_of", "start", "start_all"]
 
 AT_ONCE = 250  # sent beside each other: more are no faster
-BETWEEN = 20  # decided between two ticks of the loop, which others wait for
+BETWEEN = 20  # checked, or decided, between two ticks of the loop, which others wait for
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -139,18 +139,26 @@ async def start_all(core: Core, definition: Definition, wanted: Sequence[tuple[A
             checked.append((definition.data.from_input(data), options))
         except DataInvalid as error:
             raise DataInvalid(f"item {n}: {error.message}", remedy=error.remedy) from None
-        if n % AT_ONCE == AT_ONCE - 1:
+        if n % BETWEEN == BETWEEN - 1:
             await asyncio.sleep(0)
     found: list[StartAnswer] = []
     for n in range(0, len(checked), AT_ONCE):
-        under_way: list[asyncio.Task[StartAnswer]] = []
-        for k in range(n, min(n + AT_ONCE, len(checked)), BETWEEN):
-            under_way += [
-                asyncio.ensure_future(_begin(core, definition, *each)) for each in checked[k : min(k + BETWEEN, n + AT_ONCE)]
-            ]
-            await asyncio.sleep(0)
-        found += await asyncio.gather(*under_way)
+        found += await _together(core, definition, checked[n : n + AT_ONCE])
     return found
+
+
+async def _together(core: Core, definition: Definition, checked: list[tuple[bytes, Options]]) -> list[StartAnswer]:
+    under_way: list[asyncio.Task[StartAnswer]] = []
+    try:
+        for n, (raw, options) in enumerate(checked, 1):
+            under_way.append(asyncio.ensure_future(_begin(core, definition, raw, options)))
+            if n % BETWEEN == 0:
+                await asyncio.sleep(0)
+        return await asyncio.gather(*under_way)
+    except asyncio.CancelledError:
+        for task in under_way:
+            task.cancel()
+        raise
 
 
 def pairs_of(data: Any) -> Sequence[tuple[str | None, Any]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from litestar import Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,15 +12,13 @@ from prometheus_client.registry import Collector
 from stepkeel.access.identity import ANY_TENANT
 from stepkeel.api.caller import Asking, TheCore, caller_of
 from stepkeel.api.route import get
-from stepkeel.engine.result import readable_snapshot
+from stepkeel.engine.query import LATEST, latest_failures
 from stepkeel.model.breaker import BreakerRow
-from stepkeel.model.commit import Row
-from stepkeel.store.port import DueRow, MetricRow, Query, WorkerRow
+from stepkeel.store.port import DueRow, MetricRow, WorkerRow
 
 __all__ = ["ROUTES"]
 
 KIND = "text/plain; version=0.0.4"
-LATEST = 200
 MOST = 2_000  # series of one name: what many states of many versions would cost whoever keeps them
 
 
@@ -45,13 +42,7 @@ class _Facts(Collector):
         self._add("stepkeel_due_instances", "Instances that wait for a worker to take them", labels, counts)
         self._add("stepkeel_due_oldest_seconds", "How long the first of them has waited", labels, ages)
 
-    def failed(self, rows: Iterable[Row]) -> None:
-        """Of those that failed last, by their failure's code; which one that is stands in their snapshots alone."""
-        found: Counter[tuple[str, str, str]] = Counter()
-        for row in rows:
-            snapshot = readable_snapshot(row)
-            if snapshot is not None and snapshot.failure is not None:
-                found[row.definition, row.state, snapshot.failure.code] += 1
+    def failed(self, found: Mapping[tuple[str, str, str], int]) -> None:
         text = f"Of the {LATEST} instances that failed last"
         self._add("stepkeel_failed_latest", text, ("definition", "state", "code"), [*found.items()])
 
@@ -87,8 +78,7 @@ async def get_prometheus(request: Asking, core: TheCore) -> Response[bytes]:
     facts = _Facts(tenant or ANY_TENANT, store.now())
     facts.instances(await store.metrics(tenant))
     facts.due(await store.due(tenant))
-    latest = Query(tenant=tenant, status=("failed",), sort="updated", descending=True, limit=LATEST)
-    facts.failed(await store.list(latest))
+    facts.failed(await latest_failures(store, tenant))
     facts.workers(await store.workers())
     facts.breakers(await store.breakers())
     registry = CollectorRegistry()

@@ -10,20 +10,19 @@ import hashlib
 import json
 import logging
 from collections import Counter
+from dataclasses import replace
 
 from stepkeel.connectors.alerts import Alerts, Notice
 from stepkeel.engine.alert import Alert, Facts, Memory, judge
-from stepkeel.engine.result import readable_snapshot
+from stepkeel.engine.query import latest_failures
 from stepkeel.model.instant import from_micros
 from stepkeel.runtime.services.service import Service
 from stepkeel.runtime.worker import Worker
-from stepkeel.store.port import Query
 
 __all__ = ["CAPABILITY", "Alerter"]
 
 _log = logging.getLogger("stepkeel.alerts")
 CAPABILITY = "alerts"  # among what a worker's row says that it can; definitions there have an @ in them
-LATEST = 200
 MOST = 100  # notices that wait to be sent: beyond, the oldest are given up
 OFF = 3_600.0
 
@@ -68,12 +67,8 @@ class Alerter(Service):
         for d in await store.due(None):
             waiting[d.definition] = max(waiting.get(d.definition, 0), at - d.since)
         breakers = {b.name: b.opened_at for b in await store.breakers() if b.state == "open"}
-        latest = set[tuple[str, str, str]]()
-        for row in await store.list(Query(status=("failed",), sort="updated", descending=True, limit=LATEST)):
-            snapshot = readable_snapshot(row)
-            if snapshot is not None and snapshot.failure is not None:
-                latest.add((row.definition, row.state, snapshot.failure.code))
-        return Facts(at, ended["completed"], ended["failed"], waiting, breakers, frozenset(latest))
+        latest = frozenset(await latest_failures(store, None))
+        return Facts(at, ended["completed"], ended["failed"], waiting, breakers, latest)
 
     def _take(self, found: list[Alert], receivers: Alerts) -> None:
         """What begins and what is over is to be sent. What is only told once has no end."""
@@ -87,8 +82,7 @@ class Alerter(Service):
                     self._active[key] = notice
         for key in [k for k in self._active if k not in wrong]:
             begun = self._active.pop(key)
-            over = Notice(begun.id, "resolved", begun.alert, begun.subject, begun.severity, begun.summary, begun.since, begun.fleet)
-            self._queue(over, receivers)
+            self._queue(replace(begun, status="resolved"), receivers)
 
     def _notice(self, alert: Alert, now: int, receivers: Alerts) -> Notice:
         id = hashlib.sha256(f"{receivers.fleet}/{alert.name}/{alert.subject}/{now}".encode()).hexdigest()[:24]
