@@ -32,7 +32,7 @@ from stepkeel.cli.bench import BenchOrderFlow
 URL = os.environ.get("STEPKEEL_BENCH_URL", "memory://")
 engine = Engine(URL, [BenchOrderFlow])
 api = Engine(URL, [BenchOrderFlow], worker=False)
-ROUNDS, BATCH, READS = 3, 500, 20  # a batch in a request; reads in a second beside it
+ROUNDS, BATCH, READS = 3, 500, 100  # a batch in a request; reads in a second beside it
 SLOW = 500
 
 

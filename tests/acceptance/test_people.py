@@ -130,10 +130,19 @@ async def test_the_same_key_is_the_same_act(url: str) -> None:
         core = engine.core()
         row = (await core.store.load([job.id]))[job.id]
         assert row.inbox == 0
-        await engine.task(t.id).complete(Address("Mill"), actor="eve", key="k")
-        with pytest.raises(TaskClosed):
-            await engine.task(t.id).complete(Address("Mill"), actor="eve", key="k")
+        done = [engine.task(t.id).complete(Address("Mill"), actor="eve", key="k") for _ in range(5)]
+        receipts = [*await asyncio.gather(*done), await engine.task(t.id).complete(Address("Mill"), actor="eve", key="k")]
+        assert {(r.status, r.seq) for r in receipts} == {("processed", receipts[0].seq)}
+        assert sorted(r.duplicate for r in receipts) == [False, True, True, True, True, True]
+        with pytest.raises(TaskClosed, match="completed by eve"):
+            await engine.task(t.id).complete(Address("Lane"), actor="fay", key="k")
         assert len([s for s in await job.signals() if s.kind == "task"]) == 1
+        ann = next(x for x in await tasks_of(engine, job, 3) if x.assignee == "ann")
+        for _ in range(2):
+            await engine.task(ann.id).reassign("gil", actor="ann", key="r")
+        assert [(e.verb, e.actor) for e in await engine.audit.list(kind="task", subject=ann.id)] == [("reassign", "ann")]
+        with pytest.raises(BadRequest, match="key="):
+            await engine.task(ann.id).claim(actor="gil", key="")
 
 
 async def test_tasks_and_the_items_they_are_about_outlive_a_crash(url: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from stepkeel import Engine
 from stepkeel.access import Access, Identity
-from stepkeel.errors import BadRequest, NotAuthenticated, NotFound
+from stepkeel.errors import BadRequest, ConflictError, NotAuthenticated, NotFound
 from stepkeel.testing import VirtualClock
 
 ACCESS = Access()
@@ -117,6 +117,20 @@ async def test_when_a_key_was_last_used_is_noted_once_a_minute(engine: Engine, c
     clock.advance(timedelta(seconds=1))
     await who(engine, made.secret)
     assert await used() == first + timedelta(minutes=1)  # type: ignore[operator]
+
+
+async def test_the_same_key_makes_one_which_is_shown_once(engine: Engine) -> None:
+    made = await engine.keys.create("ci", roles=["viewer"], actor="ann", key="k-1")
+    with pytest.raises(ConflictError, match=f"the key {made.key.id} was made so") as refused:
+        await engine.keys.create("ci", roles=["viewer"], actor="ann", key="k-1")
+    assert made.secret not in str(refused.value)
+    other = await engine.keys.create("ci", roles=["viewer"], actor="bo", key="k-1")
+    another = await engine.keys.rotate(made.key.id, actor="ann", key="k-1")
+    with pytest.raises(ConflictError, match=another.key.id):
+        await engine.keys.rotate(made.key.id, actor="ann", key="k-1")
+    assert {k.id for k in await engine.keys.list()} == {made.key.id, other.key.id, another.key.id}
+    assert [e.verb for e in await engine.audit.list(kind="key")] == ["make", "make", "rotate"]
+    assert (await who(engine, another.secret)).name == "key:ci"
 
 
 async def test_the_keys_of_a_tenant_are_out_of_sight_of_another(url: str, engine: Engine) -> None:

@@ -81,13 +81,18 @@ async def test_an_order_goes_from_its_start_to_its_end_and_every_side_of_it_can_
     tasks = await until(client, f"/tasks?instance_id={id}", lambda t: t["items"])
     (task,) = tasks["items"]
     assert (task["title"], task["role"]) == ("Ship pens?", "lead")
+    tag = (await client.get(f"{API}/tasks/{task['id']}")).headers["ETag"]
+    assert (await client.get(f"{API}/tasks/{task['id']}", headers={"If-None-Match": tag})).status_code == 304
     assert (await client.post(f"{API}/tasks/{task['id']}/claim", json={}, headers=who)).status_code == 200
     refused = await client.post(
         f"{API}/tasks/{task['id']}/complete", json={"payload": {"approved": True}}, headers={"X-Actor": "eve"}
     )
     assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
-    done = await client.post(f"{API}/tasks/{task['id']}/complete", json={"payload": {"approved": True}}, headers=who)
-    assert done.json()["status"] == "processed"
+    assert (await client.get(f"{API}/tasks/{task['id']}", headers={"If-None-Match": tag})).json()["claimed_by"] == "ann"
+    for duplicate in (False, True):
+        keyed = {**who, "Idempotency-Key": "yes"}
+        done = await client.post(f"{API}/tasks/{task['id']}/complete", json={"payload": {"approved": True}}, headers=keyed)
+        assert (done.json()["status"], done.json()["duplicate"]) == ("processed", duplicate)
     found = await until(client, f"/instances/{id}", lambda i: i["status"] == "completed")
     assert (found["data"]["log"], found["data"]["note"], found["attributes"]) == (["shipped"], "bo", {"shop": 7})
     history = (await client.get(f"{at}/history")).json()["items"]
@@ -339,6 +344,13 @@ def test_the_openapi_document_that_is_committed_is_that_of_the_routes() -> None:
             assert operation["summary"], (method, path)
             if path.startswith(API):
                 assert "application/problem+json" in operation["responses"]["404"]["content"], (method, path)
+
+
+def test_whatever_acts_is_done_once_by_a_key_or_does_no_harm_again() -> None:
+    harmless = {"purge_instances", "retire_instances", "close_breaker", "forget_cached", "run_doctor", "revoke_key"}
+    acting = [item["post"] for item in _openapi()["paths"].values() if "post" in item]
+    unkeyed = {o["operationId"] for o in acting if "Idempotency-Key" not in {p["name"] for p in o["parameters"]}}
+    assert unkeyed == harmless
 
 
 def _openapi() -> Any:

@@ -74,6 +74,14 @@ async def test_many_are_started_in_one_request_each_once_by_its_key(api: Api) ->
     assert (await api.engine.history(first["items"][7]["id"]))[0].actor == "ann"
 
 
+async def test_the_same_request_with_one_key_for_all_starts_nothing_again(api: Api) -> None:
+    body = {"definition": "Sale", "items": [{"data": {"name": "a"}}, {"data": {"name": "b"}, "key": "own"}]}
+    headers = {"Idempotency-Key": "whole"}
+    first, again = [(await api.client.post(f"{API}/bulk/start", json=body, headers=headers)).json()["items"] for _ in range(2)]
+    assert [(i["id"], i["created"]) for i in again] == [(i["id"], False) for i in first]
+    assert [i["key"] for i in (await api.get("/instances"))["items"]] == ["whole#0", "own"]
+
+
 async def test_one_that_does_not_fit_is_named_and_none_is_started(api: Api) -> None:
     items = [{"data": {"name": "a"}}, {"data": {"name": "b", "amount": "many"}}]
     told = await api.post("/bulk/start", 422, definition="Sale", items=items)

@@ -62,6 +62,7 @@ def test_looking_at_instances(run: Run, url: str) -> None:
     code, out, _ = run("list", "--status", "waiting", "--attribute", "region=north")
     assert ids["waiting"] in out
     assert ids["done"] not in out
+    assert [len(json.loads(run("list", "--json", said)[1])["items"]) for said in ("--fault", "--no-fault")] == [0, 3]
     code, out, _ = run("show", ids["waiting"])
     assert code == 0
     assert "WaitFlow" in out

@@ -17,9 +17,9 @@ import msgspec
 
 from stepkeel.access.identity import ANY_TENANT, MOST_NAME, Identity
 from stepkeel.access.role import Role, check_pattern
-from stepkeel.engine.audit import act_of
+from stepkeel.engine.audit import act_of, check_key
 from stepkeel.engine.core import Core
-from stepkeel.errors import BadRequest, NotFound
+from stepkeel.errors import BadRequest, ConflictError, NotFound
 from stepkeel.ids import secret
 from stepkeel.model.instant import from_micros, to_span
 from stepkeel.model.key import KeyRow
@@ -78,6 +78,7 @@ class Keys:
         ends_in: timedelta | None = None,
         any_tenant: bool = False,
         actor: str = "",
+        key: str | None = None,
     ) -> NewKey:
         """Make a key.
 
@@ -85,7 +86,8 @@ class Keys:
         roles       names of roles; scopes: operations it is narrowed to, as patterns; none: not narrowed
         ends_in     how long it is valid; None: until it is revoked
         any_tenant  it reaches every tenant, which a request names with X-Tenant
-        Raises BadRequest.
+        key         under the same one is made, however often that is asked; None: another one each time
+        Raises BadRequest; ConflictError, where this actor has made one under this `key`: its secret is not shown again.
         """
         core = self._core()
         if not name.strip() or len(name) > MOST_NAME:
@@ -103,7 +105,7 @@ class Keys:
         tenant = ANY_TENANT if any_tenant else core.tenant
         ends_at = None if span is None else now + span
         row = KeyRow("", tenant, name, "", _texts(roles), _texts(scopes), actor, now, ends_at)
-        return await self._add(core, row, "make")
+        return await self._add(core, row, "make", key)
 
     async def list(self) -> list[Key]:
         """All that there are, those that have ended too, oldest first."""
@@ -117,10 +119,10 @@ class Keys:
         core = self._core()
         return _key(await self._row(core, id), core.store.now())
 
-    async def rotate(self, id: str, *, overlap: timedelta = timedelta(hours=24), actor: str = "") -> NewKey:
+    async def rotate(self, id: str, *, overlap: timedelta = timedelta(hours=24), actor: str = "", key: str | None = None) -> NewKey:
         """Make another one like it, valid as long anew; the old one is for the `overlap` only, so that its holder can change over.
 
-        Raises NotFound, BadRequest for one that has ended.
+        `key` as for a new one. Raises NotFound, ConflictError, BadRequest for one that has ended.
         """
         core = self._core()
         row, now = await self._row(core, id), core.store.now()
@@ -131,7 +133,7 @@ class Keys:
             raise BadRequest(f"overlap={overlap}", remedy="a span, or zero")
         ends_at = None if row.ends_at is None else now + row.ends_at - row.made_at
         another = msgspec.structs.replace(row, made_by=actor, made_at=now, ends_at=ends_at, used_at=None)
-        made = await self._add(core, another, "rotate", old=id)
+        made = await self._add(core, another, "rotate", key, old=id)
         await core.store.end_key(row.tenant, id, now + span)
         return made
 
@@ -152,13 +154,21 @@ class Keys:
             raise NotFound(f"there is no key {id}", remedy="an id as the list of keys gives it")
         return row
 
-    async def _add(self, core: Core, row: KeyRow, verb: str, **told: str) -> NewKey:
-        id = secret()[:16]
+    async def _add(self, core: Core, row: KeyRow, verb: str, key: str | None, **told: str) -> NewKey:
+        check_key(key=key)
+        given = [core.tenant, row.made_by, verb, told.get("old", ""), key]
+        # The id is no secret. Out of what was asked it is the same again: whoever comes second finds it there.
+        id = secret()[:16] if key is None else _digest(msgspec.json.encode(given).decode())[:16]
         whole = f"{PREFIX}{id}_{secret()}"
         row = msgspec.structs.replace(row, id=id, digest=_digest(whole))
         lists = {"roles": list(_read(row.roles)), "scopes": list(_read(row.scopes))}
         act = act_of(core, verb, "key", id, actor=row.made_by, detail={"name": row.name, "tenant": row.tenant, **lists, **told})
         await core.store.add_key(row, act)
+        if key is not None:
+            kept = await core.store.key(id)
+            if kept is None or kept.digest != row.digest:
+                remedy = "rotate it for another one, or ask with another idempotency key"
+                raise ConflictError(f"the key {id} was made so, and is shown once", remedy=remedy, key=id)
         return NewKey(_key(row, row.made_at), whole)
 
 

@@ -17,12 +17,12 @@ from litestar.params import QueryParameter
 
 from stepkeel.api.caller import Asking
 from stepkeel.api.document import Tables
+from stepkeel.api.route import HEEDED
 from stepkeel.api.trace import text_of
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest
 
 __all__ = [
-    "IF_MATCH",
     "MOST_WAIT",
     "RECEIPT_WAIT",
     "Moment",
@@ -45,7 +45,6 @@ __all__ = [
 MOST_WAIT = 60.0
 RECEIPT_WAIT = 5.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
-IF_MATCH = "if_match"  # the option of a route that heeds it
 _REVISION = re.compile(r'"([1-9]\d{0,17})"')
 Moment = Annotated[
     str | None,
@@ -169,7 +168,7 @@ def moments_of(**texts: str | None) -> dict[str, datetime | None]:
 
 def refuse_unheeded(request: Asking) -> None:
     """A condition that nobody would look at is no condition. Raises BadRequest."""
-    if "If-Match" in request.headers and not request.route_handler.opt.get(IF_MATCH):
+    if "If-Match" in request.headers and "If-Match" not in request.route_handler.opt.get(HEEDED, ()):
         raise BadRequest("If-Match is not heeded here", remedy="it is for what operators ask of an instance")
 
 

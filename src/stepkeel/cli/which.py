@@ -26,6 +26,7 @@ class Which:
     key: str | None = None
     parent: Annotated[str | None, Parameter(help="the id of the instance that began them")] = None
     attribute: Annotated[list[str] | None, Parameter(negative=(), help="name=value; several must all hold")] = None
+    fault: Annotated[bool | None, Parameter(help="set aside, or not")] = None
     created_from: str | None = None
     created_to: str | None = None
     updated_from: str | None = None

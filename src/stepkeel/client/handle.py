@@ -224,35 +224,61 @@ class RemoteTask:
     async def get(self) -> TaskInfo:
         return await self._wire.get(self._at, TaskInfo)
 
-    async def claim(self, *, actor: str, roles: Collection[str] | None = None, wait: float = WAIT) -> Receipt:
-        return await self._act("claim", actor, roles, wait)
+    async def claim(
+        self, *, actor: str, roles: Collection[str] | None = None, key: str | None = None, wait: float = WAIT
+    ) -> Receipt:
+        return await self._act("claim", actor, roles, key, wait)
 
-    async def release(self, *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT) -> Receipt:
-        return await self._act("release", actor, roles, wait)
+    async def release(
+        self, *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None, wait: float = WAIT
+    ) -> Receipt:
+        return await self._act("release", actor, roles, key, wait)
 
     async def complete(
-        self, payload: Any = None, *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None,
+        self,
+        payload: Any = None,
+        *,
+        actor: str = "",
+        roles: Collection[str] | None = None,
+        key: str | None = None,
         wait: float = WAIT,
-    ) -> Receipt:  # fmt: skip
-        return await self._act("complete", actor, roles, wait, payload=plain(payload), key=key or secret()[:32])
+    ) -> Receipt:
+        return await self._act("complete", actor, roles, key, wait, payload=plain(payload))
 
     async def approve(
-        self, comment: str = "", *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT
+        self,
+        comment: str = "",
+        *,
+        actor: str = "",
+        roles: Collection[str] | None = None,
+        key: str | None = None,
+        wait: float = WAIT,
     ) -> Receipt:
-        return await self.complete({"approved": True, "comment": comment}, actor=actor, roles=roles, wait=wait)
+        return await self.complete({"approved": True, "comment": comment}, actor=actor, roles=roles, key=key, wait=wait)
 
     async def reject(
-        self, comment: str = "", *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT
+        self,
+        comment: str = "",
+        *,
+        actor: str = "",
+        roles: Collection[str] | None = None,
+        key: str | None = None,
+        wait: float = WAIT,
     ) -> Receipt:
-        return await self.complete({"approved": False, "comment": comment}, actor=actor, roles=roles, wait=wait)
+        return await self.complete({"approved": False, "comment": comment}, actor=actor, roles=roles, key=key, wait=wait)
 
-    async def reassign(self, to: str, *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT) -> Receipt:
-        return await self._act("reassign", actor, roles, wait, to=to)
+    async def reassign(
+        self, to: str, *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None, wait: float = WAIT
+    ) -> Receipt:
+        return await self._act("reassign", actor, roles, key, wait, to=to)
 
-    async def comment(self, text: str, *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT) -> Receipt:
-        return await self._act("comment", actor, roles, wait, text=text)
+    async def comment(
+        self, text: str, *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None, wait: float = WAIT
+    ) -> Receipt:
+        return await self._act("comment", actor, roles, key, wait, text=text)
 
-    async def _act(self, act: str, actor: str, roles: Collection[str] | None, wait: float, **body: Any) -> Receipt:
+    async def _act(self, act: str, actor: str, roles: Collection[str] | None, key: str | None, wait: float, **body: Any) -> Receipt:
         if roles is not None:
             raise BadRequest("a server knows the roles of who asks", remedy="without roles=")
-        return await self._wire.post(f"{self._at}/{act}", body, Receipt, actor=actor, wait=wait, again="key" in body)
+        asked = {"actor": actor, "wait": wait, "key": key or secret()[:32], "again": True}  # it can be sent again
+        return await self._wire.post(f"{self._at}/{act}", body, Receipt, **asked)

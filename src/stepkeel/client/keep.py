@@ -31,7 +31,7 @@ class RemoteKeys:
 
     async def create(
         self, name: str, *, roles: Collection[str], scopes: Collection[str] = (), ends_in: timedelta | None = None,
-        any_tenant: bool = False, actor: str = "",
+        any_tenant: bool = False, actor: str = "", key: str | None = None,
     ) -> NewKey:  # fmt: skip
         if isinstance(roles, str) or isinstance(scopes, str):
             raise BadRequest(f"roles={roles!r}, scopes={scopes!r}", remedy="a list of names, at least one role")
@@ -39,7 +39,7 @@ class RemoteKeys:
             "name": name, "roles": [*roles], "scopes": [*scopes], "ends_in": None if ends_in is None else span(ends_in),
             "any_tenant": any_tenant,
         }  # fmt: skip
-        return await self._wire.post("/keys", body, NewKey, actor=actor)
+        return await self._wire.post("/keys", body, NewKey, actor=actor, key=key)
 
     async def list(self) -> list[Key]:
         found: Items = await self._wire.get("/keys", Items)
@@ -51,11 +51,12 @@ class RemoteKeys:
             raise NotFound(f"there is no key {id}", remedy="an id as the list of keys gives it")
         return found
 
-    async def rotate(self, id: str, *, overlap: timedelta = timedelta(hours=24), actor: str = "") -> NewKey:
-        return await self._wire.post(f"/keys/{quoted(id)}/rotate", {"overlap": span(overlap)}, NewKey, actor=actor)
+    async def rotate(self, id: str, *, overlap: timedelta = timedelta(hours=24), actor: str = "", key: str | None = None) -> NewKey:
+        body = {"overlap": span(overlap)}
+        return await self._wire.post(f"/keys/{quoted(id)}/rotate", body, NewKey, actor=actor, key=key)
 
     async def revoke(self, id: str, *, actor: str = "", reason: str = "") -> Key:
-        return await self._wire.post(f"/keys/{quoted(id)}/revoke", {"reason": reason}, Key, actor=actor)
+        return await self._wire.post(f"/keys/{quoted(id)}/revoke", {"reason": reason}, Key, actor=actor, again=True)
 
 
 class RemoteAudit:

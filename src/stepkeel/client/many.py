@@ -16,6 +16,7 @@ from stepkeel.client.wire import Wire, quoted
 from stepkeel.engine.bulk import Bulk, DeadLetters
 from stepkeel.engine.doctor import OVERDUE, Finding, Report
 from stepkeel.errors import NotFound
+from stepkeel.ids import secret
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.message import Message
 from stepkeel.store.port import MetricRow
@@ -60,21 +61,22 @@ class Many:
     async def redrive_all(
         self, *, code: str | None = None, from_state: Any = "", failed_parts: bool = False, **options: Any
     ) -> Bulk:
-        asked = {"code": code, "from_state": str(from_state) if from_state else "", "failed_parts": failed_parts}
+        asked: dict[str, Any] = {"code": code, "from_state": str(from_state) if from_state else "", "failed_parts": failed_parts}
         filters = {"status": "failed", **options}
         return await self._all("redrive", filters, **asked)
 
     async def signal_all(self, what: Any, payload: Any = None, *, key: str | None = None, **options: Any) -> Bulk:
         name, payload = signal_given(what, payload)
-        asked: dict[str, Any] = {"name": name, "payload": plain(payload) or {}, "key": key}
         options.pop("reason", None)
-        return await self._all("signal", options, **asked)
+        return await self._all("signal", options, again=key, name=name, payload=plain(payload) or {})
 
-    async def _all(self, verb: str, options: dict[str, Any], **asked: Any) -> Bulk:
+    async def _all(self, verb: str, options: dict[str, Any], again: str | None = None, **asked: Any) -> Bulk:
+        """Without a key (`again`) it is given one here: it can be sent again, and is done to none of them twice."""
         said = {n: options.pop(n) for n in ("dry_run", "limit", "actor", "reason") if n in options}
         actor, limit = said.pop("actor", ""), said.pop("limit", None)
         body = {"filter": plain_filters(options), "limit": MOST if limit is None else limit, **said, **asked}
-        return bulk_of(await self._wire.post(f"/bulk/{verb}", body, Items, actor=actor, wait=LONG))
+        told: dict[str, Any] = {"actor": actor, "wait": LONG, "key": again or secret()[:32], "again": True}
+        return bulk_of(await self._wire.post(f"/bulk/{verb}", body, Items, **told))
 
     async def dead_letters(
         self, *, definition: str | None = None, version: int | None = None, state: str | None = None, code: str | None = None

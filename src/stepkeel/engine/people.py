@@ -4,6 +4,7 @@
 |---|---|
 | a list | the rows that the instances' own commits have written: never behind |
 | an act | looked at here first, so that what is plainly refused stores nothing; then its instance decides |
+| an act with a key that was known | nothing: its receipt is told again, whatever became of the task |
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from stepkeel.engine.audit import act_of
+from stepkeel.engine.audit import act_of, check_key
 from stepkeel.engine.core import Core
 from stepkeel.engine.cursor import read_cursor, write_cursor
 from stepkeel.engine.result import Receipt, receipt_of
@@ -26,6 +27,7 @@ from stepkeel.kernel.path import address
 from stepkeel.kernel.people import refusal
 from stepkeel.model.codec import Codec, to_json
 from stepkeel.model.commit import Batch, Delivery
+from stepkeel.model.commit import Receipt as Stored
 from stepkeel.model.input import TaskActed
 from stepkeel.model.instant import from_micros
 from stepkeel.model.node import TaskNode
@@ -141,27 +143,42 @@ async def get(core: Core, task_id: str) -> TaskInfo:
 
 async def act(core: Core, task_id: str, asked: Asked, wait: float) -> Receipt:
     """Durable when this returns. Raises NotFound, TaskClosed, NotAllowed, DataInvalid, InvalidTransition (nothing is changed)."""
+    check_key(key=asked.key)
     row = await _row(core, task_id)
-    _refuse_closed(row)
-    _refuse(row, asked)
-    payload = await _payload(core, row, asked)
-    roles = None if asked.roles is None else tuple(asked.roles)
-    request = TaskActed(row.path, row.id, asked.act, asked.actor, roles, payload, asked.to, asked.text)
-    now = core.store.now()
-    key = f"{row.id}/{asked.key or core.ids.id(now)}"
-    raw = msgspec.json.encode(request)
-    told = act_of(core, asked.act, "task", row.id, instance_id=row.instance_id, actor=asked.actor, detail={"to": asked.to})
-    delivery = Delivery(row.instance_id, row.tenant, "task", asked.act, raw, key, asked.actor, now, act=told)
-    stored = (await core.store.commit(Batch(deliveries=(delivery,)))).deliveries[0]
-    raise_refused(row.instance_id, stored, asked.act)
-    core.hint(row.instance_id, stored.owner)
-    stored = await wait_for_receipt(core, row.instance_id, stored, wait)
+    key = f"{row.id}/{asked.actor}/{asked.key or core.ids.id(core.store.now())}"  # of two people it is two acts
+    stored = await _known(core, row, asked, key) if asked.key is not None else None
+    if stored is None:
+        _refuse_closed(row)
+        _refuse(row, asked)
+        stored = await _sent(core, row, asked, key)
+    if stored.status == "pending":
+        stored = await wait_for_receipt(core, row.instance_id, stored, wait)
     if stored.status == "rejected":
         later = await _row(core, task_id)
         _refuse_closed(later)
         _refuse(later, asked)
         raise InvalidTransition(f"{asked.act} of the task {task_id}: {stored.reason}", remedy="explain says what its instance does")
     return receipt_of(row.instance_id, asked.act, stored)
+
+
+async def _known(core: Core, row: TaskRow, asked: Asked, key: str) -> Stored | None:
+    """What became of this person's act that has this key already."""
+    for letter in await core.store.signals(row.instance_id):
+        if (letter.kind, letter.name, letter.key) == ("task", asked.act, key):
+            return Stored(letter.seq, letter.status, letter.reason, key, duplicate=True)
+    return None
+
+
+async def _sent(core: Core, row: TaskRow, asked: Asked, key: str) -> Stored:
+    payload = await _payload(core, row, asked)
+    roles = None if asked.roles is None else tuple(asked.roles)
+    raw = msgspec.json.encode(TaskActed(row.path, row.id, asked.act, asked.actor, roles, payload, asked.to, asked.text))
+    told = act_of(core, asked.act, "task", row.id, instance_id=row.instance_id, actor=asked.actor, detail={"to": asked.to})
+    delivery = Delivery(row.instance_id, row.tenant, "task", asked.act, raw, key, asked.actor, core.store.now(), act=told)
+    stored = (await core.store.commit(Batch(deliveries=(delivery,)))).deliveries[0]
+    raise_refused(row.instance_id, stored, asked.act)
+    core.hint(row.instance_id, stored.owner)
+    return stored
 
 
 def _refuse_closed(row: TaskRow) -> None:

@@ -22,8 +22,9 @@ Texts = str | Sequence[str] | None
 class Task:
     """A task by its id; nothing is asked yet.
 
-    Each verb takes `actor` (who acts), `roles` (those they have; left out, whoever calls is trusted about them) and `wait`
-    (seconds for the receipt). Raises NotFound, TaskClosed (it tells by whom and when), NotAllowed, InvalidTransition.
+    Each verb takes `actor` (who acts), `roles` (those they have; left out, whoever calls is trusted about them), `wait`
+    (seconds for the receipt) and `key` (the same again is the same act: its receipt is told again, also when the task is
+    closed by then). Raises NotFound, TaskClosed (it tells by whom and when), NotAllowed, InvalidTransition.
     """
 
     def __init__(self, core: Callable[[], Core], task_id: str) -> None:
@@ -33,47 +34,52 @@ class Task:
     async def get(self) -> TaskInfo:
         return await people.get(self._core(), self.id)
 
-    async def claim(self, *, actor: str, roles: Collection[str] | None = None, wait: float = WAIT) -> Receipt:
+    async def claim(
+        self, *, actor: str, roles: Collection[str] | None = None, key: str | None = None, wait: float = WAIT
+    ) -> Receipt:
         """It is the actor's alone until they release it."""
-        return await self._act(Asked("claim", actor, roles), wait)
+        return await self._act(Asked("claim", actor, roles, key=key), wait)
 
-    async def release(self, *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT) -> Receipt:
-        return await self._act(Asked("release", actor, roles), wait)
+    async def release(
+        self, *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None, wait: float = WAIT
+    ) -> Receipt:
+        return await self._act(Asked("release", actor, roles, key=key), wait)
 
     async def complete(
-        self,
-        payload: Any = None,
-        *,
-        actor: str = "",
-        roles: Collection[str] | None = None,
-        key: str | None = None,
+        self, payload: Any = None, *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None,
         wait: float = WAIT,
-    ) -> Receipt:
-        """It is done. `payload` is a value of the form's type, or a mapping of its fields; the same `key` again is the same act.
+    ) -> Receipt:  # fmt: skip
+        """It is done. `payload` is a value of the form's type, or a mapping of its fields.
 
         Raises DataInvalid too: nothing is stored then.
         """
         return await self._act(Asked("complete", actor, roles, payload, key=key), wait)
 
     async def approve(
-        self, comment: str = "", *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT
-    ) -> Receipt:
+        self, comment: str = "", *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None,
+        wait: float = WAIT,
+    ) -> Receipt:  # fmt: skip
         """Complete an approval with yes."""
-        return await self._act(Asked("complete", actor, roles, {"approved": True, "comment": comment}), wait)
+        return await self.complete({"approved": True, "comment": comment}, actor=actor, roles=roles, key=key, wait=wait)
 
     async def reject(
-        self, comment: str = "", *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT
-    ) -> Receipt:
+        self, comment: str = "", *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None,
+        wait: float = WAIT,
+    ) -> Receipt:  # fmt: skip
         """Complete an approval with no."""
-        return await self._act(Asked("complete", actor, roles, {"approved": False, "comment": comment}), wait)
+        return await self.complete({"approved": False, "comment": comment}, actor=actor, roles=roles, key=key, wait=wait)
 
-    async def reassign(self, to: str, *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT) -> Receipt:
+    async def reassign(
+        self, to: str, *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None, wait: float = WAIT
+    ) -> Receipt:
         """It is somebody else's from now on: what a person does to delegate it, or who looks after others' work."""
-        return await self._act(Asked("reassign", actor, roles, to=to), wait)
+        return await self._act(Asked("reassign", actor, roles, to=to, key=key), wait)
 
-    async def comment(self, text: str, *, actor: str = "", roles: Collection[str] | None = None, wait: float = WAIT) -> Receipt:
+    async def comment(
+        self, text: str, *, actor: str = "", roles: Collection[str] | None = None, key: str | None = None, wait: float = WAIT
+    ) -> Receipt:
         """Said in the history of its instance."""
-        return await self._act(Asked("comment", actor, roles, text=text), wait)
+        return await self._act(Asked("comment", actor, roles, text=text, key=key), wait)
 
     async def _act(self, asked: Asked, wait: float) -> Receipt:
         return await people.act(self._core(), self.id, asked, wait)

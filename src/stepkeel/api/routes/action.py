@@ -8,7 +8,7 @@ from typing import Any
 from litestar import Response
 from litestar.params import FromPath, JSONBody
 
-from stepkeel.api.asked import IF_MATCH, key_of, patience_of, revision_of, wait_of
+from stepkeel.api.asked import key_of, patience_of, revision_of, wait_of
 from stepkeel.api.caller import Asking, TheCore, actor_of
 from stepkeel.api.route import post
 from stepkeel.api.routes.instance import told
@@ -61,7 +61,7 @@ def _verb(path: str, summary: str) -> Any:
         summary,
         "With If-Match (its ETag) only if it has not moved on since; the same Idempotency-Key again gives the first receipt",
         status_code=200,
-        opt={IF_MATCH: True},
+        heeds=("Idempotency-Key", "If-Match", "Prefer"),
     )
 
 
@@ -70,6 +70,7 @@ def _verb(path: str, summary: str) -> Any:
     status_code=202,
     summary="Send it a signal",
     description="The same key (or Idempotency-Key) again is the same signal",
+    heeds=("Idempotency-Key", "Prefer"),
 )
 async def signal_instance(request: Asking, core: TheCore, instance_id: Id, data: JSONBody[Signal]) -> Response[Receipt]:
     asked = _of(request, core, instance_id).signal(

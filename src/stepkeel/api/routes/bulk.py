@@ -46,23 +46,34 @@ def _ask(request: Asking, core: Core, asked: inputs.Control, data: Many, code: s
 
 
 def _verb(path: str, summary: str) -> Any:
-    return post(f"/bulk/{path}", summary, status_code=200)
-
-
-def _keyed(path: str, summary: str) -> Any:
     text = "The same Idempotency-Key again is not done again to those to whom it was done; to others that match by then it is"
-    return post(f"/bulk/{path}", summary, status_code=200, description=text)
+    return post(f"/bulk/{path}", summary, text, status_code=200)
 
 
-@_verb("start", "Start many; all their data are checked before anything is stored")
+def _for_good(path: str, summary: str) -> Any:
+    """Those it was done to are not there any more: no key is needed."""
+    return post(f"/bulk/{path}", summary, "Asked again, it is done to those that match by then", heeds=(), status_code=200)
+
+
+@post(
+    "/bulk/start",
+    "Start many; all their data are checked before anything is stored",
+    "With an Idempotency-Key each that has no key of its own is given one by its place: the same request again starts nothing",
+    heeds=("Idempotency-Key", "X-Correlation-ID"),
+    status_code=200,
+)
 async def start_instances(request: Asking, core: TheCore, data: JSONBody[StartMany]) -> StartedMany:
-    actor = actor_of(request)
+    actor, key = actor_of(request), key_of(request, None)
     each = [
-        (i.data, Options(i.key, correlation_of(request, i.correlation_id), i.priority, i.attributes or None, actor))
-        for i in data.items
+        (i.data, Options(_key(i.key, key, n), correlation_of(request, i.correlation_id), i.priority, i.attributes or None, actor))
+        for n, i in enumerate(data.items)
     ]
     answers = await start_all(core, core.definition_of(data.definition, data.version), each)
     return StartedMany([Begun(a.id, a.created) for a in answers])
+
+
+def _key(own: str | None, of_all: str | None, place: int) -> str | None:
+    return own if own is not None or of_all is None else f"{of_all}#{place}"
 
 
 @_verb("signal", "Send them a signal")
@@ -71,44 +82,44 @@ async def signal_instances(request: Asking, core: TheCore, data: JSONBody[ManySi
     return await _fates(bulk.signal_all(core, data.name, data.payload, key, actor_of(request), _wanted(data), None))
 
 
-@_keyed("pause", "Nothing of them begins any more, until they are resumed")
+@_verb("pause", "Nothing of them begins any more, until they are resumed")
 async def pause_instances(request: Asking, core: TheCore, data: JSONBody[Many]) -> Fates:
     return await _ask(request, core, inputs.Pause(actor_of(request), data.reason), data)
 
 
-@_keyed("resume", "Let those go on that are paused")
+@_verb("resume", "Let those go on that are paused")
 async def resume_instances(request: Asking, core: TheCore, data: JSONBody[Many]) -> Fates:
     return await _ask(request, core, inputs.Resume(actor_of(request), data.reason), data)
 
 
-@_keyed("cancel", "End them as cancelled")
+@_verb("cancel", "End them as cancelled")
 async def cancel_instances(request: Asking, core: TheCore, data: JSONBody[ManyStop]) -> Fates:
     return await _ask(request, core, inputs.Cancel(actor_of(request), data.reason, data.compensate), data)
 
 
-@_keyed("terminate", "End them as terminated")
+@_verb("terminate", "End them as terminated")
 async def terminate_instances(request: Asking, core: TheCore, data: JSONBody[ManyStop]) -> Fates:
     return await _ask(request, core, inputs.Terminate(actor_of(request), data.reason, data.compensate), data)
 
 
-@_keyed("redrive", "Continue failed ones")
+@_verb("redrive", "Continue failed ones")
 async def redrive_instances(request: Asking, core: TheCore, data: JSONBody[ManyRedrive]) -> Fates:
     asked = inputs.Redrive(actor_of(request), data.reason, data.from_state, data.failed_parts)
     return await _ask(request, core, asked, data, data.code)
 
 
-@_keyed("archive", "Take ended ones out of the lists")
+@_verb("archive", "Take ended ones out of the lists")
 async def archive_instances(request: Asking, core: TheCore, data: JSONBody[Many]) -> Fates:
     return await _ask(request, core, inputs.Archive(actor_of(request), data.reason), data)
 
 
-@_verb("purge", "Delete ended ones for good, with their history")
+@_for_good("purge", "Delete ended ones for good, with their history")
 async def purge_instances(request: Asking, core: TheCore, data: JSONBody[Purge]) -> Counted:
     told = {"actor": actor_of(request), "reason": data.reason}
     return Counted(await repair.purge(core, data.filter.read(), archived=data.archived, **told))
 
 
-@_verb("retire", "Move what ended long ago into the archive, or delete it for good")
+@_for_good("retire", "Move what ended long ago into the archive, or delete it for good")
 async def retire_instances(request: Asking, core: TheCore, data: JSONBody[Retire]) -> Counted:
     span = to_span(span_of(data.older_than, "older_than"))
     filters = {} if data.filter is None else data.filter.read()

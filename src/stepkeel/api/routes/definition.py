@@ -70,13 +70,18 @@ def _kept(request: Asking, tag: str, make: Callable[[], Any], **options: Any) ->
     return answer
 
 
-@get("/definitions", summary="All definitions and versions", description="With If-None-Match (its ETag) 304 where none has changed")
+@get(
+    "/definitions",
+    "All definitions and versions",
+    "With If-None-Match (its ETag) 304 where none has changed",
+    heeds=("If-None-Match",),
+)
 async def list_definitions(request: Asking, core: TheCore) -> Response[Definitions | None]:
     rows = sorted(await core.store.definitions(), key=lambda r: (r.name, r.version))
     return _kept(request, _tag(core, rows, "list"), lambda: Definitions([_of(core, row) for row in rows]))
 
 
-@get(AT, summary="One version of a definition", description="With If-None-Match (its ETag) 304 where it has not changed")
+@get(AT, "One version of a definition", "With If-None-Match (its ETag) 304 where it has not changed", heeds=("If-None-Match",))
 async def get_definition(
     request: Asking, core: TheCore, name: FromPath[str], version: FromPath[int]
 ) -> Response[Definition | None]:
@@ -112,6 +117,7 @@ async def get_definition_document(
     summary="A picture of it",
     description="With If-None-Match (its ETag) 304 where it has not changed",
     media_type="image/svg+xml",
+    heeds=("If-None-Match",),
 )
 async def get_definition_diagram(
     request: Asking,

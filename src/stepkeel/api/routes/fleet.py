@@ -59,7 +59,7 @@ async def list_breakers(core: TheCore) -> Breakers:
     return Breakers([Breaker.of(b) for b in await core.store.breakers()])
 
 
-@post("/breakers/{name:str}/close", "Let attempts through again, before its time is over", status_code=200)
+@post("/breakers/{name:str}/close", "Let attempts through again, before its time is over", heeds=(), status_code=200)
 async def close_breaker(request: Asking, core: TheCore, name: FromPath[str], data: JSONBody[Said]) -> Breaker:
     found = await breaker.close(core, name, actor_of(request), data.reason)
     if found is None:
@@ -72,13 +72,13 @@ async def list_messages(core: TheCore, limit: Annotated[int, QueryParameter(ge=1
     return Messages([message_of(row) for row in await core.store.outbox(limit, core.tenant)])
 
 
-@post("/doctor", "Ask every invariant of every instance of the tenant", status_code=200)
+@post("/doctor", "Ask every invariant of every instance of the tenant", heeds=(), status_code=200)
 async def run_doctor(core: TheCore, data: JSONBody[Doctor]) -> Checked:
     report = await doctor(core, histories=data.histories, fix=data.fix, overdue=data.overdue, tenant=core.tenant)
     return msgspec.convert(report, Checked, from_attributes=True)
 
 
-@post("/cached/forget", "Have activities with a cache run again, whatever is kept of their results", status_code=200)
+@post("/cached/forget", "Have activities with a cache run again, whatever is kept of their results", heeds=(), status_code=200)
 async def forget_cached(request: Asking, core: TheCore, data: JSONBody[Forget]) -> Counted:
     return Counted(await repair.forget_cached(core, data.activity, actor=actor_of(request), reason=data.reason))
 

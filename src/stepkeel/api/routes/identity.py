@@ -9,6 +9,7 @@ from stepkeel.access.identity import ANY_TENANT
 from stepkeel.access.key import Key, Keys, NewKey
 from stepkeel.access.role import roles_by_name
 from stepkeel.api import schema
+from stepkeel.api.asked import key_of
 from stepkeel.api.caller import EVERYBODY, Asking, Caller, caller_of
 from stepkeel.api.route import get, post
 from stepkeel.errors import NotAllowed
@@ -17,6 +18,7 @@ from stepkeel.model.instant import span_of
 __all__ = ["ROUTES"]
 
 AT = "/keys/{key_id:str}"
+ONCE = "The same Idempotency-Key again makes none: 409, with the id of the one that was made"
 
 
 def _access(request: Asking) -> Access | None:
@@ -60,26 +62,28 @@ async def list_keys(request: Asking) -> schema.Keys:
     return schema.Keys(await _keys(request, caller_of(request)).list())
 
 
-@post("/keys", "Make an API key", "The answer is the only one that shows it", status_code=201)
+@post("/keys", "Make an API key", f"The answer is the only one that shows it. {ONCE}", status_code=201)
 async def create_key(request: Asking, data: JSONBody[schema.CreateKey]) -> schema.MadeKey:
     caller = caller_of(request)
     _refuse_more(request, caller, data, any_tenant=data.any_tenant)
     ends_in = None if data.ends_in is None else span_of(data.ends_in, "ends_in")
     made = await _keys(request, caller).create(
-        data.name, roles=data.roles, scopes=data.scopes, ends_in=ends_in, any_tenant=data.any_tenant, actor=caller.actor
-    )
+        data.name, roles=data.roles, scopes=data.scopes, ends_in=ends_in, any_tenant=data.any_tenant, actor=caller.actor,
+        key=key_of(request, None),
+    )  # fmt: skip
     return _made(made)
 
 
-@post(f"{AT}/rotate", "Make another one like it", "The old one is valid for the overlap, a day unless said", status_code=201)
+@post(f"{AT}/rotate", "Make another one like it", f"The old one is valid for the overlap, or a day. {ONCE}", status_code=201)
 async def rotate_key(request: Asking, key_id: FromPath[str], data: JSONBody[schema.RotateKey]) -> schema.MadeKey:
     caller = caller_of(request)
     keys = _keys(request, caller)
     _refuse_more(request, caller, await keys.get(key_id), any_tenant=False)
-    return _made(await keys.rotate(key_id, overlap=span_of(data.overlap, "overlap"), actor=caller.actor))
+    overlap = span_of(data.overlap, "overlap")
+    return _made(await keys.rotate(key_id, overlap=overlap, actor=caller.actor, key=key_of(request, None)))
 
 
-@post(f"{AT}/revoke", "It is refused from now on", status_code=200)
+@post(f"{AT}/revoke", "It is refused from now on", heeds=(), status_code=200)
 async def revoke_key(request: Asking, key_id: FromPath[str], data: JSONBody[schema.Said]) -> Key:
     caller = caller_of(request)
     return await _keys(request, caller).revoke(key_id, actor=caller.actor, reason=data.reason)

@@ -37,6 +37,7 @@ async def told(core: Core, instance_id: str) -> Instance:
     "200, where the key was known; `Prefer: wait=10` waits for its end",
     status_code=201,
     also={200: Instance},
+    heeds=("Idempotency-Key", "Prefer", "X-Correlation-ID"),
 )
 async def start_instance(request: Asking, core: TheCore, data: JSONBody[Start]) -> Response[Instance]:
     definition = core.definition_of(data.definition, data.version)
@@ -93,7 +94,7 @@ async def list_instances(
     return Instances([Instance.of(i) for i in page.items], page.cursor)
 
 
-@get("/instances/{instance_id:str}", summary="An instance", description="Its ETag is its revision; with If-None-Match 304")
+@get("/instances/{instance_id:str}", "An instance", "Its ETag is its revision; with If-None-Match 304", heeds=("If-None-Match",))
 async def get_instance(request: Asking, core: TheCore, instance_id: Id) -> Response[Instance | None]:
     found = await told(core, instance_id)
     return once(request, etag(found.revision), lambda: found)

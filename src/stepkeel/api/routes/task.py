@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from litestar import Response
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from stepkeel.api.asked import Moment, key_of, moments_of, patience_of
+from stepkeel.api.asked import Moment, etag, key_of, moments_of, once, patience_of
 from stepkeel.api.caller import Asking, TheCore, actor_of, roles_of
 from stepkeel.api.route import get, post
 from stepkeel.api.routes.action import receipt
@@ -18,6 +18,8 @@ from stepkeel.engine.people import Asked as Act
 from stepkeel.engine.people import TaskInfo, TaskPage
 from stepkeel.engine.result import Receipt
 from stepkeel.engine.task import Tasks as Desk
+from stepkeel.model.instant import to_micros
+from stepkeel.model.task import Act as What
 
 __all__ = ["ROUTES"]
 
@@ -61,41 +63,45 @@ async def list_tasks(
     )  # fmt: skip
 
 
-@get(AT, summary="A task")
-async def get_task(core: TheCore, task_id: FromPath[str]) -> TaskInfo:
-    return await people.get(core, task_id)
+@get(AT, "A task", heeds=("If-None-Match",))
+async def get_task(request: Asking, core: TheCore, task_id: FromPath[str]) -> Response[TaskInfo]:
+    found = await people.get(core, task_id)
+    return once(request, etag(to_micros(found.updated_at)), lambda: found)
 
 
-async def _act(request: Asking, core: Core, task_id: str, asked: Act) -> Response[Receipt]:
+async def _act(request: Asking, core: Core, task_id: str, name: What, key: str | None = None, **said: Any) -> Response[Receipt]:
+    asked = Act(name, actor_of(request), roles_of(request), key=key_of(request, key), **said)
     return await receipt(people.act(core, task_id, asked, patience_of(request)))
 
 
-@post(f"{AT}/claim", status_code=200, summary="It is mine alone, until I release it")
+def _verb(path: str, summary: str) -> Any:
+    text = "The same Idempotency-Key again is the same act: its receipt is told again"
+    return post(f"{AT}/{path}", summary, text, status_code=200, heeds=("Idempotency-Key", "Prefer"))
+
+
+@_verb("claim", "It is mine alone, until I release it")
 async def claim_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Asked]) -> Response[Receipt]:
-    return await _act(request, core, task_id, Act("claim", actor_of(request), roles_of(request)))
+    return await _act(request, core, task_id, "claim")
 
 
-@post(f"{AT}/release", status_code=200, summary="It is not mine any more")
+@_verb("release", "It is not mine any more")
 async def release_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Asked]) -> Response[Receipt]:
-    return await _act(request, core, task_id, Act("release", actor_of(request), roles_of(request)))
+    return await _act(request, core, task_id, "release")
 
 
-@post(
-    f"{AT}/complete", status_code=200, summary="It is done", description="The same key (or Idempotency-Key) again is the same act"
-)
+@_verb("complete", "It is done")
 async def complete_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Complete]) -> Response[Receipt]:
-    asked = Act("complete", actor_of(request), roles_of(request), payload=data.payload, key=key_of(request, data.key))
-    return await _act(request, core, task_id, asked)
+    return await _act(request, core, task_id, "complete", data.key, payload=data.payload)
 
 
-@post(f"{AT}/reassign", status_code=200, summary="It is somebody else's")
+@_verb("reassign", "It is somebody else's")
 async def reassign_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Reassign]) -> Response[Receipt]:
-    return await _act(request, core, task_id, Act("reassign", actor_of(request), roles_of(request), to=data.to))
+    return await _act(request, core, task_id, "reassign", to=data.to)
 
 
-@post(f"{AT}/comment", status_code=200, summary="Say something about it")
+@_verb("comment", "Say something about it")
 async def comment_task(request: Asking, core: TheCore, task_id: FromPath[str], data: JSONBody[Comment]) -> Response[Receipt]:
-    return await _act(request, core, task_id, Act("comment", actor_of(request), roles_of(request), text=data.text))
+    return await _act(request, core, task_id, "comment", text=data.text)
 
 
 ROUTES = [list_tasks, get_task, claim_task, release_task, complete_task, reassign_task, comment_task]
