@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from litestar.testing import AsyncTestClient
 
@@ -351,6 +352,23 @@ def test_whatever_acts_is_done_once_by_a_key_or_does_no_harm_again() -> None:
     acting = [item["post"] for item in _openapi()["paths"].values() if "post" in item]
     unkeyed = {o["operationId"] for o in acting if "Idempotency-Key" not in {p["name"] for p in o["parameters"]}}
     assert unkeyed == harmless
+
+
+def test_whatever_is_sent_and_answered_has_an_example_that_fits() -> None:
+    found = _openapi()
+    schemas = found["components"]["schemas"]
+    whole = [s for item in found["paths"].values() for operation in item.values() for s in _schemas(operation)]
+    named = {s["$ref"].rpartition("/")[2] for s in whole if "$ref" in s}
+    assert named == {name for name, told in schemas.items() if "examples" in told}
+    for name in named:
+        told = {"$ref": f"#/components/schemas/{name}", "components": found["components"]}
+        (example,) = schemas[name]["examples"]
+        jsonschema_rs.validator_for(told).validate(example)
+
+
+def _schemas(operation: Any) -> list[Any]:
+    sent = [operation["requestBody"]] if "requestBody" in operation else []
+    return [c["schema"] for each in (*sent, *operation["responses"].values()) for c in each.get("content", {}).values()]
 
 
 def _openapi() -> Any:

@@ -9,6 +9,8 @@ from typing import Any, cast
 from litestar import Litestar, Request
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from stepkeel.api.example import EXAMPLES
+
 __all__ = ["Document", "Tables", "document_of", "tables_of"]
 
 Node = dict[str, Any]
@@ -59,7 +61,10 @@ def _amended(document: Node) -> Node:
     """The same, changed in place; again it changes nothing."""
     for item in document["paths"].values():
         _also_text(item)
-    _exclusive(document["components"]["schemas"])
+    schemas = document["components"]["schemas"]
+    _exclusive(schemas)
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
     return document
 
 

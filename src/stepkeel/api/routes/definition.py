@@ -76,15 +76,13 @@ def _kept(request: Asking, tag: str, make: Callable[[], Any], **options: Any) ->
     "With If-None-Match (its ETag) 304 where none has changed",
     heeds=("If-None-Match",),
 )
-async def list_definitions(request: Asking, core: TheCore) -> Response[Definitions | None]:
+async def list_definitions(request: Asking, core: TheCore) -> Response[Definitions]:
     rows = sorted(await core.store.definitions(), key=lambda r: (r.name, r.version))
     return _kept(request, _tag(core, rows, "list"), lambda: Definitions([_of(core, row) for row in rows]))
 
 
 @get(AT, "One version of a definition", "With If-None-Match (its ETag) 304 where it has not changed", heeds=("If-None-Match",))
-async def get_definition(
-    request: Asking, core: TheCore, name: FromPath[str], version: FromPath[int]
-) -> Response[Definition | None]:
+async def get_definition(request: Asking, core: TheCore, name: FromPath[str], version: FromPath[int]) -> Response[Definition]:
     row = await _row(core, name, version)
     return _kept(request, _tag(core, [row], "one"), lambda: _of(core, row))
 
@@ -125,7 +123,7 @@ async def get_definition_diagram(
     name: FromPath[str],
     version: FromPath[int],
     format: FromQuery[Literal["svg", "mermaid"]] = "svg",
-) -> Response[str | None]:
+) -> Response[str]:
     row = await _row(core, name, version)
     draw, kind = (svg, "image/svg+xml") if format == "svg" else (mermaid, MediaType.TEXT)
     return _kept(request, _tag(core, [row], format), lambda: draw(msgspec.json.decode(row.document)), media_type=kind)

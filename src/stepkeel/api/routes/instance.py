@@ -95,7 +95,7 @@ async def list_instances(
 
 
 @get("/instances/{instance_id:str}", "An instance", "Its ETag is its revision; with If-None-Match 304", heeds=("If-None-Match",))
-async def get_instance(request: Asking, core: TheCore, instance_id: Id) -> Response[Instance | None]:
+async def get_instance(request: Asking, core: TheCore, instance_id: Id) -> Response[Instance]:
     found = await told(core, instance_id)
     return once(request, etag(found.revision), lambda: found)
 
