@@ -204,6 +204,37 @@ async def test_no_attempt_takes_longer_than_the_tenant_may_whatever_its_activity
             assert (result.status, result.failure and result.failure.code) == ("failed", "timeout")
 
 
+async def test_no_instance_takes_longer_than_its_tenant_may_and_one_that_is_redriven_has_its_time_anew() -> None:
+    harness = Harness(tenants={"*": Tier(workflow_timeout=timedelta(hours=2))})
+    job = await harness.start(WaitFlow, Job())
+    await harness.advance(3_600)
+    assert (await job.get()).status == "waiting"
+    assert "timeout" in str(await job.explain())
+    await harness.advance(3_600)
+    found = await job.get()
+    assert (found.status, found.failure and found.failure.code, found.failure and found.failure.path) == (
+        "failed", "workflow_timeout", "ready",
+    )  # fmt: skip
+    await job.redrive()
+    await harness.advance(3_600)
+    assert (await job.get()).status == "waiting"
+    await job.signal(Go())
+    await harness.advance(1)
+    assert ((await job.get()).status, await job.timers()) == ("completed", [])
+    harness.discard()
+
+
+async def test_an_instance_at_work_is_stopped_when_its_tenants_time_is_over_and_what_it_did_is_undone(url: str) -> None:
+    world = World()
+    world.gate("ship")
+    tenants = {"default": Tier(workflow_timeout=timedelta(milliseconds=300))}
+    async with Engine(url, [ChainFlow], services={World: world}, tenants=tenants, settings=FAST) as engine:
+        result = await (await engine.start(ChainFlow, Job())).wait(20)
+        assert (result.status, result.failure and result.failure.code) == ("failed", "workflow_timeout")
+        assert result.data.log == ["reserve", "charge", "undo-charge", "undo-reserve"]
+        assert (await engine.doctor()).violations == 0
+
+
 async def test_so_many_begin_in_a_minute_and_the_others_after_it() -> None:
     harness = Harness(tenants={"*": Tier(starts_per_minute=2)})
     jobs = [await harness.start(WaitFlow, Job()) for _ in range(5)]
@@ -237,7 +268,13 @@ async def test_what_has_begun_goes_on_when_its_tenant_may_less_and_a_tier_may_ch
 
 
 async def test_a_tier_that_nobody_knows_is_refused_and_nothing_is_stored(url: str) -> None:
-    for bad in ({"instances": 0}, {"parallel_steps": 2.5}, {"starts_per_minute": True}, {"step_timeout": 0}):
+    for bad in (
+        {"instances": 0},
+        {"parallel_steps": 2.5},
+        {"starts_per_minute": True},
+        {"step_timeout": 0},
+        {"workflow_timeout": -1},
+    ):
         with pytest.raises(BadRequest):
             Tier(**bad)  # type: ignore[arg-type]
     with pytest.raises(BadRequest, match="there is no tier 'gold'") as refused:

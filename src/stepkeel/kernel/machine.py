@@ -21,6 +21,7 @@ from stepkeel.model.reaction import Reaction
 from stepkeel.model.snapshot import Failure, Frame, Snapshot, Standing
 
 __all__ = [
+    "WHOLE",
     "anchor",
     "arm",
     "arm_deadlines",
@@ -47,6 +48,7 @@ __all__ = [
 MOVES_WITHOUT_REST = 1_000
 _BUSY = frozenset({"flying", "ready", "stopping", "failed"})
 _OWN = ("",)
+WHOLE = "!instance"  # the path of the timer of an instance as a whole
 
 
 def machines(draft: Draft) -> tuple[str, ...]:
@@ -162,6 +164,8 @@ def deadlines(draft: Draft, machine: str = "") -> tuple[Reaction, ...]:
 
 def arm_deadlines(draft: Draft, machine: str = "") -> None:
     """Set the timers of the timeouts of a machine as a whole. Raises PureFailed."""
+    if not machine and draft.definition.workflow_timeout is not None:
+        draft.set_timer(WHOLE, "timeout", draft.now + draft.definition.workflow_timeout)
     for reaction in deadlines(draft, machine):
         arm(draft, anchor(machine), reaction)
 

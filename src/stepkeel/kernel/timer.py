@@ -8,6 +8,7 @@
 | delay, until | wait node | its node is done |
 | remind, escalate | task | somebody is told; it passes on to the next role |
 | timeout | hold | its node fails |
+| timeout | the instance, by its tenant's tier | it ends `failed`, whatever it is at; whoever decides needs not know the tier |
 | timeout | all undos of an ending | those that are left are not done (compensation.py) |
 | after | a timeout of a state that rests (or an interrupting one) | the reaction fires |
 """
@@ -16,13 +17,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from stepkeel.kernel import compensation
+from stepkeel.kernel import compensation, ending
 from stepkeel.kernel.data import PureFailed, holds, pure_failure
 from stepkeel.kernel.draft import Draft
-from stepkeel.kernel.machine import fail_machine, rests
+from stepkeel.kernel.machine import WHOLE, fail_machine, rests, root_path
 from stepkeel.kernel.node import hold, task
 from stepkeel.kernel.path import is_reaction, machine_of
 from stepkeel.kernel.reaction import fire, reaction_at
+from stepkeel.model.snapshot import Failure
 
 __all__ = ["due", "earliest", "fire_due"]
 
@@ -57,6 +59,10 @@ def fire_due(draft: Draft, below: str = "") -> bool:
         draft.say("timer_fired", path, purpose=purpose)
         if path == compensation.ALL:
             compensation.time_out(draft)
+            return True
+        if (path, purpose) == (WHOLE, "timeout"):
+            text = "it has taken as long as its tenant may"
+            ending.begin(draft, "failed", failure=Failure("workflow_timeout", text, root_path(draft), kind="permanent"))
             return True
         _wake(draft, path, purpose)
         return True

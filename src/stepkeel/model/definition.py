@@ -88,7 +88,8 @@ class Definition:
     `compensation_timeout`: what is not undone by then, counted from the first undo of an ending, is left as it is;
     `reducers` are those of its data's fields, `deadlines` the timeouts of the machine as a whole,
     `tags` what nodes are marked with, by address. What a tenant's tier adds (tier.py): `begin_pools` before the first state,
-    `step_pools` before each attempt, and `step_timeout`, microseconds, the longest an attempt takes.
+    `step_pools` before each attempt, and in microseconds `step_timeout`, the longest an attempt takes, and `workflow_timeout`,
+    the longest the instance does.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Definition:
     begin_pools: tuple[Pool, ...] = ()
     step_pools: tuple[Pool, ...] = ()
     step_timeout: int | None = None
+    workflow_timeout: int | None = None
 
     def keeps(self, signal: str) -> bool:
         """True when a signal of this name that nothing takes stays pending."""

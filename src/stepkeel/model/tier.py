@@ -27,6 +27,7 @@ class Tier:
     starts_per_minute  that begin in any minute; those beyond wait in order
     parallel_steps     attempts of activities at once, but those within a `hold` and what undoes; those beyond wait in order
     step_timeout       a timedelta or seconds: no attempt takes longer, whatever its activity says
+    workflow_timeout   the same of a whole instance, from its first state on (or since it was redriven): else it fails
     Raises BadRequest on values out of range.
     """
 
@@ -34,21 +35,30 @@ class Tier:
     starts_per_minute: int | None = None
     parallel_steps: int | None = None
     step_timeout: timedelta | float | None = None
+    workflow_timeout: timedelta | float | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self)[:3]:
             n = getattr(self, each.name)
             if n is not None and (type(n) is not int or not 1 <= n <= MOST):
                 raise BadRequest(f"Tier({each.name}={n!r})", remedy=f"a whole number from 1 to {MOST:,}, or None")
-        if self.step_timeout is not None and to_span(self.step_timeout) <= 0:
-            raise BadRequest(f"Tier(step_timeout={self.step_timeout!r})", remedy="a positive timedelta or number of seconds")
+        for name in ("step_timeout", "workflow_timeout"):
+            span = getattr(self, name)
+            if span is not None and to_span(span) <= 0:
+                raise BadRequest(f"Tier({name}={span!r})", remedy="a positive timedelta or number of seconds")
 
 
 TIERS = {
-    "basic": Tier(instances=100, starts_per_minute=60, parallel_steps=10, step_timeout=timedelta(minutes=5)),
-    "professional": Tier(instances=10_000, starts_per_minute=600, parallel_steps=100, step_timeout=timedelta(hours=1)),
+    "basic": Tier(
+        instances=100, starts_per_minute=60, parallel_steps=10, step_timeout=timedelta(minutes=5),
+        workflow_timeout=timedelta(days=90),
+    ),
+    "professional": Tier(
+        instances=10_000, starts_per_minute=600, parallel_steps=100, step_timeout=timedelta(hours=1),
+        workflow_timeout=timedelta(days=1_000),
+    ),
     "enterprise": Tier(),
-}
+}  # fmt: skip
 
 
 def limited(definition: D, tier: Tier) -> D:
@@ -59,7 +69,7 @@ def limited(definition: D, tier: Tier) -> D:
     if tier.starts_per_minute is not None:
         begun.append(Pool("starts", tier.starts_per_minute, MINUTE, scope="tier"))
     steps = () if tier.parallel_steps is None else (Pool("steps", tier.parallel_steps, scope="tier"),)
-    timeout = None if tier.step_timeout is None else to_span(tier.step_timeout)
-    if not (begun or steps or timeout):
+    step, whole = (None if span is None else to_span(span) for span in (tier.step_timeout, tier.workflow_timeout))
+    if not (begun or steps or step or whole):
         return definition
-    return replace(definition, begin_pools=tuple(begun), step_pools=steps, step_timeout=timeout)
+    return replace(definition, begin_pools=tuple(begun), step_pools=steps, step_timeout=step, workflow_timeout=whole)
