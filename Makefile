@@ -3,18 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CONSOLE := src/stepkeel/console/dist/index.html
 
 # The suite starts hundreds of processes: each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench peers filled soak mutants lock clean
+.PHONY: demo test check console screenshots bench peers filled soak mutants lock clean
 
-demo: $(READY)  ## 500 orders to approve (run it again after a kill -9 and it continues), then two stories of the other examples
+demo: $(READY) $(CONSOLE)  ## 500 orders to approve (run it again after a kill -9 and it continues), two stories, and then all of it live, with the console
 	@$(BIN)/python -m examples.order_approval.demo $(DEMO_ARGS)
 	@$(BIN)/python -m examples.order_processing.demo
 	@$(BIN)/python -m examples.onboarding.demo
+	@[ -n "$(CI)" ] || $(BIN)/python -m examples.live $(LIVE_ARGS)
 
-test: $(READY)  ## the whole test suite, under five minutes on two cores; three workers, for many tests wait for processes
+console: $(CONSOLE)  ## the web console, built once: needs Node 20 or newer; without Node nothing is done, and its address says so
+
+test: $(READY) $(CONSOLE)  ## the whole test suite, under five minutes on two cores; three workers, for many tests wait for processes
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup -q $(TEST_ARGS)
 
 check: $(READY)  ## format, lint, types, import directions, house rules
@@ -23,6 +27,9 @@ check: $(READY)  ## format, lint, types, import directions, house rules
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/house
+
+screenshots: $(READY) $(CONSOLE)  ## every screen of the console, at both widths and in both appearances; SCREENSHOTS=folder
+	@$(BIN)/python -m tests.console.screenshots $(or $(SCREENSHOTS),screenshots)
 
 bench: $(READY)  ## the speed figures of the README, medians of three rounds, and those of the peers
 	@$(BIN)/python -m benchmarks.table $(BENCH_ARGS)
@@ -48,10 +55,13 @@ $(READY): pyproject.toml requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
+$(CONSOLE): docs/reference/openapi.json console/package-lock.json $(shell find console/src console/public console/index.html console/vite.config.ts -type f -not -name schema.d.ts 2>/dev/null)
+	@$(PYTHON) console/hatch_build.py
+
 lock:  ## resolve the dependencies anew, every file pinned by its hash
 	@$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
 	@$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--all-extras --group dev --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache demo.db*
+	rm -rf $(VENV) console/node_modules src/stepkeel/console/dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache demo.db*

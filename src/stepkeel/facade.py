@@ -220,14 +220,16 @@ class Engine(Verbs, Tasks):
         self._bindings.update(bindings)
         await self.process.worker.serve(new)
 
-    def asgi(self, **options: Any) -> Any:
+    def asgi(self, *, console: bool = False, **options: Any) -> Any:
         """An ASGI application of the REST API, which opens and closes this engine unless it is open.
 
-        access: an `Access`; left out, everybody may do everything. hosts: names it answers to; default any. Raises BadRequest.
+        access: an `Access`; left out, everybody may do everything. hosts: names it answers to; default any. console: the web
+        console, too, at `/`. Raises BadRequest.
         """
         with needing("litestar", "the REST API", "server"):
             from stepkeel.api.app import make_app
-        return make_app(self, **options)
+            from stepkeel.console.site import routes
+        return make_app(self, pages=routes() if console else (), **options)
 
     @property
     def process(self) -> Process:

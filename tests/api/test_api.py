@@ -343,6 +343,8 @@ def test_the_openapi_document_that_is_committed_is_that_of_the_routes() -> None:
     for path, item in committed["paths"].items():
         for method, operation in item.items():
             assert operation["summary"], (method, path)
+            asked = [p["name"] for p in operation.get("parameters", ()) if p["required"] and p["in"] != "path"]
+            assert asked == [], "everything but the address has a default"
             if path.startswith(API):
                 assert "application/problem+json" in operation["responses"]["404"]["content"], (method, path)
 

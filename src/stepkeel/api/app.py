@@ -90,7 +90,7 @@ async def _before(request: Asking) -> None:
     refuse_foreign_host(request)
     state = request.app.state
     template: str = cast("dict[str, Any]", request.scope).get("path_template", "")
-    if not template.startswith(OPEN):
+    if not (template.startswith(OPEN) or request.route_handler.opt.get("public")):
         operation = request.route_handler.handler_name
         request.state.caller = await recognise(request, state.core(), state.access, operation)
         refuse_too_many(request, state.limiter)
@@ -137,6 +137,7 @@ def make_app(
     request_timeout: float | None = REQUEST_TIMEOUT,
     hosts: Collection[str] | None = None,
     tracing: bool = False,
+    pages: Sequence[Any] = (),
     lifespan: Sequence[Any] = (),
     **options: Any,
 ) -> Litestar:
@@ -147,6 +148,7 @@ def make_app(
     request_timeout   until an answer has to have begun, beyond what a request says it waits; None: as long as it takes
     hosts    the names it answers to (`Host`); None: any
     tracing  a span of OpenTelemetry for each request, in the trace that its `traceparent` names
+    pages    more routes, beside the API; those whose option `public` is true ask nobody who they are
     """
     if writes_per_minute is not None and not 1 <= writes_per_minute <= MOST_WRITES:
         raise BadRequest(f"writes_per_minute={writes_per_minute}", remedy=f"1 to {MOST_WRITES:,}, or None")
@@ -163,7 +165,7 @@ def make_app(
 
     api = Router("/api/v1", route_handlers=ROUTES, parameters=HEADERS_OF_ALL)
     app = Litestar(
-        route_handlers=[api, livez, readyz],
+        route_handlers=[api, livez, readyz, *pages],
         dependencies={"core": Provide(_core)},
         exception_handlers=HANDLERS,
         before_request=_before,
@@ -171,7 +173,7 @@ def make_app(
         before_send=[_sending],
         request_max_body_size=MOST_BODY,
         # The lowest level: it is done on the loop. A stream is told as it comes.
-        compression_config=CompressionConfig("gzip", minimum_size=LARGE, gzip_compress_level=1, exclude=["/events$"]),
+        compression_config=CompressionConfig("gzip", minimum_size=LARGE, gzip_compress_level=1, exclude=["/events$", "^/assets/"]),
         openapi_config=_openapi(secured=access is not None),
         state=State({"core": engine.core, "hosts": hosts, "access": access, "limiter": limiter, "closing": False, "kept": {}}),
         lifespan=[opened, *lifespan],

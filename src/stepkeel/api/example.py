@@ -116,7 +116,10 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "more": False,
     },
     "Counted": {"count": 250},
-    "Metrics": {"items": [{"definition": "OrderApproval", "version": 1, "status": "waiting", "state": "pending", "count": 17}]},
+    "Metrics": {
+        "items": [{"definition": "OrderApproval", "version": 1, "status": "waiting", "state": "pending", "count": 17}],
+        "due": [{"definition": "OrderApproval", "count": 3, "since": MOVED}],
+    },
     "Dead": {
         "items": [
             {

@@ -16,7 +16,7 @@ from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.instant import from_micros
 from stepkeel.model.message import Message
 from stepkeel.model.snapshot import Status
-from stepkeel.store.port import MetricRow, WorkerRow
+from stepkeel.store.port import DueRow, MetricRow, WorkerRow
 
 __all__ = [
     "Audited",
@@ -28,6 +28,7 @@ __all__ = [
     "Counted",
     "Dead",
     "Doctor",
+    "Due",
     "Fates",
     "Filter",
     "Forget",
@@ -212,8 +213,21 @@ class Count(Struct, frozen=True):
         return cls(m.definition, m.version, m.status, m.state, m.count)
 
 
+class Due(Struct, frozen=True):
+    """Instances of a definition that wait for a worker to take them, and since when the first of them has."""
+
+    definition: str
+    count: int
+    since: datetime
+
+    @classmethod
+    def of(cls, d: DueRow) -> Due:
+        return cls(d.definition, d.count, from_micros(d.since))
+
+
 class Metrics(Struct, frozen=True):
     items: list[Count]
+    due: list[Due]
 
 
 class Breaker(Struct, frozen=True):

@@ -75,7 +75,7 @@ def dev(
             self._look()
             super(StatReload, self).restart()
 
-    say(f"{addresses([socket])[0]}: a changed source in {folder} restarts it")
+    say(f"{addresses([socket], console=True)[0]}: a changed source in {folder} restarts it")
     Reload(config, target=uvicorn.Server(config).run, sockets=[socket]).run()
     return 0
 
@@ -85,7 +85,7 @@ def app() -> Any:
     try:
         engine = _engine(os.environ[TARGET], os.environ[DATABASE])
         served = ", ".join(f"{d.name} version {d.version}" for d in engine.definitions)
-        made = engine.asgi(hosts=OWN)
+        made = engine.asgi(console=True, hosts=OWN)
     except StepkeelError as error:
         print_error(error, as_json=False)
         sys.exit(1)

@@ -44,9 +44,10 @@ def serve(
     trust_network: Annotated[
         bool | None, Parameter(name="--trust-network", negative=(), help="without --access: whoever reaches it may do everything")
     ] = None,
+    console: Annotated[bool | None, Parameter(help="the web console at /; default: it is")] = None,
     log_level: LogLevel = None,
 ) -> int:
-    """Serve the REST API of an engine, with its worker unless told otherwise, until it is told to stop.
+    """Serve the REST API of an engine and its console, with its worker unless told otherwise, until it is told to stop.
 
     Without --access nobody is asked who they are: who acts is what `X-Actor` says. It listens on this machine alone then,
     unless told otherwise.
@@ -62,7 +63,9 @@ def serve(
     polls = None if config.get("serve.worker", worker) else False
     made = configured(engine_of(load_object(engine, "engine", "app:engine"), engine), config, database, worker=polls)
     asked = None if access is None else _access(access)
+    shown: bool = config.get("serve.console", console)
     app = made.asgi(
+        console=shown,
         access=asked,
         writes_per_minute=config.get("serve.writes_per_minute", writes_per_minute) or None,
         request_timeout=config.get("serve.request_timeout"),
@@ -79,7 +82,7 @@ def serve(
             app.state.closing = True
             super().handle_exit(sig, frame)
 
-    return _run(Server(served))
+    return _run(Server(served), console=shown)
 
 
 def _refuse_open(address: str, access: str | None, *, trusted: bool) -> None:
@@ -91,11 +94,12 @@ def _refuse_open(address: str, access: str | None, *, trusted: bool) -> None:
         raise BadRequest("--access asks everybody, --trust-network nobody", remedy="one of them")
 
 
-def addresses(sockets: Iterable[Any]) -> list[str]:
+def addresses(sockets: Iterable[Any], *, console: bool) -> list[str]:
     """Where they lead to."""
     places = [socket.getsockname()[:2] for socket in sockets]
     found = [f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1" for host, port in places]
-    return [f"{address} (OpenAPI: /api/v1/openapi/openapi.json)" for address in found]
+    also = ", the console: /" if console else ""
+    return [f"{address} (OpenAPI: /api/v1/openapi/openapi.json{also})" for address in found]
 
 
 def _access(text: str) -> Access:
@@ -107,13 +111,13 @@ def _access(text: str) -> Access:
     return found
 
 
-def _run(server: Any) -> int:
+def _run(server: Any, *, console: bool) -> int:
     async def main() -> None:
         task = asyncio.create_task(server.serve())
         while not server.started and not task.done():
             await asyncio.sleep(0.02)
         for each in server.servers if server.started else ():
-            for address in addresses(each.sockets):
+            for address in addresses(each.sockets, console=console):
                 say(address)
         await task
 

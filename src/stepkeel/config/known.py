@@ -84,6 +84,7 @@ KNOWN: dict[str, Known] = {
         Known("serve.writes_per_minute", "number", 100, "of each identity, in one process; 0: as many as they like"),
         Known("serve.request_timeout", "span", 30.0, "until an answer has to have begun, else 503", never=True),
         Known("serve.worker", "flag", True, "run workflows in the process that serves, too"),
+        Known("serve.console", "flag", True, "the web console, at `/`"),
         Known("serve.tracing", "flag", False, "a span of OpenTelemetry for each request"),
         Known("serve.trust_network", "flag", False, "without access: whoever reaches it may do everything"),
         Known("log.level", "text", "info", "of a worker and a server", choices=("debug", "info", "warning", "error")),

@@ -26,7 +26,7 @@ async def read_audit(
     after: Number = 0,
     before: Annotated[int | None, QueryParameter(ge=1, le=10**18, description="a number of an entry")] = None,
     newest_first: FromQuery[bool] = False,
-    actor: FromQuery[str | None] = None,
+    who: Annotated[str | None, QueryParameter(name="actor")] = None,  # a header of every route is called actor
     verb: FromQuery[str | None] = None,
     kind: FromQuery[str | None] = None,
     subject: FromQuery[str | None] = None,
@@ -37,7 +37,7 @@ async def read_audit(
 ) -> Audited:
     times = moments_of(at_from=at_from, at_to=at_to)
     entries = await Audit(lambda: core).list(
-        after=after, before=before, newest_first=newest_first, limit=limit, actor=actor, verb=verb, kind=kind, subject=subject,
+        after=after, before=before, newest_first=newest_first, limit=limit, actor=who, verb=verb, kind=kind, subject=subject,
         instance_id=instance_id, at_from=times["at_from"], at_to=times["at_to"],
     )  # fmt: skip
     return Audited(entries)

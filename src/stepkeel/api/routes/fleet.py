@@ -16,6 +16,7 @@ from stepkeel.api.many import (
     Counted,
     Dead,
     Doctor,
+    Due,
     Forget,
     Messages,
     Metrics,
@@ -32,9 +33,10 @@ from stepkeel.model.message import message_of
 __all__ = ["ROUTES"]
 
 
-@get("/metrics", "How many instances there are", "By definition, version, status and state; facts of the database")
+@get("/metrics", "How many instances there are, and how many wait for a worker", "Facts of the database")
 async def get_metrics(core: TheCore) -> Metrics:
-    return Metrics([Count.of(m) for m in await query.metrics(core)])
+    due = await core.store.due(core.tenant)
+    return Metrics([Count.of(m) for m in await query.metrics(core)], [Due.of(d) for d in due])
 
 
 @get("/dead-letters", "Those that failed, in groups of one definition, state and failure code")

@@ -1,0 +1,133 @@
+// What may be done to it now, each with a reason, and as a command for those who would rather type it.
+import { Alert, Button, Checkbox, Code, Group, Menu, Modal, Select, Stack, Tabs, Text, Textarea } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { api, ask, type Instance } from "../api/client";
+import { FromWhere } from "../parts/bulk";
+import { initial, type Schema, SchemaForm, type Values } from "../parts/schemaForm";
+import { say } from "../parts/told";
+import { queries } from "../queries";
+import { useSession } from "../session";
+
+interface Verb {
+  name: "signals" | "pause" | "resume" | "redrive" | "cancel" | "terminate" | "archive";
+  operation: string;
+  label: string;
+  says: string;
+  when: (i: Instance) => boolean;
+  color?: string;
+}
+
+const ended = (i: Instance) => i.completed_at !== null;
+const VERBS: Verb[] = [
+  { name: "signals", operation: "signal_instance", label: "Signal", says: "Tell it something that it can take.", when: (i) => !ended(i) },
+  { name: "pause", operation: "pause_instance", label: "Pause", says: "Nothing of it begins any more, until it is resumed. What is in flight is finished.", when: (i) => !ended(i) && i.status !== "paused" },
+  { name: "resume", operation: "resume_instance", label: "Resume", says: "It goes on.", when: (i) => i.status === "paused" || i.fault !== null },
+  { name: "redrive", operation: "redrive_instance", label: "Redrive", says: "It continues from where it failed.", when: (i) => i.status === "failed" },
+  { name: "cancel", operation: "cancel_instance", label: "Cancel", says: "It ends as cancelled. That cannot be taken back.", when: (i) => !ended(i), color: "red" },
+  { name: "terminate", operation: "terminate_instance", label: "Terminate", says: "It ends as terminated, also in the midst of another ending.", when: (i) => !ended(i), color: "red" },
+  { name: "archive", operation: "archive_instance", label: "Archive", says: "It leaves the lists; it can still be read.", when: (i) => ended(i) && !i.archived },
+];
+
+export function Actions({ instance: i }: { instance: Instance }) {
+  const { may } = useSession();
+  const [verb, setVerb] = useState<Verb | null>(null);
+  const able = VERBS.filter((v) => may(v.operation) && v.when(i));
+  if (able.length === 0) return null;
+  const [first, ...rest] = able;
+  return (
+    <Group gap="xs">
+      <Button variant={first!.name === "redrive" || first!.name === "resume" ? "filled" : "default"} onClick={() => setVerb(first!)}>{first!.label}…</Button>
+      {rest.length > 0 && (
+        <Menu position="bottom-end">
+          <Menu.Target><Button variant="default">More</Button></Menu.Target>
+          <Menu.Dropdown>{rest.map((v) => <Menu.Item key={v.name} color={v.color} onClick={() => setVerb(v)}>{v.label}…</Menu.Item>)}</Menu.Dropdown>
+        </Menu>
+      )}
+      {verb && <Dialog verb={verb} instance={i} close={() => setVerb(null)} />}
+    </Group>
+  );
+}
+
+function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; close: () => void }) {
+  const [reason, setReason] = useState("");
+  const [compensate, setCompensate] = useState(false);
+  const [anew, setAnew] = useState(false);
+  const [signal, setSignal] = useState<string | null>(null);
+  const [values, setValues] = useState<Values>({});
+  const schemas = useSignals(i, verb.name === "signals");
+  const ends = verb.name === "cancel" || verb.name === "terminate";
+  const body = verb.name === "signals" ? { name: signal ?? "", payload: values } : { reason, ...(ends ? { compensate } : {}), ...(anew ? { from_state: i.state } : {}) };
+
+  const act = useMutation({
+    mutationFn: () =>
+      ask(api.POST(`/api/v1/instances/{instance_id}/${verb.name}` as "/api/v1/instances/{instance_id}/pause", {
+        params: { path: { instance_id: i.id } }, headers: { Prefer: "wait=5" }, body: body as never,
+      })),
+    onSuccess: (receipt) => {
+      if (receipt.status === "rejected") return;
+      say(`${verb.label}: ${receipt.status === "pending" ? "asked for, it will be done" : "done"}`);
+      void queries.invalidateQueries({ queryKey: ["instance", i.id] });
+      close();
+    },
+  });
+  const refused = act.data?.status === "rejected" ? act.data.reason : act.error?.message;
+
+  return (
+    <Modal opened onClose={close} title={`${verb.label}: ${i.key ?? i.definition}`} centered size="lg">
+      <form onSubmit={(e) => { e.preventDefault(); act.mutate(); }}>
+        <Stack>
+          <Text>{verb.says}</Text>
+          {verb.name === "signals" ? (
+            <>
+              <Select
+                label="Signal" required data={Object.keys(schemas)} value={signal} data-autofocus searchable
+                onChange={(v) => { setSignal(v); setValues(v && schemas[v] ? initial(schemas[v]) : {}); }}
+              />
+              {signal && schemas[signal] && <SchemaForm schema={schemas[signal]} values={values} change={setValues} />}
+            </>
+          ) : (
+            <Textarea label="Reason" description="Kept in its history" value={reason} onChange={(e) => setReason(e.currentTarget.value)} autosize minRows={2} data-autofocus />
+          )}
+          {verb.name === "redrive" && <FromWhere state={i.state} anew={anew} setAnew={setAnew} />}
+          {ends && <Checkbox label="Undo what it has done first" checked={compensate} onChange={(e) => setCompensate(e.currentTarget.checked)} />}
+          {refused && <Alert color="red" title={refused} role="alert">{act.error && "remedy" in act.error ? String(act.error.remedy) : null}</Alert>}
+          <Same verb={verb} id={i.id} body={body} />
+          <Group justify="flex-end">
+            <Button variant="default" onClick={close}>Leave it</Button>
+            <Button type="submit" color={verb.color} loading={act.isPending} disabled={verb.name === "signals" && !signal}>{verb.label}</Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function useSignals(i: Instance, wanted: boolean): Record<string, Schema> {
+  const found = useQuery({
+    queryKey: ["definition", i.definition, i.version],
+    queryFn: () => ask(api.GET("/api/v1/definitions/{name}/versions/{version}", { params: { path: { name: i.definition, version: i.version } } })),
+    staleTime: 300_000,
+    enabled: wanted,
+  });
+  return (found.data?.outline as { signals?: Record<string, Schema> } | undefined)?.signals ?? {};
+}
+
+/** The same by hand. */
+function Same({ verb, id, body }: { verb: Verb; id: string; body: object }) {
+  const text = JSON.stringify(body).replaceAll("'", "'\\''");
+  const said = body as { name?: string; payload?: object; reason?: string; compensate?: boolean; from_state?: string };
+  const reason = said.reason ? ` --reason ${JSON.stringify(said.reason)}` : "";
+  const command = verb.name === "signals"
+    ? `stepkeel signal ${id} ${said.name || "NAME"} '${JSON.stringify(said.payload ?? {})}'`
+    : `stepkeel ${verb.name} ${id}${said.compensate ? " --compensate" : ""}${said.from_state ? ` --from ${said.from_state}` : ""}${reason}`;
+  return (
+    <Tabs defaultValue="cli" variant="outline">
+      <Tabs.List><Tabs.Tab value="cli">Command</Tabs.Tab><Tabs.Tab value="curl">curl</Tabs.Tab></Tabs.List>
+      <Tabs.Panel value="cli"><Code block tabIndex={0}>{command}</Code></Tabs.Panel>
+      <Tabs.Panel value="curl">
+        <Code block tabIndex={0}>{`curl ${location.origin}/api/v1/instances/${id}/${verb.name} \\\n  -H "Authorization: Bearer $STEPKEEL_KEY" -H 'Content-Type: application/json' \\\n  -d '${text}'`}</Code>
+      </Tabs.Panel>
+    </Tabs>
+  );
+}

@@ -1,0 +1,28 @@
+// What is known of the server, and until when. What happens there tells what to ask anew; without that every half minute.
+import { QueryClient } from "@tanstack/react-query";
+import { Problem } from "./api/client";
+import type { Happened } from "./api/feed";
+
+export const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      refetchInterval: 30_000,
+      placeholderData: <T>(before: T) => before, // data that are known are shown while they are asked anew
+      retry: (count, error) => (error instanceof Problem && error.status >= 400 && error.status < 500 ? false : count < 5),
+      retryDelay: (count) => Math.min(500 * 2 ** count, 8_000),
+    },
+  },
+});
+
+const LISTS = 1_000; // milliseconds between two looks at the lists, however much happens
+let due: ReturnType<typeof setTimeout> | undefined;
+
+/** An instance has moved: it is asked anew at once, lists and numbers once a second. */
+export function moved(happened: Happened): void {
+  void queries.invalidateQueries({ queryKey: ["instance", happened.instance_id] });
+  due ??= setTimeout(() => {
+    due = undefined;
+    void queries.invalidateQueries({ queryKey: ["list"] });
+  }, LISTS);
+}

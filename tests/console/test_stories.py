@@ -1,0 +1,203 @@
+"""What people do in the console, in a real browser, against a real server with a real database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.console.conftest import Shop
+
+pytestmark = pytest.mark.xdist_group("console")
+Visit = Callable[..., Any]
+
+
+def shows(page: Any, text: str | re.Pattern[str], *, role: str = "status", name: str = "What it waits for") -> None:
+    from playwright.sync_api import expect
+
+    expect(page.get_by_role(role, name=name)).to_contain_text(text, timeout=15_000)
+
+
+def sees(place: Any) -> None:
+    from playwright.sync_api import expect
+
+    expect(place).to_be_visible(timeout=15_000)
+
+
+def misses(place: Any) -> None:
+    from playwright.sync_api import expect
+
+    expect(place).to_have_count(0, timeout=15_000)
+
+
+def test_an_order_is_started_approved_by_another_and_seen_to_complete_without_a_reload(visit: Visit) -> None:
+    starter = visit("operator", "/definitions/Ordering/1")
+    starter.get_by_role("button", name="Start…").click()
+    dialog = starter.get_by_role("dialog")
+    dialog.get_by_label("name").fill("heron")
+    dialog.get_by_label("Key").fill("order-1")
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    shows(starter, "Waits at Waiting for approval")
+    sees(starter.get_by_role("heading", name="order-1"))
+    approver = visit("approver", "/tasks")
+    approver.get_by_role("button", name=re.compile("Ship heron")).click()
+    approver.get_by_role("textbox", name="Comment", exact=True).fill("fine")
+    approver.get_by_role("button", name="Approve", exact=True).click()
+    sees(approver.get_by_text("Approved"))
+    shows(starter, "Completed in done")
+    starter.get_by_role("tab", name="Tasks").click()
+    sees(starter.get_by_role("cell", name="key:approver"))
+
+
+def test_a_saga_that_failed_is_redriven_from_the_dead_letters(visit: Visit, shop: Shop) -> None:
+    shop.mended.unlink(missing_ok=True)
+    id = shop.start("Paying", "rent")
+    shop.until(id, "failed")
+    page = visit("operator", "/dead-letters")
+    sees(page.get_by_text("the bank does not know that account"))
+    page.get_by_role("link", name="look at it").first.click()
+    sees(page.get_by_role("alert").filter(has_text="the bank does not know that account"))
+    page.go_back()
+    shop.mended.touch()
+    page.get_by_role("button", name=re.compile("Redrive .* of Paying")).click()
+    dialog = page.get_by_role("dialog")
+    sees(dialog.get_by_text("that failed will go on from where they failed"))
+    dialog.get_by_label("Reason").fill("the bank is back")
+    dialog.get_by_role("button", name=re.compile(r"Redrive \d")).click()
+    sees(dialog.get_by_text(re.compile("undone since")).first)
+    dialog.get_by_text("From the beginning of paying").click()
+    dialog.get_by_role("button", name=re.compile(r"Redrive \d")).click()
+    sees(page.get_by_text("Nothing has failed"))
+    shop.until(id, "completed")
+    audit = visit("admin", f"/instances/{id}?tab=audit")
+    sees(audit.get_by_role("cell", name="the bank is back"))
+
+
+def test_an_instance_is_paused_and_resumed_with_a_reason_that_everybody_sees(visit: Visit, shop: Shop) -> None:
+    id = shop.start("Waiting", "otter")
+    page = visit("operator", f"/instances/{id}")
+    shows(page, "Waits at Waiting for money")
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Pause").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("stocktaking")
+    sees(dialog.get_by_text(f"stepkeel pause {id} --reason"))
+    dialog.get_by_role("button", name="Pause", exact=True).click()
+    shows(page, "Paused at Waiting for money")
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Resume").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume", exact=True).click()
+    shows(page, "Waits at Waiting for money")
+    page.get_by_role("button", name="Signal…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Signal").click()
+    page.get_by_role("option", name="Paid").click()
+    dialog.get_by_label("by").fill("ann")
+    dialog.get_by_role("button", name="Signal", exact=True).click()
+    shows(page, "Completed in done")
+    page.get_by_role("tab", name="History").click()
+    sees(page.get_by_text("paused", exact=True))
+
+
+def test_what_a_role_may_not_do_is_not_offered_and_the_server_refuses_it(visit: Visit, shop: Shop) -> None:
+    id = shop.start("Waiting", "quail")
+    page = visit("viewer", f"/instances/{id}")
+    shows(page, "Waits at Waiting for money")
+    for name in ("Signal…", "More", "Pause…"):
+        misses(page.get_by_role("button", name=name))
+    misses(page.get_by_role("link", name="Keys and roles"))
+    page.goto(f"{shop.at}/definitions/Waiting/1")
+    sees(page.get_by_role("heading", name=re.compile("Waiting")))
+    misses(page.get_by_role("button", name="Start…"))
+    assert shop.ask("viewer", "POST", f"/instances/{id}/pause", {}).status_code == 403
+
+
+def test_who_is_of_one_tenant_sees_nothing_of_another(visit: Visit, shop: Shop) -> None:
+    own = shop.start("Waiting", "of default")
+    answer = shop.ask(
+        "everywhere",
+        "POST",
+        "/instances",
+        {"definition": "Waiting", "data": {"name": "x"}, "key": "of acme"},
+        **{"X-Tenant": "acme"},
+    )
+    theirs = answer.json()["id"]
+    acme = visit("everywhere", "/instances", tenant="acme")
+    sees(acme.get_by_role("link", name="of acme"))
+    misses(acme.get_by_role("link", name=own))
+    page = visit("admin", f"/instances/{theirs}")
+    sees(page.get_by_role("alert").filter(has_text=f"there is no instance {theirs}"))
+    page.goto(f"{shop.at}/instances?key=of+acme")
+    sees(page.get_by_text("No instance matches"))
+
+
+def test_what_is_filtered_stands_in_the_address_and_outlives_a_reload(visit: Visit, shop: Shop) -> None:
+    shop.start("Waiting", "a", key="kept-1")
+    shop.start("Ordering", "b", key="kept-2")
+    page = visit("viewer", "/instances")
+    sees(page.get_by_role("link", name="kept-2"))
+    page.get_by_role("combobox", name="Definition").click()
+    page.get_by_role("option", name="Waiting").click()
+    misses(page.get_by_role("link", name="kept-2"))
+    sees(page.get_by_role("link", name="kept-1"))
+    assert "definition=Waiting" in page.url
+    page.reload()
+    sees(page.get_by_role("link", name="kept-1"))
+    misses(page.get_by_role("link", name="kept-2"))
+
+
+def test_a_connection_that_was_lost_comes_back_and_misses_nothing(visit: Visit, shop: Shop) -> None:
+    id = shop.start("Waiting", "swift")
+    page = visit("viewer", f"/instances/{id}")
+    shows(page, "Waits at Waiting for money")
+    page.context.set_offline(True)
+    sees(page.get_by_text("reconnecting"))
+    assert shop.ask("admin", "POST", f"/instances/{id}/signals", {"name": "Paid", "payload": {"by": "x"}}).status_code in (200, 202)
+    shop.until(id, "completed")
+    page.context.set_offline(False)
+    shows(page, "Completed in done")
+    misses(page.get_by_text("reconnecting"))
+
+
+def test_many_are_paused_after_one_was_told_how_many(visit: Visit, shop: Shop) -> None:
+    ids = [shop.start("Waiting", "herd", correlation_id="herd") for _ in range(3)]
+    page = visit("operator", "/instances?correlation_id=herd")
+    sees(page.get_by_role("link", name=ids[0]))
+    page.get_by_role("button", name="With all of these…").click()
+    page.get_by_role("menuitem", name="Pause").click()
+    dialog = page.get_by_role("dialog")
+    sees(dialog.get_by_text("3 instances will begin nothing more until they are resumed."))
+    dialog.get_by_role("button", name="Pause 3").click()
+    for id in ids:
+        shop.until(id, "paused")
+
+
+def test_who_has_no_key_is_asked_for_one_and_a_wrong_one_is_told(visit: Visit, shop: Shop) -> None:
+    page = visit("", "/instances")
+    page.get_by_label("API key or token").fill("stepkeel_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    sees(page.get_by_role("alert"))
+    page.get_by_label("API key or token").fill(shop.keys["viewer"])
+    page.get_by_role("button", name="Sign in").click()
+    sees(page.get_by_role("heading", name="Instances"))
+    page.get_by_role("button", name=re.compile("Signed in as")).click()
+    page.get_by_role("menuitem", name="Sign out").click()
+    sees(page.get_by_role("button", name="Sign in"))
+
+
+def test_a_key_is_shown_once_and_refused_once_it_is_revoked(visit: Visit, shop: Shop) -> None:
+    page = visit("admin", "/keys")
+    page.get_by_role("button", name="Make a key…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("robot")
+    dialog.get_by_role("button", name="Make it").click()
+    secret = page.get_by_role("dialog").locator("pre").inner_text()
+    shop.keys["robot"] = secret
+    assert shop.ask("robot", "GET", "/identity").status_code == 200
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Revoke robot").click()
+    misses(page.get_by_role("button", name="Revoke robot"))
+    assert shop.ask("robot", "GET", "/identity").status_code == 401
+    assert secret not in page.content()
