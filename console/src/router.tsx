@@ -1,6 +1,7 @@
 // Addresses: whatever a page shows stands in them, so that a reload, a bookmark and a colleague see the same.
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link } from "@tanstack/react-router";
-import { Empty, Page } from "./parts/told";
+import { patiently } from "./parts/lazily";
+import { Empty, Page, Wrong } from "./parts/told";
 import { Instances } from "./pages/instances";
 import { Overview } from "./pages/overview";
 import { Shell } from "./shell";
@@ -41,50 +42,51 @@ const instances = createRoute({
 const instance = createRoute({
   getParentRoute: () => root,
   path: "/instances/$id",
-  component: lazyRouteComponent(() => import("./pages/instance"), "InstancePage"),
+  component: lazyRouteComponent(() => patiently(() => import("./pages/instance")), "InstancePage"),
   validateSearch: (s: Search) => only(s, "tab", "from", "to"),
 });
 
 const tasks = createRoute({
   getParentRoute: () => root,
   path: "/tasks",
-  component: lazyRouteComponent(() => import("./pages/tasks"), "Tasks"),
+  component: lazyRouteComponent(() => patiently(() => import("./pages/tasks")), "Tasks"),
   validateSearch: (s: Search) => only(s, "whose", "task", "text", "status"),
 });
 
 const dead = createRoute({
   getParentRoute: () => root,
   path: "/dead-letters",
-  component: lazyRouteComponent(() => import("./pages/dead"), "DeadLetters"),
+  component: lazyRouteComponent(() => patiently(() => import("./pages/dead")), "DeadLetters"),
   validateSearch: (s: Search) => only(s, "definition", "code"),
 });
 
 const definitions = createRoute({
   getParentRoute: () => root,
   path: "/definitions",
-  component: lazyRouteComponent(() => import("./pages/definitions"), "Definitions"),
+  component: lazyRouteComponent(() => patiently(() => import("./pages/definitions")), "Definitions"),
 });
 
 const definition = createRoute({
   getParentRoute: () => root,
   path: "/definitions/$name/$version",
-  component: lazyRouteComponent(() => import("./pages/definition"), "DefinitionPage"),
+  component: lazyRouteComponent(() => patiently(() => import("./pages/definition")), "DefinitionPage"),
   validateSearch: (s: Search) => only(s, "start"),
 });
 
-const fleet = createRoute({ getParentRoute: () => root, path: "/fleet", component: lazyRouteComponent(() => import("./pages/fleet"), "Fleet") });
-const keys = createRoute({ getParentRoute: () => root, path: "/keys", component: lazyRouteComponent(() => import("./pages/keys"), "Keys") });
+const fleet = createRoute({ getParentRoute: () => root, path: "/fleet", component: lazyRouteComponent(() => patiently(() => import("./pages/fleet")), "Fleet") });
+const keys = createRoute({ getParentRoute: () => root, path: "/keys", component: lazyRouteComponent(() => patiently(() => import("./pages/keys")), "Keys") });
 
 const audit = createRoute({
   getParentRoute: () => root,
   path: "/audit",
-  component: lazyRouteComponent(() => import("./pages/audit"), "Audit"),
+  component: lazyRouteComponent(() => patiently(() => import("./pages/audit")), "Audit"),
   validateSearch: (s: Search) => only(s, "actor", "verb", "kind", "subject", "instance_id"),
 });
 
 export const router = createRouter({
   routeTree: root.addChildren([overview, instances, instance, tasks, dead, definitions, definition, fleet, keys, audit]),
   defaultPreload: "intent",
+  defaultErrorComponent: ({ error }) => <Page title="This page cannot be shown"><Wrong error={error instanceof Error ? error : new Error(String(error))} again={() => location.reload()} /></Page>,
   scrollRestoration: true,
 });
 

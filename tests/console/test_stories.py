@@ -75,6 +75,30 @@ def test_a_saga_that_failed_is_redriven_from_the_dead_letters(visit: Visit, shop
     sees(audit.get_by_role("cell", name="the bank is back"))
 
 
+def test_the_diagram_tells_where_it_stands_and_what_happened_at_each_box(visit: Visit, shop: Shop) -> None:
+    shop.mended.unlink(missing_ok=True)
+    id = shop.start("Paying", "diagram")
+    shop.until(id, "failed")
+    page = visit("viewer", f"/instances/{id}")
+    diagram = page.get_by_role("region", name="Diagram of Paying")
+    sees(diagram.get_by_label("take, done"))
+    diagram.get_by_label("charge, failed").click()
+    told = page.get_by_role("region", name="What happened at paying/charge")
+    sees(told.get_by_text("the bank does not know that account"))
+    diagram.get_by_label("take, done").focus()
+    page.keyboard.press("Enter")
+    sees(page.get_by_role("region", name="What happened at paying/take").get_by_text("activity completed"))
+    waiting = shop.start("Waiting", "live")
+    page.goto(f"{shop.at}/instances/{waiting}")
+    sees(page.get_by_label("Waiting for money, it is here"))
+    shop.ask("admin", "POST", f"/instances/{waiting}/signals", {"name": "Paid", "payload": {"by": "x"}})
+    sees(page.get_by_label("done, completed, done"))
+    page.goto(f"{shop.at}/definitions/Waiting/1")
+    page.get_by_label("Waiting for money").click()
+    sees(page.get_by_role("heading", name="Instances"))
+    assert "state=waiting" in page.url
+
+
 def test_an_instance_is_paused_and_resumed_with_a_reason_that_everybody_sees(visit: Visit, shop: Shop) -> None:
     id = shop.start("Waiting", "otter")
     page = visit("operator", f"/instances/{id}")
@@ -146,6 +170,57 @@ def test_what_is_filtered_stands_in_the_address_and_outlives_a_reload(visit: Vis
     page.reload()
     sees(page.get_by_role("link", name="kept-1"))
     misses(page.get_by_role("link", name="kept-2"))
+
+
+def test_a_long_list_goes_on_as_one_goes_down_and_keeps_only_what_is_in_sight(visit: Visit, shop: Shop) -> None:
+    items = [{"data": {"name": str(n)}, "key": f"long-{n:04}", "correlation_id": "long"} for n in range(700)]
+    assert shop.ask("admin", "POST", "/bulk/start", {"definition": "Waiting", "items": items}).status_code == 200
+    page = visit("viewer", "/instances?correlation_id=long")
+    sees(page.get_by_role("link", name="long-0699"))
+    for _ in range(60):
+        page.mouse.wheel(0, 4_000)
+        if page.get_by_text("700 shown, that is all").count() and page.get_by_role("link", name="long-0000").count():
+            break
+        page.wait_for_timeout(50)
+    sees(page.get_by_role("link", name="long-0000"))
+    assert page.get_by_role("row").count() < 150
+
+
+def test_filters_are_saved_under_a_name_and_found_again(visit: Visit, shop: Shop) -> None:
+    shop.start("Waiting", "v", key="viewed")
+    page = visit("viewer", "/instances?key=viewed")
+    page.get_by_role("button", name="Views").click()
+    page.get_by_label("Save this view as").fill("my own")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.goto(f"{shop.at}/instances")
+    page.get_by_role("button", name="Views").click()
+    page.get_by_role("menuitem", name="my own").click()
+    page.wait_for_url("**/instances?key=viewed")
+    sees(page.get_by_text("1 shown, that is all"))
+
+
+def test_the_data_of_one_that_failed_are_mended_and_it_is_redriven_with_them(visit: Visit, shop: Shop) -> None:
+    shop.mended.unlink(missing_ok=True)
+    id = shop.start("Paying", "wrong name")
+    shop.until(id, "failed")
+    page = visit("operator", f"/instances/{id}")
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Set data").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("name").fill("right name")
+    sees(dialog.get_by_text(f"stepkeel set-data {id}"))
+    dialog.get_by_role("button", name="Set data", exact=True).click()
+    misses(dialog)
+    assert shop.ask("viewer", "GET", f"/instances/{id}").json()["data"]["name"] == "right name"
+    shop.mended.touch()
+    page.get_by_role("button", name="Redrive…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("From the beginning of paying").click()
+    dialog.get_by_role("button", name="Redrive", exact=True).click()
+    shows(page, "Completed in done")
+    page.get_by_role("tab", name="Data").click()
+    page.get_by_label("Compare with revision").fill("1")
+    sees(page.get_by_role("row").filter(has_text="wrong name").filter(has_text="right name"))
 
 
 def test_a_connection_that_was_lost_comes_back_and_misses_nothing(visit: Visit, shop: Shop) -> None:

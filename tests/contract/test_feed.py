@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stepkeel.model.commit import Batch, Commit, Start, StartRow
-from stepkeel.store.feed import FeedRow, Place, end_of
+from stepkeel.model.commit import Batch, Commit, HistoryRow, Start, StartRow
+from stepkeel.store.feed import FeedRow, Place, end_of, page_of
 from stepkeel.store.port import Query, Store
 from stepkeel.store.postgres.store import PostgresStore
 from stepkeel.store.sqlite.store import SqliteStore
@@ -45,6 +45,15 @@ async def followed(store: Store, count: int, after: Place = BEGINNING, limit: in
 
 def told(rows: list[FeedRow]) -> list[tuple[str, int]]:
     return [(r.instance_id, r.entry.revision) for r in rows]
+
+
+def test_what_was_committed_between_the_two_questions_of_a_page_is_told_once() -> None:
+    """Of the newest commit and of the rows: they are two, and the second may know more."""
+    row = FeedRow(8, "a", HistoryRow(1, 1, "", "", b"[]", b"{}"))
+    page = page_of([row], limit=5, newest=7, after=end_of(6))
+    assert page.end == row.place
+    assert page_of([], limit=5, newest=7, after=row.place).end == row.place
+    assert page_of([row], limit=5, newest=9, after=end_of(6)).end == end_of(9)
 
 
 async def test_entries_are_told_in_the_order_of_their_commits_not_of_their_instants_or_ids(store: Store) -> None:

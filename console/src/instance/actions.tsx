@@ -1,8 +1,9 @@
 // What may be done to it now, each with a reason, and as a command for those who would rather type it.
 import { Alert, Button, Checkbox, Code, Group, Menu, Modal, Select, Stack, Tabs, Text, Textarea } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, ask, type Instance } from "../api/client";
+import { useDefinition } from "../api/definition";
 import { FromWhere } from "../parts/bulk";
 import { initial, type Schema, SchemaForm, type Values } from "../parts/schemaForm";
 import { say } from "../parts/told";
@@ -10,7 +11,7 @@ import { queries } from "../queries";
 import { useSession } from "../session";
 
 interface Verb {
-  name: "signals" | "pause" | "resume" | "redrive" | "cancel" | "terminate" | "archive";
+  name: "signals" | "pause" | "resume" | "redrive" | "set-data" | "cancel" | "terminate" | "archive";
   operation: string;
   label: string;
   says: string;
@@ -24,6 +25,7 @@ const VERBS: Verb[] = [
   { name: "pause", operation: "pause_instance", label: "Pause", says: "Nothing of it begins any more, until it is resumed. What is in flight is finished.", when: (i) => !ended(i) && i.status !== "paused" },
   { name: "resume", operation: "resume_instance", label: "Resume", says: "It goes on.", when: (i) => i.status === "paused" || i.fault !== null },
   { name: "redrive", operation: "redrive_instance", label: "Redrive", says: "It continues from where it failed.", when: (i) => i.status === "failed" },
+  { name: "set-data", operation: "set_data", label: "Set data", says: "Its data are changed as you say, while nothing of it is in flight. One that failed can be redriven with them.", when: (i) => !ended(i) || i.status === "failed" },
   { name: "cancel", operation: "cancel_instance", label: "Cancel", says: "It ends as cancelled. That cannot be taken back.", when: (i) => !ended(i), color: "red" },
   { name: "terminate", operation: "terminate_instance", label: "Terminate", says: "It ends as terminated, also in the midst of another ending.", when: (i) => !ended(i), color: "red" },
   { name: "archive", operation: "archive_instance", label: "Archive", says: "It leaves the lists; it can still be read.", when: (i) => ended(i) && !i.archived },
@@ -49,15 +51,28 @@ export function Actions({ instance: i }: { instance: Instance }) {
   );
 }
 
+interface Body {
+  name?: string;
+  payload?: Values;
+  reason?: string;
+  compensate?: boolean;
+  from_state?: string;
+  changes?: Values;
+}
+
 function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; close: () => void }) {
   const [reason, setReason] = useState("");
   const [compensate, setCompensate] = useState(false);
   const [anew, setAnew] = useState(false);
   const [signal, setSignal] = useState<string | null>(null);
   const [values, setValues] = useState<Values>({});
-  const schemas = useSignals(i, verb.name === "signals");
+  const outline = useOutline(i, verb.name === "signals" || verb.name === "set-data");
+  const schemas = outline.signals ?? {};
+  const before = (i.data ?? {}) as Values;
+  const [data, setData] = useState<Values>(before);
+  const changes = Object.fromEntries(Object.entries(data).filter(([k, v]) => JSON.stringify(v) !== JSON.stringify(before[k])));
   const ends = verb.name === "cancel" || verb.name === "terminate";
-  const body = verb.name === "signals" ? { name: signal ?? "", payload: values } : { reason, ...(ends ? { compensate } : {}), ...(anew ? { from_state: i.state } : {}) };
+  const body: Body = verb.name === "signals" ? { name: signal ?? "", payload: values } : verb.name === "set-data" ? { changes, reason } : { reason, ...(ends ? { compensate } : {}), ...(anew ? { from_state: i.state } : {}) };
 
   const act = useMutation({
     mutationFn: () =>
@@ -89,13 +104,14 @@ function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; 
           ) : (
             <Textarea label="Reason" description="Kept in its history" value={reason} onChange={(e) => setReason(e.currentTarget.value)} autosize minRows={2} data-autofocus />
           )}
+          {verb.name === "set-data" && outline.data && <SchemaForm schema={outline.data} values={data} change={setData} />}
           {verb.name === "redrive" && <FromWhere state={i.state} anew={anew} setAnew={setAnew} />}
           {ends && <Checkbox label="Undo what it has done first" checked={compensate} onChange={(e) => setCompensate(e.currentTarget.checked)} />}
           {refused && <Alert color="red" title={refused} role="alert">{act.error && "remedy" in act.error ? String(act.error.remedy) : null}</Alert>}
           <Same verb={verb} id={i.id} body={body} />
           <Group justify="flex-end">
             <Button variant="default" onClick={close}>Leave it</Button>
-            <Button type="submit" color={verb.color} loading={act.isPending} disabled={verb.name === "signals" && !signal}>{verb.label}</Button>
+            <Button type="submit" color={verb.color} loading={act.isPending} disabled={(verb.name === "signals" && !signal) || (verb.name === "set-data" && Object.keys(changes).length === 0)}>{verb.label}</Button>
           </Group>
         </Stack>
       </form>
@@ -103,24 +119,17 @@ function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; 
   );
 }
 
-function useSignals(i: Instance, wanted: boolean): Record<string, Schema> {
-  const found = useQuery({
-    queryKey: ["definition", i.definition, i.version],
-    queryFn: () => ask(api.GET("/api/v1/definitions/{name}/versions/{version}", { params: { path: { name: i.definition, version: i.version } } })),
-    staleTime: 300_000,
-    enabled: wanted,
-  });
-  return (found.data?.outline as { signals?: Record<string, Schema> } | undefined)?.signals ?? {};
+function useOutline(i: Instance, wanted: boolean): { signals?: Record<string, Schema>; data?: Schema } {
+  return useDefinition(i.definition, i.version, wanted).data?.outline ?? {};
 }
 
 /** The same by hand. */
-function Same({ verb, id, body }: { verb: Verb; id: string; body: object }) {
-  const text = JSON.stringify(body).replaceAll("'", "'\\''");
-  const said = body as { name?: string; payload?: object; reason?: string; compensate?: boolean; from_state?: string };
+function Same({ verb, id, body: said }: { verb: Verb; id: string; body: Body }) {
+  const text = JSON.stringify(said).replaceAll("'", "'\\''");
   const reason = said.reason ? ` --reason ${JSON.stringify(said.reason)}` : "";
   const command = verb.name === "signals"
     ? `stepkeel signal ${id} ${said.name || "NAME"} '${JSON.stringify(said.payload ?? {})}'`
-    : `stepkeel ${verb.name} ${id}${said.compensate ? " --compensate" : ""}${said.from_state ? ` --from ${said.from_state}` : ""}${reason}`;
+    : `stepkeel ${verb.name} ${id}${said.changes ? ` '${JSON.stringify(said.changes)}'` : ""}${said.compensate ? " --compensate" : ""}${said.from_state ? ` --from ${said.from_state}` : ""}${reason}`;
   return (
     <Tabs defaultValue="cli" variant="outline">
       <Tabs.List><Tabs.Tab value="cli">Command</Tabs.Tab><Tabs.Tab value="curl">curl</Tabs.Tab></Tabs.List>

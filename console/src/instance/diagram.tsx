@@ -1,37 +1,61 @@
-// Where it stands, the way it took, and what failed, as the server draws it.
-import { Text } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
-import { api, ask, type Instance } from "../api/client";
-import { placeOf } from "../parts/status";
-import { Shown } from "../parts/told";
+// Where it stands, the way it took, and what failed; of a box that is chosen, what happened there.
+import { Badge, Group, Paper, Skeleton, Stack, Text, Title } from "@mantine/core";
+import { Suspense, useMemo, useState } from "react";
+import type { Instance } from "../api/client";
+import { useDefinition } from "../api/definition";
+import type { Outline } from "../diagram/graph";
+import { marksOf, seenAt } from "../diagram/marks";
+import { lazily } from "../parts/lazily";
+import { Json } from "../parts/json";
+import { exactly } from "../parts/time";
+import { Wrong } from "../parts/told";
+import { useSession } from "../session";
+import { useHistory } from "./history";
 
-/** A drawing is shown as a picture: nothing in it runs. */
-export function Drawing({ svg, alt }: { svg: string; alt: string }) {
-  const [place, setPlace] = useState("");
-  useEffect(() => {
-    const made = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
-    setPlace(made);
-    return () => URL.revokeObjectURL(made);
-  }, [svg]);
-  return <div className="diagram">{place && <img src={place} alt={alt} />}</div>;
-}
+const Diagram = lazily(() => import("../diagram/diagram"));
 
 export function DiagramTab({ instance: i }: { instance: Instance }) {
-  const found = useQuery({
-    queryKey: ["instance", i.id, "diagram"],
-    queryFn: () => ask(api.GET("/api/v1/instances/{instance_id}/diagram", { params: { path: { instance_id: i.id } }, parseAs: "text" })),
-  });
+  const { may } = useSession();
+  const definition = useDefinition(i.definition, i.version);
+  const history = useHistory(i.id, may("get_history"));
+  const [chosen, setChosen] = useState<string>();
+  const entries = history.data?.items;
+  const marks = useMemo(() => marksOf(i, entries ?? []), [i, entries]);
+  if (definition.error) return <Wrong error={definition.error} />;
+  if (!definition.data) return <Skeleton h={320} aria-label="Loading" />;
   return (
-    <Shown of={found}>
-      {(svg) => (
-        <>
-          <Drawing svg={svg as unknown as string} alt={`Diagram of ${i.definition}: it is ${i.status} in ${placeOf(i)}`} />
-          {Object.keys(i.open).length > 0 && (
-            <Text size="sm" mt="sm">Open: {Object.entries(i.open).map(([path, what]) => `${path} (${what})`).join(", ")}</Text>
-          )}
-        </>
-      )}
-    </Shown>
+    <Group align="start" wrap="wrap">
+      <div style={{ flex: "1 1 420px", minWidth: 0 }}>
+        <Suspense fallback={<Skeleton h={320} aria-label="Loading" />}>
+          <Diagram outline={definition.data.outline as unknown as Outline} name={i.definition} marks={marks} chosen={chosen} choose={setChosen} />
+        </Suspense>
+        <Text size="xs" c="dimmed" mt={4}>▸ it is here, ✓ done, ✕ failed. Choose a box to see what happened there.</Text>
+      </div>
+      {chosen && entries && <At address={chosen} entries={entries} instance={i} />}
+    </Group>
+  );
+}
+
+function At({ address, entries, instance: i }: { address: string; entries: Parameters<typeof seenAt>[1]; instance: Instance }) {
+  const seen = seenAt(address, entries);
+  const open = Object.entries(i.open).filter(([path]) => path.replace(/[~#@]\d+|\[\d+\]/g, "") === address);
+  return (
+    <Paper withBorder p="sm" flex="1 1 280px" miw={0} component="section" aria-label={`What happened at ${address}`}>
+      <Title order={2} size="h5" mb="xs" className="mono">{address}</Title>
+      <Stack gap="xs">
+        {open.map(([path, what]) => <Text key={path} size="sm"><b>{what}</b> {path !== address && path}</Text>)}
+        {seen.length === 0 && open.length === 0 && <Text size="sm" c="dimmed">Nothing has happened here.</Text>}
+        {seen.slice(-30).map((s, n) => (
+          <div key={n}>
+            <Group gap={6}>
+              <Badge variant="light" tt="none" color={/fail|lost/.test(s.type) ? "red" : /complet|entered/.test(s.type) ? "green" : "gray"}>{s.type.replaceAll("_", " ")}</Badge>
+              <Text size="xs" c="dimmed" title={exactly(s.at)}>{new Date(s.at).toLocaleTimeString()}{s.path !== address && ` · ${s.path}`}</Text>
+            </Group>
+            {Object.keys(s.detail).length > 0 && <Json value={s.detail} depth={1} />}
+            {/complet/.test(s.type) && Object.keys(s.changed).length > 0 && <><Text size="xs" c="dimmed">has set</Text><Json value={s.changed} depth={1} /></>}
+          </div>
+        ))}
+      </Stack>
+    </Paper>
   );
 }

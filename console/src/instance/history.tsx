@@ -9,8 +9,9 @@ import { Empty, Shown } from "../parts/told";
 
 type Entry = Schemas["HistoryEntry"];
 
-export function useHistory(id: string) {
+export function useHistory(id: string, enabled = true) {
   return useQuery({
+    enabled,
     queryKey: ["instance", id, "history"],
     queryFn: () => ask(api.GET("/api/v1/instances/{instance_id}/history", { params: { path: { instance_id: id } } })),
   });

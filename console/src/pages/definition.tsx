@@ -1,16 +1,19 @@
 // One version: its picture, how many instances stand where, its document, and a start.
-import { Alert, Button, Code, Group, Modal, NumberInput, Stack, Table, Tabs, Text, TextInput } from "@mantine/core";
+import { Alert, Button, Code, Group, Modal, NumberInput, Skeleton, Stack, Table, Tabs, Text, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { Suspense, useState } from "react";
 import { api, ask, type Definition, Problem } from "../api/client";
-import { Drawing } from "../instance/diagram";
+import type { Outline } from "../diagram/graph";
+import { useDefinition } from "../api/definition";
 import { Rows } from "../instance/lists";
+import { lazily } from "../parts/lazily";
 import { initial, type Schema, SchemaForm, type Values } from "../parts/schemaForm";
 import { StatusBadge } from "../parts/status";
 import { Empty, Page, say, Shown } from "../parts/told";
 import { useSession } from "../session";
 
+const Diagram = lazily(() => import("../diagram/diagram"));
 const route = getRouteApi("/definitions/$name/$version");
 
 export function DefinitionPage() {
@@ -18,13 +21,7 @@ export function DefinitionPage() {
   const { start } = route.useSearch();
   const navigate = route.useNavigate();
   const { may } = useSession();
-  const path = { params: { path: { name, version: Number(version) } } };
-  const found = useQuery({ queryKey: ["definition", name, Number(version)], queryFn: () => ask(api.GET("/api/v1/definitions/{name}/versions/{version}", path)), staleTime: 300_000 });
-  const drawn = useQuery({
-    queryKey: ["definition", name, Number(version), "diagram"],
-    queryFn: () => ask(api.GET("/api/v1/definitions/{name}/versions/{version}/diagram", { ...path, parseAs: "text" })),
-    staleTime: 300_000,
-  });
+  const found = useDefinition(name, Number(version));
   const open = (wanted: boolean) => void navigate({ search: wanted ? { start: "yes" } : {}, replace: true });
   return (
     <Page
@@ -39,7 +36,7 @@ export function DefinitionPage() {
                 <Tabs.Tab value="diagram">Diagram</Tabs.Tab><Tabs.Tab value="instances">Instances per state</Tabs.Tab><Tabs.Tab value="document">Document</Tabs.Tab>
                 <Tabs.Tab value="outline">Outline</Tabs.Tab>
               </Tabs.List>
-              <Tabs.Panel value="diagram" pt="md"><Shown of={drawn}>{(svg) => <Drawing svg={svg as unknown as string} alt={`Diagram of ${name}`} />}</Shown></Tabs.Panel>
+              <Tabs.Panel value="diagram" pt="md"><Heat definition={definition} /></Tabs.Panel>
               <Tabs.Panel value="instances" pt="md"><PerState name={name} version={Number(version)} /></Tabs.Panel>
               <Tabs.Panel value="document" pt="md"><Document name={name} version={Number(version)} /></Tabs.Panel>
               <Tabs.Panel value="outline" pt="md"><Code block tabIndex={0} mah="65vh" style={{ overflow: "auto" }}>{JSON.stringify(definition.outline, null, 2)}</Code></Tabs.Panel>
@@ -49,6 +46,22 @@ export function DefinitionPage() {
         )}
       </Shown>
     </Page>
+  );
+}
+
+/** How many instances stand in each state, on the picture of it; a state leads to its list. */
+function Heat({ definition: d }: { definition: Definition }) {
+  const { may } = useSession();
+  const navigate = useNavigate();
+  const found = useQuery({ queryKey: ["list", "metrics"], queryFn: () => ask(api.GET("/api/v1/metrics")), enabled: may("get_metrics") });
+  const counts = new Map<string, number>();
+  for (const c of found.data?.items ?? []) if (c.definition === d.name && c.version === d.version) counts.set(c.state, (counts.get(c.state) ?? 0) + c.count);
+  const outline = d.outline as unknown as Outline;
+  const states = new Set(outline.states.map((s) => s.name));
+  return (
+    <Suspense fallback={<Skeleton h={320} aria-label="Loading" />}>
+      <Diagram outline={outline} name={d.name} counts={counts} choose={(at) => states.has(at) && void navigate({ to: "/instances", search: { definition: d.name, state: at } })} />
+    </Suspense>
   );
 }
 

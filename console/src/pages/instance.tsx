@@ -30,7 +30,7 @@ function Whole({ instance: i }: { instance: Instance }) {
   const navigate = route.useNavigate();
   const { may } = useSession();
   const tabs = [
-    { value: "diagram", label: "Diagram", shown: may("get_diagram"), page: <DiagramTab instance={i} /> },
+    { value: "diagram", label: "Diagram", shown: may("get_definition"), page: <DiagramTab instance={i} /> },
     { value: "timeline", label: "Timeline", shown: may("get_history"), page: <TimelineTab id={i.id} /> },
     { value: "history", label: "History", shown: may("get_history"), page: <HistoryTab id={i.id} /> },
     { value: "data", label: "Data", shown: may("get_data"), page: <DataTab instance={i} /> },

@@ -2,14 +2,15 @@
 import { Group, Paper, SimpleGrid, Stack, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, type LinkProps } from "@tanstack/react-router";
-import { lazy, type ReactNode, Suspense } from "react";
+import { type ReactNode, Suspense } from "react";
 import { api, ask, type Schemas } from "../api/client";
+import { lazily } from "../parts/lazily";
 import { COLORS, STATUSES } from "../parts/status";
 import { span, useNow } from "../parts/time";
 import { Empty, Page, Shown } from "../parts/told";
 import { useSession } from "../session";
 
-const Throughput = lazy(() => import("../parts/throughput"));
+const Throughput = lazily(() => import("../parts/throughput"));
 type Count = Schemas["Count"];
 
 export function Overview() {

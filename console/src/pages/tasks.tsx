@@ -4,6 +4,7 @@ import { useHotkeys } from "@mantine/hooks";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
+import { useDefinition } from "../api/definition";
 import { api, ask, Problem, type Task } from "../api/client";
 import { initial, resolved, type Schema, SchemaForm, type Values } from "../parts/schemaForm";
 import { StatusBadge } from "../parts/status";
@@ -83,12 +84,7 @@ function Due({ task: t }: { task: Task }) {
 }
 
 function useForm(task: Task): Schema | null | undefined {
-  const found = useQuery({
-    queryKey: ["definition", task.definition, task.version],
-    queryFn: () => ask(api.GET("/api/v1/definitions/{name}/versions/{version}", { params: { path: { name: task.definition, version: task.version } } })),
-    staleTime: 300_000,
-    enabled: task.form !== "",
-  });
+  const found = useDefinition(task.definition, task.version, task.form !== "");
   if (!task.form) return null;
   const forms = (found.data?.outline as { forms?: Record<string, Schema> } | undefined)?.forms;
   return forms ? (forms[task.form] ?? null) : undefined;

@@ -1,6 +1,5 @@
 // Times: how long ago, or until, with the exact one at hand.
-import { Text } from "@mantine/core";
-import { useEffect, useState } from "react";
+import { useSyncExternalStore } from "react";
 
 const STEPS: [number, string][] = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
 
@@ -12,23 +11,34 @@ export function span(seconds: number): string {
   return `${size / unit < 10 && unit > 1 ? Math.round((size / unit) * 10) / 10 : Math.round(size / unit)} ${name}`;
 }
 
+// One clock for the page, however many times stand on it.
+let ticked = Date.now();
+const waiting = new Set<() => void>();
+setInterval(() => {
+  ticked = Date.now();
+  for (const each of waiting) each();
+}, 1_000);
+
+function listen(each: () => void): () => void {
+  waiting.add(each);
+  return () => waiting.delete(each);
+}
+
+/** The time, in milliseconds, as often as so many of them have gone by. */
 export function useNow(every = 10_000): number {
-  const [now, setNow] = useState(Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), every);
-    return () => clearInterval(timer);
-  }, [every]);
-  return now;
+  return useSyncExternalStore(listen, () => ticked - (ticked % every));
 }
 
 export function When({ at, none = "–" }: { at: string | null | undefined; none?: string }) {
   const now = useNow();
   if (!at) return <>{none}</>;
-  const away = (Date.parse(at) - now) / 1_000;
+  const away = (Date.parse(at) - Math.max(now, Date.now() - 10_000)) / 1_000;
   const text = Math.abs(away) < 5 ? "now" : away > 0 ? `in ${span(away)}` : `${span(away)} ago`;
-  return <Text component="time" inherit span dateTime={at} title={exactly(at)} style={{ whiteSpace: "nowrap" }}>{text}</Text>;
+  return <time dateTime={at} title={exactly(at)} style={{ whiteSpace: "nowrap" }}>{text}</time>;
 }
 
+const LOCAL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
 export function exactly(at: string): string {
-  return `${new Date(at).toLocaleString()} (${at})`;
+  return `${LOCAL.format(new Date(at))} (${at})`;
 }

@@ -58,5 +58,9 @@ class Feed(Protocol):
 
 
 def page_of(rows: list[FeedRow], limit: int, newest: int, after: Place) -> Page:
-    """All that was there up to the newest commit, unless there is more than fits."""
-    return Page(tuple(rows), rows[-1].place if rows and len(rows) == limit else max(after, end_of(newest)))
+    """All that was there up to the newest commit, unless there is more than fits. `newest` is asked before the rows are:
+
+    what was committed between the two is told already, and is not told again.
+    """
+    last = rows[-1].place if rows else after
+    return Page(tuple(rows), last if rows and len(rows) == limit else max(last, end_of(newest)))

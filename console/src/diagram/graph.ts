@@ -1,0 +1,167 @@
+// The outline of a definition as boxes within boxes and the ways between them. A box's id is the address of what it stands for:
+// what the history calls a path, without its counters.
+
+export interface Outline {
+  initial: string;
+  states: State[];
+  anywhere?: Reaction[];
+}
+
+interface State {
+  name: string;
+  label?: string;
+  body?: Node[];
+  reactions?: Reaction[];
+  transitions?: { to: string; when?: string }[];
+  ending?: { status: string };
+}
+
+interface Reaction {
+  name: string;
+  trigger: string;
+  signal?: string;
+  delay?: number;
+  errors?: unknown;
+  when?: string;
+  move?: string;
+  to?: string;
+  do?: Node[];
+}
+
+interface Node {
+  key: string;
+  kind: string;
+  title?: string;
+  body?: Node[];
+  arms?: { key: string; when?: string; body?: Node[] }[];
+  branches?: { key: string; when?: string; body?: Node[] }[];
+  steps?: { key: string; needs?: string[]; body?: Node[]; to?: { step: string; when?: string }[] }[];
+  states?: State[];
+  initial?: string;
+  anywhere?: Reaction[];
+  activity?: { name: string };
+  signal?: string;
+  of?: string;
+  role?: string;
+  topic?: string;
+}
+
+export type BoxKind = "state" | "final" | "node" | "group" | "begin";
+
+export interface Box {
+  id: string;
+  kind: BoxKind;
+  label: string;
+  note: string;
+  children: Box[];
+}
+
+export interface Way {
+  id: string;
+  from: string;
+  to: string;
+  label: string;
+  kind: "way" | "signal" | "timeout" | "failure" | "next";
+}
+
+export interface Graph {
+  boxes: Box[];
+  ways: Way[];
+}
+
+export function graphOf(outline: Outline): Graph {
+  const ways: Way[] = [];
+  const boxes = statesOf(outline.states ?? [], outline.initial, outline.anywhere ?? [], "", ways);
+  return { boxes, ways };
+}
+
+/** States of the instance's own machine (`machine` is empty), or of one within a body. */
+function statesOf(states: State[], initial: string, anywhere: Reaction[], machine: string, ways: Way[]): Box[] {
+  const at = machine ? `${machine}:` : "";
+  const begin: Box = { id: `${at}^`, kind: "begin", label: "", note: "", children: [] };
+  const boxes = states.map((s): Box => {
+    const id = `${at}${s.name}`;
+    for (const t of s.transitions ?? []) ways.push({ id: `${id}>${t.to}>${t.when ?? ""}`, from: id, to: `${at}${t.to}`, label: shown(t.when), kind: "way" });
+    for (const r of s.reactions ?? []) reaction(r, id, at, ways);
+    const note = s.ending?.status ?? "";
+    return { id, kind: s.ending ? "final" : "state", label: s.label || s.name, note, children: bodyOf(s.body ?? [], id, ways) };
+  });
+  if (states.some((s) => s.name === initial)) ways.push({ id: `${at}^>`, from: begin.id, to: `${at}${initial}`, label: "", kind: "way" });
+  for (const r of anywhere) if (r.to) reaction(r, begin.id, at, ways);
+  return [begin, ...boxes];
+}
+
+function reaction(r: Reaction, from: string, at: string, ways: Way[]): void {
+  if (!r.to || r.move === "stay") return;
+  const kind = r.trigger === "signal" ? "signal" : r.trigger === "timeout" ? "timeout" : r.trigger === "failure" ? "failure" : "way";
+  const label = kind === "signal" ? (r.signal ?? r.name) : kind === "timeout" ? after(r.delay) : kind === "failure" ? "on failure" : r.name;
+  ways.push({ id: `${from}!${r.name}>${r.to}`, from, to: `${at}${r.to}`, label, kind });
+}
+
+function after(micros: number | undefined): string {
+  if (!micros) return "after a time";
+  const seconds = micros / 1e6;
+  const [size, name] = seconds >= 86_400 ? [86_400, "d"] : seconds >= 3_600 ? [3_600, "h"] : seconds >= 60 ? [60, "min"] : [1, "s"];
+  return `after ${Math.round((seconds / size) * 10) / 10} ${name}`;
+}
+
+/** A guard by its expression, or by its function's name; one that was made up for a lambda says nothing. */
+function shown(when: string | undefined): string {
+  if (!when) return "";
+  const text = when.replace(/^= /, "");
+  if (text === when && !/^[A-Za-z_]\w*$/.test(text)) return "if";
+  return text.length > 28 ? `${text.slice(0, 27)}…` : text;
+}
+
+/** One node after the other. */
+function bodyOf(nodes: Node[], container: string, ways: Way[]): Box[] {
+  const boxes = nodes.map((n) => nodeOf(n, `${container}/${n.key}`, ways));
+  for (let n = 1; n < boxes.length; n++) next(boxes[n - 1]!.id, boxes[n]!.id, "", ways);
+  return boxes;
+}
+
+function next(from: string, to: string, label: string, ways: Way[]): void {
+  ways.push({ id: `${from}>${to}`, from, to, label, kind: "next" });
+}
+
+function nodeOf(n: Node, id: string, ways: Way[]): Box {
+  const box = (kind: BoxKind, label: string, note: string, children: Box[] = []): Box => ({ id, kind, label, note, children });
+  const part = (key: string, note: string, body: Node[] | undefined): Box => {
+    const at = `${id}:${key}`;
+    return { id: at, kind: "group", label: key, note, children: bodyOf(body ?? [], at, ways) };
+  };
+  switch (n.kind) {
+    case "activity":
+      return box("node", n.key, n.activity && n.activity.name !== n.key ? n.activity.name : "");
+    case "task":
+      return box("node", n.key, n.role && !n.role.includes("lambda") ? `task: ${n.role}` : "task");
+    case "wait":
+      return box("node", n.key, n.signal ? `waits for ${n.signal}` : "waits");
+    case "child":
+      return box("node", n.key, n.of ? `child ${n.of}` : "child");
+    case "emit":
+      return box("node", n.key, n.topic ? `emits ${n.topic}` : "emits");
+    case "choice":
+      return box("group", n.key, "choice", (n.arms ?? []).map((a) => part(a.key, shown(a.when), a.body)));
+    case "parallel":
+      return box("group", n.key, "parallel", (n.branches ?? []).map((b) => part(b.key, shown(b.when), b.body)));
+    case "graph":
+    case "flow": {
+      const steps = (n.steps ?? []).map((s) => part(s.key, "", s.body));
+      for (const s of n.steps ?? []) {
+        for (const need of s.needs ?? []) next(`${id}:${need}`, `${id}:${s.key}`, "", ways);
+        for (const arc of s.to ?? []) if (n.steps!.some((x) => x.key === arc.step)) next(`${id}:${s.key}`, `${id}:${arc.step}`, shown(arc.when), ways);
+      }
+      return box("group", n.key, n.kind === "graph" ? "steps" : "flow", steps);
+    }
+    case "machine":
+      return box("group", n.key, "states", statesOf(n.states ?? [], n.initial ?? "", n.anywhere ?? [], id, ways));
+    case "loop":
+    case "for_each":
+    case "during":
+    case "hold":
+      return box("group", n.key, n.kind.replace("_", " "), bodyOf(n.body ?? [], id, ways));
+    default:
+      return box("node", n.key, n.kind === n.key ? "" : n.kind.replace("_", " "));
+  }
+}
