@@ -15,6 +15,13 @@ export const queries = new QueryClient({
   },
 });
 
+const KEPT = new Set(["who", "definition", "layout"]); // what does not move
+
+/** A stream has begun: what moved before, while there was none, is found by asking anew. */
+export function caughtUp(): void {
+  void queries.invalidateQueries({ predicate: (query) => !KEPT.has(String(query.queryKey[0])) });
+}
+
 const LISTS = 1_000; // milliseconds between two looks at the lists, however much happens
 let due: ReturnType<typeof setTimeout> | undefined;
 

@@ -5,7 +5,7 @@ import { createContext, type FormEvent, type ReactNode, useContext, useEffect, u
 import { api, ask, Problem, type Schemas } from "./api/client";
 import { credentials, forgetCredentials, keepCredentials } from "./api/credentials";
 import { type FeedState, follow } from "./api/feed";
-import { moved } from "./queries";
+import { caughtUp, moved } from "./queries";
 
 type Whoami = Schemas["Whoami"];
 
@@ -31,7 +31,11 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const known = who.data;
   const listens = known !== undefined && known.operations.includes("stream_events");
 
-  useEffect(() => (listens ? follow(moved, setFeed) : undefined), [listens, known?.tenant, known?.actor]);
+  const told = (now: FeedState) => {
+    setFeed(now);
+    if (now === "live") caughtUp();
+  };
+  useEffect(() => (listens ? follow(moved, told) : undefined), [listens, known?.tenant, known?.actor]);
 
   const session = useMemo<Session | null>(() => {
     if (known === undefined) return null;

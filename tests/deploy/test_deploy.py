@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -46,6 +47,9 @@ def test_the_image_holds_what_there_is_and_runs_as_nobody() -> None:
     for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.M):
         for source in line.split()[:-1]:
             assert (ROOT / source).exists(), source
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    hook = project["tool"]["hatch"]["build"]["hooks"]["custom"]["path"]
+    assert f"COPY {hook} " in DOCKERFILE, "the package is not built without it"
     assert re.search(r"^USER 10001$", DOCKERFILE, re.M)
     assert re.search(r'^ENTRYPOINT \["stepkeel"\]$', DOCKERFILE, re.M)
 

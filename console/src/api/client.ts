@@ -41,7 +41,9 @@ function encodeHeader(text: string): string {
 api.use({
   onRequest({ request }) {
     for (const [name, value] of Object.entries(headers())) request.headers.set(name, value);
-    if (request.method === "POST" && !request.headers.has("Idempotency-Key")) request.headers.set("Idempotency-Key", nonce());
+    // Of a start it would be the instance's key, which people give, or leave out.
+    const keyed = request.headers.has("Idempotency-Key") || new URL(request.url).pathname === "/api/v1/instances";
+    if (request.method === "POST" && !keyed) request.headers.set("Idempotency-Key", nonce());
     return request;
   },
 });

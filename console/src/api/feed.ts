@@ -11,7 +11,9 @@ export type FeedState = "live" | "away";
 
 const SILENCE = 45_000; // milliseconds: the server says something every 15 s, so that a line that is dead is known to be
 
-/** Reads until it is stopped. A lost connection is made again, later and later, at most every ten seconds. */
+/** Reads until it is stopped. `state` is told each time that a stream has begun: what was before that has to be asked for.
+ * A lost connection is made again, later and later, at most every ten seconds.
+ */
 export function follow(told: (happened: Happened) => void, state: (now: FeedState) => void): () => void {
   const stop = new AbortController();
   let last = "";
@@ -42,14 +44,16 @@ export function follow(told: (happened: Happened) => void, state: (now: FeedStat
       cache: "no-store",
     });
     if (!answer.ok || !answer.body) throw new Error(String(answer.status));
-    state("live");
-    pause = 500;
+    let begun = false;
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let kept = "";
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
       heard();
+      if (!begun) state("live"); // from here on nothing is missed: the server says at once where the stream begins
+      begun = true;
+      pause = 500;
       kept += value.replaceAll("\r", "");
       for (let end = kept.indexOf("\n\n"); end >= 0; end = kept.indexOf("\n\n")) {
         const data: string[] = [];

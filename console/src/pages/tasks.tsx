@@ -18,20 +18,21 @@ const route = getRouteApi("/tasks");
 const WHOSE = [
   { value: "mine", label: "Mine" },
   { value: "roles", label: "My roles'" },
+  { value: "nobodys", label: "Nobody's" },
   { value: "all", label: "Everybody's" },
 ];
 
 export function Tasks() {
-  const { whose = "roles", task: chosen, text, status = "open" } = route.useSearch();
-  const navigate = route.useNavigate();
   const { who } = useSession();
+  const { whose = who.how === "development" ? "all" : "roles", task: chosen, text, status = "open" } = route.useSearch();
+  const navigate = route.useNavigate();
   const mine = who.actor || "nobody";
   const query = {
     ...(whose === "mine" ? { person: mine } : whose === "roles" ? { person: mine, roles: who.roles } : {}),
     text, status: [status] as Task["status"][] as never, sort: "due" as const, limit: 200,
   };
   const found = useQuery({ queryKey: ["list", "tasks", query], queryFn: () => ask(api.GET("/api/v1/tasks", { params: { query } })) });
-  const items = found.data?.items ?? [];
+  const items = (found.data?.items ?? []).filter((t) => whose !== "nobodys" || !(t.claimed_by || t.assignee || t.closed_by));
   const at = items.findIndex((t) => t.id === chosen);
   const go = (id?: string) => void navigate({ search: (s) => ({ ...s, task: id }), replace: true });
   const step = (by: number) => { const next = items[Math.max(0, Math.min(items.length - 1, at + by))]; if (next) go(next.id); };
@@ -48,14 +49,14 @@ export function Tasks() {
         <TextInput aria-label="In the title" placeholder="In the title" defaultValue={text} onKeyDown={(e) => { if (e.key === "Enter") { const t = e.currentTarget.value; void navigate({ search: (s) => ({ ...s, text: t || undefined }) }); } }} />
       </Group>
       <Shown of={found}>
-        {({ items: tasks }) => tasks.length === 0 ? (
+        {() => items.length === 0 ? (
           <Empty title={whose === "mine" ? "Nothing waits for you" : "There are no such tasks"}>
-            {whose === "all" ? "Tasks are made by workflows that wait for people: approval(...), task(...)." : "Look at everybody's, to see what waits for others."}
+            {whose === "all" || whose === "nobodys" ? "Tasks are made by workflows that wait for people: approval(...), task(...)." : "Look at everybody's, to see what waits for others."}
           </Empty>
         ) : (
           <Group align="start" gap="md" wrap="wrap">
             <Stack gap="xs" flex="1 1 320px" miw={0} component="ul" p={0} m={0} style={{ listStyle: "none" }}>
-              {tasks.map((t) => <li key={t.id}><Line task={t} chosen={t.id === chosen} choose={() => go(t.id)} /></li>)}
+              {items.map((t) => <li key={t.id}><Line task={t} chosen={t.id === chosen} choose={() => go(t.id)} /></li>)}
             </Stack>
             {at >= 0 && <Desk key={items[at]!.id} task={items[at]!} />}
           </Group>
@@ -125,7 +126,7 @@ export function Desk({ task: t }: { task: Task }) {
         {t.status === "open" && (
           <>
             <Group>
-              {may("claim_task") && !t.claimed_by && <Button variant="default" onClick={() => act.mutate({ verb: "claim", says: "It is yours" })}>Take it</Button>}
+              {may("claim_task") && !t.claimed_by && <Button variant="default" disabled={!who.actor} title={who.actor ? undefined : "Say who you are first: in the menu at the top"} onClick={() => act.mutate({ verb: "claim", says: "It is yours" })}>Take it</Button>}
               {may("release_task") && t.claimed_by === who.actor && t.claimed_by && <Button variant="default" onClick={() => act.mutate({ verb: "release", says: "It is free again" })}>Give it back</Button>}
             </Group>
             {may("complete_task") && form !== undefined && (
