@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from stepkeel import Context, Engine, PermanentError, Signal, State, Workflow, activity, approval
+from stepkeel import Context, Engine, Limit, PermanentError, Signal, State, Workflow, activity, approval, child, task
 
 URL = os.environ.get("CONSOLE_URL", "memory://")
 MENDED = Path(os.environ.get("CONSOLE_MENDED", "/nonexistent"))  # while it is there, the bank answers
@@ -58,10 +58,41 @@ class Ordering(Workflow[Order]):
     shipping.to(done)
 
 
-class Paying(Workflow[Order]):
+class Paying(Workflow[Order], limits=[Limit(50, name="bank")]):
     paying = State(take, charge)
     done = State.completed()
     paying.to(done)
+
+
+@dataclass
+class Address:
+    street: str
+    number: int = 1
+    gate: bool = False
+
+
+class Leaf(Workflow[Order]):
+    waiting = State[Order]()
+    done = State.completed()
+    waiting.on(Paid, to=done)
+
+
+class Branch(Workflow[Order]):
+    working = State[Order](child(Leaf, data=lambda o: o))
+    done = State.completed()
+    working.to(done)
+
+
+class Trunk(Workflow[Order]):
+    """Where it is sent is asked for, and then it has a child and a grandchild."""
+
+    asking = State[Order](
+        task("Where does {name} live?", Address, role="approver", into=lambda o, a: o.log.append(f"{a.street} {a.number}"))
+    )
+    working = State[Order](child(Branch, data=lambda o: o))
+    done = State.completed()
+    asking.to(working)
+    working.to(done)
 
 
 class Waiting(Workflow[Order]):
@@ -72,4 +103,4 @@ class Waiting(Workflow[Order]):
 
 
 def engine() -> Engine:
-    return Engine(URL, [Ordering, Paying, Waiting])
+    return Engine(URL, [Ordering, Paying, Trunk, Branch, Leaf, Waiting])

@@ -230,6 +230,27 @@ def test_the_data_of_one_that_failed_are_mended_and_it_is_redriven_with_them(vis
     sees(page.get_by_role("row").filter(has_text="wrong name").filter(has_text="right name"))
 
 
+def test_a_tasks_own_form_is_filled_and_what_it_begins_is_seen_down_to_the_grandchildren(visit: Visit, shop: Shop) -> None:
+    id = shop.start("Trunk", "stork")
+    page = visit("approver", "/tasks")
+    page.get_by_role("button", name=re.compile("Where does stork live")).click()
+    form = page.get_by_role("region", name="Where does stork live?")
+    form.get_by_label("street").fill("Mill Lane")
+    form.get_by_label("number").fill("7")
+    form.get_by_role("button", name="Complete").click()
+    sees(page.get_by_text("Done", exact=True).last)
+    page.goto(f"{shop.at}/instances/{id}?tab=children")
+    page.get_by_role("button", name="Children of Branch").click()
+    sees(page.get_by_role("link", name="Leaf"))
+    assert shop.ask("viewer", "GET", f"/instances/{id}").json()["data"]["log"] == ["Mill Lane 7"]
+
+
+def test_who_works_and_what_is_limited_is_told(visit: Visit) -> None:
+    page = visit("admin", "/fleet")
+    sees(page.get_by_role("row").filter(has_text="alive").filter(has_text="Ordering@1"))
+    sees(page.get_by_role("row").filter(has_text="bank").filter(has_text="Paying"))
+
+
 def test_a_connection_that_was_lost_comes_back_and_misses_nothing(visit: Visit, shop: Shop) -> None:
     id = shop.start("Waiting", "swift")
     page = visit("viewer", f"/instances/{id}")

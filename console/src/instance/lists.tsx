@@ -1,9 +1,9 @@
 // What belongs to an instance: its inbox, timers, tasks, children, and who did what to it.
-import { Stack, Table, Text, Title, VisuallyHidden } from "@mantine/core";
+import { Stack, Table, Text, Title, UnstyledButton, VisuallyHidden } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { ReactNode } from "react";
-import { api, ask } from "../api/client";
+import { type ReactNode, useState } from "react";
+import { api, ask, type Instance } from "../api/client";
 import { placeOf, StatusBadge } from "../parts/status";
 import { When } from "../parts/time";
 import { Empty, Shown } from "../parts/told";
@@ -76,20 +76,37 @@ export function TasksTab({ id }: { id: string }) {
 }
 
 export function ChildrenTab({ id }: { id: string }) {
-  const found = useQuery({ queryKey: ["instance", id, "children"], queryFn: () => ask(api.GET("/api/v1/instances/{instance_id}/children", of(id))) });
+  const found = useChildren(id, true);
   return (
     <Shown of={found}>
       {({ items }) => items.length === 0 ? <Empty title="It has begun no others" /> : (
-        <Rows head={["Status", "Instance", "State", "Moved"]}>
-          {items.map((c) => (
-            <Table.Tr key={c.id}>
-              <Table.Td><StatusBadge status={c.status} fault={c.fault} /></Table.Td><Table.Td><Link to="/instances/$id" params={{ id: c.id }}>{c.definition} {c.key}</Link></Table.Td>
-              <Table.Td>{placeOf(c)}</Table.Td><Table.Td><When at={c.updated_at} /></Table.Td>
-            </Table.Tr>
-          ))}
-        </Rows>
+        <Rows head={["Instance", "Status", "State", "Moved"]}>{items.map((c) => <Child key={c.id} instance={c} depth={0} />)}</Rows>
       )}
     </Shown>
+  );
+}
+
+function useChildren(id: string, enabled: boolean) {
+  return useQuery({ queryKey: ["instance", id, "children"], queryFn: () => ask(api.GET("/api/v1/instances/{instance_id}/children", of(id))), enabled });
+}
+
+/** A child, and those that it has begun itself, once one asks for them. */
+function Child({ instance: c, depth }: { instance: Instance; depth: number }) {
+  const [open, setOpen] = useState(false);
+  const found = useChildren(c.id, open);
+  const name = c.key ?? c.definition;
+  return (
+    <>
+      <Table.Tr>
+        <Table.Td style={{ paddingLeft: 8 + depth * 24, whiteSpace: "nowrap" }}>
+          <UnstyledButton onClick={() => setOpen(!open)} aria-expanded={open} aria-label={`Children of ${name}`} px={6}>{open ? "▾" : "▸"}</UnstyledButton>
+          <Link to="/instances/$id" params={{ id: c.id }}>{c.key ? `${c.definition} ${c.key}` : c.definition}</Link>
+        </Table.Td>
+        <Table.Td><StatusBadge status={c.status} fault={c.fault} /></Table.Td><Table.Td>{placeOf(c)}</Table.Td><Table.Td><When at={c.updated_at} /></Table.Td>
+      </Table.Tr>
+      {open && found.data?.items.map((each) => <Child key={each.id} instance={each} depth={depth + 1} />)}
+      {open && found.data?.items.length === 0 && <Table.Tr><Table.Td colSpan={4} style={{ paddingLeft: 40 + depth * 24 }}><Text size="sm" c="dimmed">It has begun no others.</Text></Table.Td></Table.Tr>}
+    </>
   );
 }
 
