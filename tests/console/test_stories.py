@@ -245,6 +245,29 @@ def test_a_tasks_own_form_is_filled_and_what_it_begins_is_seen_down_to_the_grand
     assert shop.ask("viewer", "GET", f"/instances/{id}").json()["data"]["log"] == ["Mill Lane 7"]
 
 
+def test_a_timer_is_fired_and_a_state_is_set_by_hand(visit: Visit, shop: Shop) -> None:
+    id = shop.start("Waiting", "timer")
+    page = visit("admin", f"/instances/{id}")
+    shows(page, "Waits at Waiting for money")
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Fire a timer").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Of").fill("waiting!after")
+    sees(dialog.get_by_text(f"stepkeel fire-timer {id} waiting!after"))
+    dialog.get_by_role("button", name="Fire a timer").click()
+    shows(page, "Completed in done")
+    other = shop.start("Waiting", "state")
+    page.goto(f"{shop.at}/instances/{other}")
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Set state").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="state").click()
+    page.get_by_role("option", name="done").click()
+    dialog.get_by_label("Reason").fill("paid in cash")
+    dialog.get_by_role("button", name="Set state", exact=True).click()
+    shows(page, "Completed in done")
+
+
 def test_who_works_and_what_is_limited_is_told(visit: Visit) -> None:
     page = visit("admin", "/fleet")
     sees(page.get_by_role("row").filter(has_text="alive").filter(has_text="Ordering@1"))

@@ -9,27 +9,7 @@ import { initial, type Schema, SchemaForm, type Values } from "../parts/schemaFo
 import { say } from "../parts/told";
 import { queries } from "../queries";
 import { useSession } from "../session";
-
-interface Verb {
-  name: "signals" | "pause" | "resume" | "redrive" | "set-data" | "cancel" | "terminate" | "archive";
-  operation: string;
-  label: string;
-  says: string;
-  when: (i: Instance) => boolean;
-  color?: string;
-}
-
-const ended = (i: Instance) => i.completed_at !== null;
-const VERBS: Verb[] = [
-  { name: "signals", operation: "signal_instance", label: "Signal", says: "Tell it something that it can take.", when: (i) => !ended(i) },
-  { name: "pause", operation: "pause_instance", label: "Pause", says: "Nothing of it begins any more, until it is resumed. What is in flight is finished.", when: (i) => !ended(i) && i.status !== "paused" },
-  { name: "resume", operation: "resume_instance", label: "Resume", says: "It goes on.", when: (i) => i.status === "paused" || i.fault !== null },
-  { name: "redrive", operation: "redrive_instance", label: "Redrive", says: "It continues from where it failed.", when: (i) => i.status === "failed" },
-  { name: "set-data", operation: "set_data", label: "Set data", says: "Its data are changed as you say, while nothing of it is in flight. One that failed can be redriven with them.", when: (i) => !ended(i) || i.status === "failed" },
-  { name: "cancel", operation: "cancel_instance", label: "Cancel", says: "It ends as cancelled. That cannot be taken back.", when: (i) => !ended(i), color: "red" },
-  { name: "terminate", operation: "terminate_instance", label: "Terminate", says: "It ends as terminated, also in the midst of another ending.", when: (i) => !ended(i), color: "red" },
-  { name: "archive", operation: "archive_instance", label: "Archive", says: "It leaves the lists; it can still be read.", when: (i) => ended(i) && !i.archived },
-];
+import { type Verb, VERBS } from "./verbs";
 
 export function Actions({ instance: i }: { instance: Instance }) {
   const { may } = useSession();
@@ -51,7 +31,7 @@ export function Actions({ instance: i }: { instance: Instance }) {
   );
 }
 
-interface Body {
+interface Body extends Values {
   name?: string;
   payload?: Values;
   reason?: string;
@@ -66,13 +46,14 @@ function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; 
   const [anew, setAnew] = useState(false);
   const [signal, setSignal] = useState<string | null>(null);
   const [values, setValues] = useState<Values>({});
-  const outline = useOutline(i, verb.name === "signals" || verb.name === "set-data");
+  const outline = useOutline(i, ["signals", "set-data", "set-state"].includes(verb.name));
+  const fields = verb.fields?.(i, (outline.states ?? []).map((s) => s.name));
   const schemas = outline.signals ?? {};
   const before = (i.data ?? {}) as Values;
   const [data, setData] = useState<Values>(before);
   const changes = Object.fromEntries(Object.entries(data).filter(([k, v]) => JSON.stringify(v) !== JSON.stringify(before[k])));
   const ends = verb.name === "cancel" || verb.name === "terminate";
-  const body: Body = verb.name === "signals" ? { name: signal ?? "", payload: values } : verb.name === "set-data" ? { changes, reason } : { reason, ...(ends ? { compensate } : {}), ...(anew ? { from_state: i.state } : {}) };
+  const body: Body = verb.name === "signals" ? { name: signal ?? "", payload: values } : verb.name === "set-data" ? { changes, reason } : { ...(fields ? values : {}), reason, ...(ends ? { compensate } : {}), ...(anew ? { from_state: i.state } : {}) };
 
   const act = useMutation({
     mutationFn: () =>
@@ -105,13 +86,14 @@ function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; 
             <Textarea label="Reason" description="Kept in its history" value={reason} onChange={(e) => setReason(e.currentTarget.value)} autosize minRows={2} data-autofocus />
           )}
           {verb.name === "set-data" && outline.data && <SchemaForm schema={outline.data} values={data} change={setData} />}
+          {fields && <SchemaForm schema={fields} values={values} change={setValues} />}
           {verb.name === "redrive" && <FromWhere state={i.state} anew={anew} setAnew={setAnew} />}
           {ends && <Checkbox label="Undo what it has done first" checked={compensate} onChange={(e) => setCompensate(e.currentTarget.checked)} />}
           {refused && <Alert color="red" title={refused} role="alert">{act.error && "remedy" in act.error ? String(act.error.remedy) : null}</Alert>}
           <Same verb={verb} id={i.id} body={body} />
           <Group justify="flex-end">
             <Button variant="default" onClick={close}>Leave it</Button>
-            <Button type="submit" color={verb.color} loading={act.isPending} disabled={(verb.name === "signals" && !signal) || (verb.name === "set-data" && Object.keys(changes).length === 0)}>{verb.label}</Button>
+            <Button type="submit" color={verb.color} loading={act.isPending} disabled={(verb.name === "signals" && !signal) || (verb.name === "set-data" && Object.keys(changes).length === 0) || !!fields?.required?.some((f) => !values[f])}>{verb.label}</Button>
           </Group>
         </Stack>
       </form>
@@ -119,7 +101,7 @@ function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; 
   );
 }
 
-function useOutline(i: Instance, wanted: boolean): { signals?: Record<string, Schema>; data?: Schema } {
+function useOutline(i: Instance, wanted: boolean): { signals?: Record<string, Schema>; data?: Schema; states?: { name: string }[] } {
   return useDefinition(i.definition, i.version, wanted).data?.outline ?? {};
 }
 
@@ -129,7 +111,7 @@ function Same({ verb, id, body: said }: { verb: Verb; id: string; body: Body }) 
   const reason = said.reason ? ` --reason ${JSON.stringify(said.reason)}` : "";
   const command = verb.name === "signals"
     ? `stepkeel signal ${id} ${said.name || "NAME"} '${JSON.stringify(said.payload ?? {})}'`
-    : `stepkeel ${verb.name} ${id}${said.changes ? ` '${JSON.stringify(said.changes)}'` : ""}${said.compensate ? " --compensate" : ""}${said.from_state ? ` --from ${said.from_state}` : ""}${reason}`;
+    : `stepkeel ${verb.name} ${id}${verb.typed?.(said as Values) ?? ""}${said.changes ? ` '${JSON.stringify(said.changes)}'` : ""}${said.compensate ? " --compensate" : ""}${said.from_state ? ` --from ${said.from_state}` : ""}${reason}`;
   return (
     <Tabs defaultValue="cli" variant="outline">
       <Tabs.List><Tabs.Tab value="cli">Command</Tabs.Tab><Tabs.Tab value="curl">curl</Tabs.Tab></Tabs.List>
