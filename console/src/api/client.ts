@@ -7,7 +7,6 @@ export type Schemas = components["schemas"];
 export type Instance = Schemas["Instance"];
 export type Task = Schemas["TaskInfo"];
 export type Definition = Schemas["Definition"];
-export type Receipt = Schemas["Receipt"];
 
 /** What a server says is wrong (RFC 9457): a text for people, what to do, and a code for programs. */
 export class Problem extends Error {
@@ -49,7 +48,7 @@ api.use({
 });
 
 /** A key under which a request is done once, however often it is sent. */
-export function nonce(): string {
+function nonce(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
@@ -67,7 +66,7 @@ export async function ask<T>(asked: Answered<T>): Promise<T> {
   throw problemOf(found.response.status, found.error);
 }
 
-export function problemOf(status: number, told: unknown): Problem {
+function problemOf(status: number, told: unknown): Problem {
   const it = (typeof told === "object" && told !== null ? told : {}) as Partial<Schemas["Problem"]>;
   const places = it.errors ?? [];
   const text = it.detail || places.map((p) => `${p.pointer} ${p.message}`).join("; ") || it.title || `The server answers ${status}.`;

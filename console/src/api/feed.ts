@@ -76,8 +76,13 @@ export function follow(told: (happened: Happened) => void, state: (now: FeedStat
         state("away");
       }
       await new Promise<void>((resume) => {
-        setTimeout(resume, pause);
-        addEventListener("online", () => resume(), { once: true });
+        const again = () => {
+          clearTimeout(timer);
+          removeEventListener("online", again);
+          resume();
+        };
+        const timer = setTimeout(again, pause);
+        addEventListener("online", again);
       });
       pause = Math.min(pause * 2, 10_000);
     }

@@ -1,6 +1,8 @@
 // The outline of a definition as boxes within boxes and the ways between them. A box's id is the address of what it stands for:
 // what the history calls a path, without its counters.
 
+import { span } from "../parts/time";
+
 export interface Outline {
   initial: string;
   states: State[];
@@ -20,18 +22,14 @@ interface Reaction {
   name: string;
   trigger: string;
   signal?: string;
-  delay?: number;
-  errors?: unknown;
-  when?: string;
+  delay?: number; // microseconds
   move?: string;
   to?: string;
-  do?: Node[];
 }
 
 interface Node {
   key: string;
   kind: string;
-  title?: string;
   body?: Node[];
   arms?: { key: string; when?: string; body?: Node[] }[];
   branches?: { key: string; when?: string; body?: Node[] }[];
@@ -94,15 +92,8 @@ function statesOf(states: State[], initial: string, anywhere: Reaction[], machin
 function reaction(r: Reaction, from: string, at: string, ways: Way[]): void {
   if (!r.to || r.move === "stay") return;
   const kind = r.trigger === "signal" ? "signal" : r.trigger === "timeout" ? "timeout" : r.trigger === "failure" ? "failure" : "way";
-  const label = kind === "signal" ? (r.signal ?? r.name) : kind === "timeout" ? after(r.delay) : kind === "failure" ? "on failure" : r.name;
+  const label = kind === "signal" ? (r.signal ?? r.name) : kind === "timeout" ? (r.delay ? `after ${span(r.delay / 1e6)}` : "after a time") : kind === "failure" ? "on failure" : r.name;
   ways.push({ id: `${from}!${r.name}>${r.to}`, from, to: `${at}${r.to}`, label, kind });
-}
-
-function after(micros: number | undefined): string {
-  if (!micros) return "after a time";
-  const seconds = micros / 1e6;
-  const [size, name] = seconds >= 86_400 ? [86_400, "d"] : seconds >= 3_600 ? [3_600, "h"] : seconds >= 60 ? [60, "min"] : [1, "s"];
-  return `after ${Math.round((seconds / size) * 10) / 10} ${name}`;
 }
 
 /** A guard by its expression, or by its function's name; one that was made up for a lambda says nothing. */

@@ -25,7 +25,6 @@ export interface Placed {
 }
 
 export interface Routed {
-  id: string;
   points: { x: number; y: number }[];
   label: { x: number; y: number } | null;
 }
@@ -33,7 +32,6 @@ export interface Routed {
 export interface Layout {
   placed: Placed[];
   routed: Map<string, Routed>;
-  width: number;
   height: number;
 }
 
@@ -59,22 +57,17 @@ function nodeOf(box: Box, least = 0): ElkNode {
 }
 
 export async function layoutOf(graph: Graph): Promise<Layout> {
-  const known = new Set<string>();
-  const collect = (box: Box) => { known.add(box.id); box.children.forEach(collect); };
-  graph.boxes.forEach(collect);
+  const boxes = new Map<string, Box>();
+  const index = (box: Box) => { boxes.set(box.id, box); box.children.forEach(index); };
+  graph.boxes.forEach(index);
   const whole: ElkNode = {
     id: "root",
     layoutOptions: OPTIONS,
     children: graph.boxes.map((box) => nodeOf(box)),
-    edges: graph.ways.filter((w) => known.has(w.from) && known.has(w.to)).map((w) => ({
-      id: w.id, sources: [w.from], targets: [w.to],
-    })),
+    edges: graph.ways.filter((w) => boxes.has(w.from) && boxes.has(w.to)).map((w) => ({ id: w.id, sources: [w.from], targets: [w.to] })),
   };
   const found: ElkNode = await elk.layout(whole);
   const placed: Placed[] = [];
-  const boxes = new Map<string, Box>();
-  const index = (box: Box) => { boxes.set(box.id, box); box.children.forEach(index); };
-  graph.boxes.forEach(index);
   const place = (node: ElkNode, parent: string | null) => {
     const box = boxes.get(node.id);
     if (!box) return;
@@ -87,7 +80,7 @@ export async function layoutOf(graph: Graph): Promise<Layout> {
     const points = (edge.sections ?? []).flatMap((s: ElkEdgeSection) => [s.startPoint, ...(s.bendPoints ?? []), s.endPoint]);
     // On the last stretch, which leads down to its target: there ways of one state are apart.
     const [from, to] = [points.at(-2), points.at(-1)];
-    routed.set(edge.id, { id: edge.id, points, label: from && to ? { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 } : null });
+    routed.set(edge.id, { points, label: from && to ? { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 } : null });
   }
-  return { placed, routed, width: found.width ?? 0, height: found.height ?? 0 };
+  return { placed, routed, height: found.height ?? 0 };
 }

@@ -4,13 +4,13 @@ import { Suspense, useMemo, useState } from "react";
 import type { Instance } from "../api/client";
 import { useDefinition } from "../api/definition";
 import type { Outline } from "../diagram/graph";
-import { marksOf, seenAt } from "../diagram/marks";
+import { addressOf, marksOf, seenAt } from "../diagram/marks";
 import { lazily } from "../parts/lazily";
 import { Json } from "../parts/json";
 import { exactly } from "../parts/time";
 import { Wrong } from "../parts/told";
 import { useSession } from "../session";
-import { useHistory } from "./history";
+import { colorOf, useHistory } from "./history";
 
 const Diagram = lazily(() => import("../diagram/diagram"));
 
@@ -38,7 +38,7 @@ export function DiagramTab({ instance: i }: { instance: Instance }) {
 
 function At({ address, entries, instance: i }: { address: string; entries: Parameters<typeof seenAt>[1]; instance: Instance }) {
   const seen = seenAt(address, entries);
-  const open = Object.entries(i.open).filter(([path]) => path.replace(/[~#@]\d+|\[\d+\]/g, "") === address);
+  const open = Object.entries(i.open).filter(([path]) => addressOf(path) === address);
   return (
     <Paper withBorder p="sm" flex="1 1 280px" miw={0} component="section" aria-label={`What happened at ${address}`}>
       <Title order={2} size="h5" mb="xs" className="mono">{address}</Title>
@@ -48,7 +48,7 @@ function At({ address, entries, instance: i }: { address: string; entries: Param
         {seen.slice(-30).map((s, n) => (
           <div key={n}>
             <Group gap={6}>
-              <Badge variant="light" tt="none" color={/fail|lost/.test(s.type) ? "red" : /complet|entered/.test(s.type) ? "green" : "gray"}>{s.type.replaceAll("_", " ")}</Badge>
+              <Badge variant="light" tt="none" color={colorOf(s.type)}>{s.type.replaceAll("_", " ")}</Badge>
               <Text size="xs" c="dimmed" title={exactly(s.at)}>{new Date(s.at).toLocaleTimeString()}{s.path !== address && ` · ${s.path}`}</Text>
             </Group>
             {Object.keys(s.detail).length > 0 && <Json value={s.detail} depth={1} />}

@@ -61,7 +61,7 @@ function One({ entry: e }: { entry: Entry }) {
       <Group justify="space-between" wrap="nowrap" align="start">
         <Group gap={6}>
           {e.events.map((x, n) => (
-            <Badge key={n} variant="light" color={color(x.type)} tt="none" title={JSON.stringify(x.detail)}>{x.type.replaceAll("_", " ")}{x.path && ` ${x.path}`}</Badge>
+            <Badge key={n} variant="light" color={colorOf(x.type)} tt="none" title={JSON.stringify(x.detail)}>{x.type.replaceAll("_", " ")}{x.path && ` ${x.path}`}</Badge>
           ))}
         </Group>
         <UnstyledButton onClick={() => setRaw(!raw)} aria-expanded={raw} fz="xs" c="dimmed" style={{ whiteSpace: "nowrap" }}>{raw ? "less" : "raw"}</UnstyledButton>
@@ -74,7 +74,7 @@ function One({ entry: e }: { entry: Entry }) {
   );
 }
 
-function color(type: string): string {
+export function colorOf(type: string): string {
   if (/fail|lost|fault/.test(type)) return "red";
   if (/compens|undo|cancel|terminat/.test(type)) return "orange";
   if (/complet|state_entered|created/.test(type)) return "green";

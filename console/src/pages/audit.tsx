@@ -1,12 +1,12 @@
 // Who did what; and whether the log is as it was written.
-import { Alert, Button, Group, Table, Text, TextInput } from "@mantine/core";
+import { Alert, Button, Group, Table, Text } from "@mantine/core";
 import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useState } from "react";
 import { api, ask } from "../api/client";
 import { Rows } from "../instance/lists";
 import { When } from "../parts/time";
 import { Empty, Page, Wrong } from "../parts/told";
+import { Words } from "../parts/words";
 import { useSession } from "../session";
 
 const route = getRouteApi("/audit");
@@ -33,7 +33,7 @@ export function Audit() {
         </Alert>
       )}
       {verify.error && <Wrong error={verify.error} />}
-      <Group role="search">{FIELDS.map((f) => <Word key={f} label={f} value={filters[f]} set={(v) => void navigate({ search: (s) => ({ ...s, [f]: v || undefined }), replace: true })} />)}</Group>
+      <Group role="search">{FIELDS.map((f) => <Words key={f} label={f.charAt(0).toUpperCase() + f.slice(1)} value={filters[f]} set={(v) => void navigate({ search: (s) => ({ ...s, [f]: v }), replace: true })} />)}</Group>
       {found.error && <Wrong error={found.error} again={() => void found.refetch()} />}
       {found.data && rows.length === 0 && <Empty title="Nobody has done anything like that" />}
       {rows.length > 0 && (
@@ -52,9 +52,4 @@ export function Audit() {
       {found.hasNextPage && <Button variant="default" onClick={() => void found.fetchNextPage()} loading={found.isFetchingNextPage}>More</Button>}
     </Page>
   );
-}
-
-function Word({ label, value, set }: { label: string; value?: string; set: (v: string) => void }) {
-  const [now, setNow] = useState(value ?? "");
-  return <TextInput label={label.charAt(0).toUpperCase() + label.slice(1)} w={150} value={now} onChange={(e) => setNow(e.currentTarget.value)} onBlur={() => set(now)} onKeyDown={(e) => { if (e.key === "Enter") set(now); }} />;
 }

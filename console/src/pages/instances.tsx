@@ -1,5 +1,5 @@
 // All instances, as the filters in the address say.
-import { Button, Checkbox, Group, MultiSelect, Select, Table, Text, TextInput } from "@mantine/core";
+import { Button, Checkbox, Group, MultiSelect, Select, Table, Text } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
@@ -12,6 +12,7 @@ import { Empty, Page, Wrong } from "../parts/told";
 import { useSession } from "../session";
 import { Scrolls } from "../parts/scrolls";
 import { Views } from "../parts/views";
+import { Words } from "../parts/words";
 import { queries } from "../queries";
 
 const route = getRouteApi("/instances");
@@ -160,18 +161,5 @@ function Filter({ filters }: { filters: Filters }) {
       <Checkbox label="Set aside" checked={filters.fault === "true"} onChange={(e) => set({ fault: e.currentTarget.checked ? "true" : undefined })} mb={8} />
       <Checkbox label="Archived" checked={filters.archived === "true"} onChange={(e) => set({ archived: e.currentTarget.checked ? "true" : undefined })} mb={8} />
     </Group>
-  );
-}
-
-/** A text that is a filter once it is whole: on Enter, or when one leaves it. */
-function Words({ label, value, set, placeholder }: { label: string; value?: string; set: (v?: string) => void; placeholder?: string }) {
-  const [now, setNow] = useState(value ?? "");
-  useEffect(() => setNow(value ?? ""), [value]);
-  const done = () => { if (now !== (value ?? "")) set(now || undefined); };
-  return (
-    <TextInput
-      label={label} value={now} placeholder={placeholder} w={150} onChange={(e) => setNow(e.currentTarget.value)} onBlur={done}
-      onKeyDown={(e) => { if (e.key === "Enter") done(); }}
-    />
   );
 }
