@@ -9,7 +9,7 @@ import { Shell } from "./shell";
 type Search = Record<string, unknown>;
 
 function text(value: unknown): string | undefined {
-  return typeof value === "string" && value ? value : typeof value === "number" ? String(value) : undefined;
+  return typeof value === "string" && value ? value : typeof value === "number" || typeof value === "boolean" ? String(value) : undefined;
 }
 
 function texts(value: unknown): string[] | undefined {

@@ -297,6 +297,16 @@ def test_many_are_paused_after_one_was_told_how_many(visit: Visit, shop: Shop) -
         shop.until(id, "paused")
 
 
+def test_nothing_is_done_to_live_ones_where_archived_ones_are_shown(visit: Visit, shop: Shop) -> None:
+    shop.start("Waiting", "live", correlation_id="aside")
+    page = visit("operator", "/instances?correlation_id=aside&archived=true")
+    sees(page.get_by_text("No instance matches"))
+    assert page.get_by_role("button", name="With all of these…").is_disabled()
+    page.goto(f"{shop.at}/instances?correlation_id=aside")
+    sees(page.get_by_text("1 shown, that is all"))
+    assert page.get_by_role("button", name="With all of these…").is_enabled()
+
+
 def test_who_has_no_key_is_asked_for_one_and_a_wrong_one_is_told(visit: Visit, shop: Shop) -> None:
     page = visit("", "/instances")
     page.get_by_label("API key or token").fill("stepkeel_wrong")

@@ -40,12 +40,13 @@ export function BulkActions({ filters }: { filters: Filters }) {
   const filter = filterOf(filters);
   const allowed = (Object.keys(VERBS) as Verb[]).filter((v) => may(`${v}_instances`));
   if (allowed.length === 0) return null;
-  const none = Object.keys(filter).length === 0;
+  // What is archived only reads; without that word the same filter is of others.
+  const hindered = filters.archived === "true" ? "Archived ones only read" : Object.keys(filter).length === 0 ? "Filter first: it is done to those that match" : "";
   return (
     <>
       <Menu position="bottom-end">
         <Menu.Target>
-          <Button variant="default" disabled={none} title={none ? "Filter first: it is done to those that match" : undefined}>With all of these…</Button>
+          <Button variant="default" disabled={hindered !== ""} title={hindered || undefined}>With all of these…</Button>
         </Menu.Target>
         <Menu.Dropdown>
           {allowed.map((v) => <Menu.Item key={v} color={VERBS[v].color} onClick={() => setVerb(v)}>{VERBS[v].label}</Menu.Item>)}
