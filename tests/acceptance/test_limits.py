@@ -104,6 +104,13 @@ async def test_one_that_waits_says_which_limit_holds_it_and_who_holds_the_slot(u
                 await asyncio.sleep(0.01)
         explained = await third.explain()
         assert [r.kind for r in explained.why] == ["limit"]
+        [told] = await engine.limits()
+        assert (told.name, told.size, told.per, told.held, told.waiting) == ("definition/OneAtATime", 1, None, 1, 2)
+        assert [(t.instance_id, t.path, t.amount, t.since is None) for t in told.tickets] == [
+            (first.id, "!hold", 1, False), (second.id, "!hold", 1, True), (third.id, "!hold", 1, True),
+        ]  # fmt: skip
+        assert [len(each.tickets) for each in await engine.limits("definition/OneAtATime", tickets=1)] == [1]
+        assert await engine.limits("definition/Another") == await engine.limits(after="definition/OneAtATime") == []
         assert "it waits for a slot of definition/OneAtATime (1 at once), 1 before it" in str(explained)
         assert f"held by {first.id}" in str(explained)
         await second.signal(Proceed())  # it is kept until the instance can judge it

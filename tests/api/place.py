@@ -203,6 +203,7 @@ TRIES: dict[str, Try] = {
     "list_dead_letters": plain("GET", "/dead-letters"),
     "get_prometheus": plain("GET", "/metrics/prometheus"),
     "list_workers": plain("GET", "/workers"),
+    "list_limits": plain("GET", "/limits"),
     "list_breakers": plain("GET", "/breakers"),
     "list_messages": plain("GET", "/messages"),
     "close_breaker": plain("POST", "/breakers/bank/close", {}),

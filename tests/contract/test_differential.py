@@ -254,6 +254,7 @@ class Stream:
 
         await self.all("grant", work)
         await self.all("pool", lambda s: self._of_live(s.pool("p")))
+        await self.all("held", _held)
 
     async def _of_live(self, asked: Awaitable[list[TicketRow]]) -> list[TicketRow]:
         """When tickets that count for nothing any more are swept out is each store's own business."""
@@ -269,6 +270,11 @@ class Stream:
         await self.all(f"purge {query}", lambda s: s.purge(query, act))
         old = Query(status=("failed", "cancelled"), completed_to=self.clock.now() - 5_000_000, limit=1)
         await self.all(f"archive {old}", lambda s: s.archive(old, act))
+
+
+async def _held(store: Store) -> Any:
+    """Those that wait, and had ended, are swept out whenever each store does."""
+    return [(p.name, p.held) for p in await store.pools(None, None, "", 100) if p.held]
 
 
 async def _buried(store: Store) -> Any:

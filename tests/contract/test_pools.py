@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from stepkeel.model.commit import Ask, Return
+from stepkeel.model.commit import Ask, Batch, Commit, PoolRow, Return
 from stepkeel.store.port import Store
 from stepkeel.testing import VirtualClock
 from tests.contract.test_store import WANTED, begin, commit, step, worker
@@ -125,3 +125,33 @@ async def test_a_ticket_of_an_ended_instance_is_passed_over_and_removed(store: S
         await store.grant(100)
     assert await store.tickets("a") == []
     assert (await store.tickets("b"))[0].granted_at is not None
+
+
+async def test_pools_are_told_with_what_is_held_and_who_waits(store: Store) -> None:
+    await worker(store, "w")
+    assert await store.pools(None, None, "", 10) == []
+    for n, (id, pool, size) in enumerate([("a", "p", 2), ("b", "p", 2), ("c", "p", 2), ("d", "q", 5)]):
+        await holding(store, id, n, pool, size=size)
+    await begin(store, "o", owner="w", tenant="other")
+    parked = step(2, status="waiting", release=True, **asking(2, "r", 3, None, 9, 2))  # type: ignore[arg-type]
+    await store.commit(Batch(commits=(Commit("o", "other", "w", 1, 1, parked),)))
+    await store.grant(2)
+    p, q, r = PoolRow("p", 2, None, 2, 1), PoolRow("q", 5, None, 0, 1), PoolRow("r", 3, None, 0, 1)
+    assert await store.pools(None, None, "", 10) == [p, q, r]
+    assert await store.pools(None, None, "", 2) == [p, q]
+    assert await store.pools(None, None, "p", 10) == [q, r], "those after it"
+    assert await store.pools(None, "q", "", 10) == [q]
+    assert await store.pools("default", None, "", 10) == [p, q], "what a tenant holds or waits for"
+    assert await store.pools("other", None, "", 10) == [r]
+    await store.grant(100)
+    assert await store.pools("other", None, "", 10) == [PoolRow("r", 3, None, 2, 0)], "two slots together"
+
+
+async def test_what_a_rate_gave_counts_until_its_span_is_over(store: Store, clock: VirtualClock) -> None:
+    await worker(store, "w")
+    for n, id in enumerate("ab"):
+        await holding(store, id, n, per=60_000_000)
+    await store.grant(100)
+    assert await store.pools(None, None, "", 10) == [PoolRow("p", 1, 60_000_000, 1, 1)]
+    clock.advance(61)
+    assert await store.pools(None, None, "", 10) == [PoolRow("p", 1, 60_000_000, 0, 1)]

@@ -26,9 +26,10 @@ def step(
 
 
 async def begin(
-    store: Store, id: str, owner: str | None = None, key: str | None = None, wake_at: int | None = None, priority: int = 2
-) -> str:
-    row = StartRow("default", "flow", 1, key, None, priority)
+    store: Store, id: str, owner: str | None = None, key: str | None = None, wake_at: int | None = None, priority: int = 2,
+    tenant: str = "default",
+) -> str:  # fmt: skip
+    row = StartRow(tenant, "flow", 1, key, None, priority)
     wake = None if owner else store.now() if wake_at is None else wake_at
     first = step(1, status="running" if owner else "created", release=owner is None, wake_at=wake)
     return (await store.commit(Batch(starts=(Start(id, row, first, owner),)))).starts[0]

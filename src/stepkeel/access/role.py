@@ -61,7 +61,8 @@ _OPERATE = (
     "redrive_instance", "fork_instance", "archive_instance", "release_instance", "fire_timer", "cancel_node", "complete_node",
     "add_items", "set_data", "set_state", "reassign_task", "comment_task",
     "start_instances", "signal_instances", "pause_instances", "resume_instances", "cancel_instances", "terminate_instances",
-    "redrive_instances", "archive_instances", "list_workers", "list_breakers", "close_breaker", "list_messages", "forget_cached",
+    "redrive_instances", "archive_instances", "list_workers", "list_limits", "list_breakers", "close_breaker", "list_messages",
+    "forget_cached",
     "get_prometheus",
 )  # fmt: skip
 _APPROVE = ("claim_task", "release_task", "complete_task", "reassign_task", "comment_task")

@@ -136,6 +136,17 @@ ANSWERS: dict[str, dict[str, Any]] = {
             }
         ]
     },
+    "Limits": {
+        "items": [
+            {
+                "name": "activity/charge", "size": 2, "per": None, "held": 2, "waiting": 1,
+                "tickets": [
+                    {"instance_id": ID, "path": "paying/charge", "amount": 2, "since": MOVED},
+                    {"instance_id": OTHER, "path": "paying/charge", "amount": 1, "since": None},
+                ],
+            }
+        ]
+    },
     "Breaker": _BREAKER,
     "Breakers": {"items": [_BREAKER]},
     "Messages": {

@@ -12,6 +12,7 @@ from stepkeel.api.schema import Attributes, Key, Priority, Reason, Span, Text
 from stepkeel.engine.audit import AuditEntry
 from stepkeel.engine.bulk import Bulk, DeadLetters
 from stepkeel.engine.doctor import OVERDUE, Finding
+from stepkeel.engine.pool import LimitInfo
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.instant import from_micros
 from stepkeel.model.message import Message
@@ -32,6 +33,7 @@ __all__ = [
     "Fates",
     "Filter",
     "Forget",
+    "Limits",
     "Many",
     "ManyRedrive",
     "ManySignal",
@@ -248,6 +250,10 @@ class Breaker(Struct, frozen=True):
 
 class Breakers(Struct, frozen=True):
     items: list[Breaker]
+
+
+class Limits(Struct, frozen=True):
+    items: list[LimitInfo]
 
 
 class Messages(Struct, frozen=True):

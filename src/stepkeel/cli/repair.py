@@ -25,6 +25,7 @@ def add_to(app: App) -> None:
     app.command(retire)
     app.command(doctor)
     app.command(dead_letters)
+    app.command(limits)
     app.command(breakers)
     app.command(forget_cached)
     app.command(outbox)
@@ -143,6 +144,30 @@ def dead_letters(
         return
     rows = [(g.count, g.definition, g.state, g.code, g.example, g.latest) for g in groups]
     print_table(("count", "definition", "state", "code", "message of the latest", "latest"), rows)
+
+
+def limits(
+    name: str | None = None,
+    *,
+    after: Annotated[str, Parameter(help="the last name of the page before")] = "",
+    limit: int = 100,
+    tickets: Annotated[int, Parameter(help="of each: how many of those that hold and wait")] = 20,
+    database: PlaceOption = None,
+    tenant: TenantOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Limits that somebody holds slots of or waits for: who does. A name: that one alone."""
+    found = on_engine(database, lambda e: e.limits(name, after=after, limit=limit, tickets=tickets), tenant)
+    if json:
+        print_json([plain(each) for each in found])
+        return 0
+    rows = [
+        (each.name, f"{each.held} of {each.size}" + (f" in {each.per:g} s" if each.per else ""), each.waiting, ticket, path, since)
+        for each in found
+        for ticket, path, since in [(t.instance_id, t.path, t.since or "waits") for t in each.tickets] or [("", "", "")]
+    ]
+    print_table(("limit", "held", "waiting", "instance", "path", "since"), rows)
+    return 0
 
 
 def breakers(

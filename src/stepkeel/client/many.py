@@ -15,6 +15,7 @@ from stepkeel.client.record import Items, Told, breaker_of, bulk_of, plain_filte
 from stepkeel.client.wire import Wire, quoted
 from stepkeel.engine.bulk import Bulk, DeadLetters
 from stepkeel.engine.doctor import OVERDUE, Finding, Report
+from stepkeel.engine.pool import LimitInfo
 from stepkeel.errors import NotFound
 from stepkeel.ids import secret
 from stepkeel.model.breaker import BreakerRow
@@ -116,6 +117,11 @@ class Many:
 
     async def forget_cached(self, activity: str = "", *, actor: str = "", reason: str = "") -> int:
         return (await self._wire.post("/cached/forget", {"activity": activity, "reason": reason}, Told, actor=actor))["count"]
+
+    async def limits(self, name: str | None = None, *, after: str = "", limit: int = 100, tickets: int = 20) -> Sequence[LimitInfo]:
+        params = {"name": name, "after": after, "limit": limit, "tickets": tickets}
+        found: Items = await self._wire.get("/limits", Items, params)
+        return msgspec.convert(found.items, list[LimitInfo])
 
     async def breakers(self) -> Sequence[BreakerRow]:
         found: Items = await self._wire.get("/breakers", Items)

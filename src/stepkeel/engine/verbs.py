@@ -7,10 +7,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from stepkeel.engine import breaker, bulk, repair
+from stepkeel.engine import breaker, bulk, pool, repair
 from stepkeel.engine.bulk import Bulk, DeadLetters, Wanted, some_filter
 from stepkeel.engine.byid import ById
 from stepkeel.engine.core import Core
+from stepkeel.engine.pool import LimitInfo
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.input import Archive, Cancel, Control, Pause, Redrive, Resume, Terminate
 from stepkeel.model.instant import to_span
@@ -137,6 +138,15 @@ class Verbs(ById):
     async def forget_cached(self, activity: str = "", *, actor: str = "", reason: str = "") -> int:
         """Have an activity with `cache` run again, whatever is kept of it; without a name, all. How many results were kept."""
         return await repair.forget_cached(self.core(), activity, actor=actor, reason=reason)
+
+    # -- limits
+
+    async def limits(self, name: str | None = None, *, after: str = "", limit: int = 100, tickets: int = 20) -> Sequence[LimitInfo]:
+        """Limits that somebody holds slots of or waits for, in order of their names: so many behind `after`, or that one alone.
+
+        Of each the first `tickets` of those that hold and wait.
+        """
+        return await pool.limits(self.core(), name, after, limit, tickets)
 
     # -- circuit breakers
 

@@ -85,6 +85,16 @@ class TicketRow(msgspec.Struct, frozen=True, gc=False):
     amount: int = 1
 
 
+class PoolRow(msgspec.Struct, frozen=True, gc=False):
+    """A pool with tickets, as large as the first of them says: the slots that are held, the tickets that wait."""
+
+    name: str
+    size: int
+    per: int | None
+    held: int
+    waiting: int
+
+
 class StartRow(msgspec.Struct, frozen=True, gc=False):
     """What a start says about its instance and no step changes."""
 

@@ -15,6 +15,7 @@ from stepkeel.model.act import Act
 from stepkeel.model.commit import (
     HistoryRow,
     InboxRow,
+    PoolRow,
     Row,
     TicketRow,
 )
@@ -42,7 +43,7 @@ from stepkeel.store.port import (
     WorkerRow,
     nobody,
 )
-from stepkeel.store.queue import choose, grant_of, in_order
+from stepkeel.store.queue import choose, grant_of, in_order, pools_of
 from stepkeel.store.share import Turn, divide, shares
 from stepkeel.store.shared_memory import SharedMemory
 from stepkeel.store.written import Written
@@ -190,6 +191,10 @@ class MemoryStore(Written, SharedMemory):
             owners = frozenset(self._deliver(grant_of(t, now)).owner for t in chosen)
             self._version += bool(chosen)
             return Grants(len(chosen), owners, next_at)
+
+    async def pools(self, tenant: str | None, name: str | None, after: str, limit: int) -> list[PoolRow]:
+        with self._lock:
+            return pools_of(self._tickets.all(), tenant, name, after, limit, self.now())
 
     async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:
         with self._lock:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from stepkeel.model.act import Act
-from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, PoolRow, Row, TicketRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.fact import DueRow, MetricRow, Remark, Upgrade
 from stepkeel.store.feed import Feed
@@ -304,6 +304,10 @@ class Store(Feed, Outbox, SharedStore, Protocol):
         One transaction; whoever does it holds the pools it looks at, others pass them over. Tickets of instances that have
         ended or are gone are removed.
         """
+        ...
+
+    async def pools(self, tenant: str | None, name: str | None, after: str, limit: int) -> list[PoolRow]:
+        """Pools with tickets (of that tenant, None: of any), in order of their names; or that one alone."""
         ...
 
     async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:

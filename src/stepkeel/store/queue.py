@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from stepkeel.model.commit import Delivery, Step, TicketRow
+from stepkeel.model.commit import Delivery, PoolRow, Step, TicketRow
 from stepkeel.model.input import HoldGranted
 
-__all__ = ["Tickets", "choose", "fitting", "grant_of", "in_order"]
+__all__ = ["Tickets", "choose", "fitting", "grant_of", "in_order", "pools_of"]
 
 
 def in_order(tickets: Iterable[TicketRow]) -> list[TicketRow]:
@@ -100,3 +100,19 @@ def grant_of(ticket: TicketRow, now: int) -> Delivery:
     payload = msgspec.json.encode(HoldGranted(ticket.path, ticket.pool, ticket.n))
     key = f"{ticket.path}/{ticket.pool}/{ticket.n}"
     return Delivery(ticket.instance_id, ticket.tenant, "grant", ticket.pool, payload, key, "", now)
+
+
+def pools_of(tickets: Iterable[TicketRow], tenant: str | None, name: str | None, after: str, limit: int, now: int) -> list[PoolRow]:
+    """Pools with tickets of a tenant, and what counts in them."""
+    pools: dict[str, list[TicketRow]] = {}
+    for ticket in tickets:
+        pools.setdefault(ticket.pool, []).append(ticket)
+    found: list[PoolRow] = []
+    for each, members in sorted(pools.items()):
+        if each <= after or name not in (None, each) or not any(tenant in (None, t.tenant) for t in members):
+            continue
+        ordered = in_order(members)
+        head = next((t for t in ordered if t.granted_at is None), ordered[0])
+        held = sum(t.amount for t in members if t.granted_at is not None and _counts(t, head, now))
+        found.append(PoolRow(each, head.size, head.per, held, sum(t.granted_at is None for t in members)))
+    return found[:limit]

@@ -18,6 +18,7 @@ from stepkeel.api.many import (
     Doctor,
     Due,
     Forget,
+    Limits,
     Messages,
     Metrics,
     Worker,
@@ -25,7 +26,7 @@ from stepkeel.api.many import (
 )
 from stepkeel.api.route import get, post
 from stepkeel.api.schema import Said
-from stepkeel.engine import breaker, bulk, query, repair
+from stepkeel.engine import breaker, bulk, pool, query, repair
 from stepkeel.engine.doctor import doctor
 from stepkeel.errors import NotFound
 from stepkeel.model.message import message_of
@@ -54,6 +55,17 @@ async def list_dead_letters(
 async def list_workers(core: TheCore) -> Workers:
     now = core.store.now()
     return Workers([Worker.of(w, now) for w in await core.store.workers()])
+
+
+@get("/limits", "Limits that somebody holds slots of or waits for, in order of their names, and who of the tenant does")
+async def list_limits(
+    core: TheCore,
+    name: Annotated[str | None, QueryParameter(description="that one alone")] = None,
+    after: Annotated[str, QueryParameter(description="the last name of the page before")] = "",
+    limit: Annotated[int, QueryParameter(ge=1, le=1_000)] = 100,
+    tickets: Annotated[int, QueryParameter(ge=0, le=1_000, description="of each: the first of those that hold and wait")] = 20,
+) -> Limits:
+    return Limits([*await pool.limits(core, name, after, limit, tickets)])
 
 
 @get("/breakers", "Circuit breakers: of which something failed lately, or that ever opened")
@@ -86,5 +98,6 @@ async def forget_cached(request: Asking, core: TheCore, data: JSONBody[Forget]) 
 
 
 ROUTES = [
-    get_metrics, list_dead_letters, list_workers, list_breakers, close_breaker, list_messages, run_doctor, forget_cached,
+    get_metrics, list_dead_letters, list_workers, list_limits, list_breakers, close_breaker, list_messages, run_doctor,
+    forget_cached,
 ]  # fmt: skip

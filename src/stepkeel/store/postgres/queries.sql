@@ -546,6 +546,41 @@ where t.instance_id = r.instance_id and t.path = r.path and t.pool = r.pool and 
 delete from stepkeel.pools p where p.name = any($1::text[])
     and not exists (select 1 from stepkeel.tickets t where t.pool = p.name and t.granted_at is null);
 
+-- name: pools
+-- A skip scan over both partial indexes: one probe for each pool. The first that waits says how large its pool is; where none does,
+-- the first that holds.
+with recursive names (pool) as (
+    (select least(
+        (select min(t.pool) from stepkeel.tickets t where t.granted_at is null and t.pool > $3),
+        (select min(t.pool) from stepkeel.tickets t where t.granted_at is not null and t.pool > $3)))
+    union all
+    select least(
+        (select min(t.pool) from stepkeel.tickets t where t.granted_at is null and t.pool > n.pool),
+        (select min(t.pool) from stepkeel.tickets t where t.granted_at is not null and t.pool > n.pool))
+    from names n where n.pool is not null
+)
+select n.pool, h.size, h.per, k.held, w.waiting
+from names n
+cross join lateral (
+    (select t.size, t.per from stepkeel.tickets t where t.pool = n.pool and t.granted_at is null order by t.rank, t.instance_id, t.path, t.n limit 1)
+    union all
+    (select t.size, t.per from stepkeel.tickets t where t.pool = n.pool and t.granted_at is not null
+        order by t.granted_at, t.rank, t.instance_id, t.path, t.n limit 1)
+    limit 1
+) h
+cross join lateral (
+    select coalesce(sum(t.amount), 0)::int as held from stepkeel.tickets t
+    where t.pool = n.pool and t.granted_at is not null and (h.per is null or t.granted_at > $5::bigint - h.per)
+) k
+cross join lateral (
+    select count(*)::int as waiting from stepkeel.tickets t where t.pool = n.pool and t.granted_at is null
+) w
+where n.pool is not null and ($2::text is null or n.pool = $2)
+    and ($1::text is null
+        or exists (select from stepkeel.tickets t where t.pool = n.pool and t.granted_at is null and t.tenant = $1)
+        or exists (select from stepkeel.tickets t where t.pool = n.pool and t.granted_at is not null and t.tenant = $1))
+order by n.pool limit $4;
+
 -- name: pool
 (select instance_id, path, pool, n, tenant, size, per, rank, granted_at, amount from stepkeel.tickets
     where pool = $1 and granted_at is not null order by granted_at limit $2)

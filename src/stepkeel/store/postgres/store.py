@@ -12,7 +12,7 @@ from typing import Any
 
 from stepkeel.clock import Clock
 from stepkeel.errors import Unavailable
-from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, PoolRow, Row, TicketRow
 from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
@@ -247,6 +247,10 @@ class PostgresStore(Keeping):
             waiting = await self._work.fetch(self._sql["waiting_pools"], self._given())
         free_at = [r[4] + r[2] for r in waiting if r[2] is not None and r[4] is not None]
         return Grants(len(owners), frozenset(owners), min(free_at, default=None))
+
+    async def pools(self, tenant: str | None, name: str | None, after: str, limit: int) -> list[PoolRow]:
+        rows = await self._people.fetch(self._sql["pools"], tenant, name, after, limit, self.now())
+        return [PoolRow(*r) for r in rows]
 
     async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:
         return [TicketRow(*r) for r in await self._work.fetch(self._sql["pool"], name, limit)]

@@ -303,6 +303,39 @@ delete from tickets where instance_id = ? and path = ? and pool = ? and n = ?;
 -- name: delete_tickets
 delete from tickets where instance_id = ?;
 
+-- name: pools
+-- A skip scan over both partial indexes: one probe for each pool; it ends with the page. The first that waits says how large its pool
+-- is; where none does, the first that holds.
+with recursive names (pool) as (
+    select min(p) from (select min(pool) as p from tickets where granted_at is null and pool > :after
+        union all select min(pool) from tickets where granted_at is not null and pool > :after)
+    union all
+    select (select min(p) from (select min(t.pool) as p from tickets t where t.granted_at is null and t.pool > n.pool
+        union all select min(t.pool) from tickets t where t.granted_at is not null and t.pool > n.pool))
+    from names n where n.pool is not null
+), chosen as (
+    select n.pool, exists (select 1 from tickets t where t.pool = n.pool and t.granted_at is null) as waits
+    from names n where n.pool is not null and (:name is null or n.pool = :name) and (:tenant is null
+        or exists (select 1 from tickets t where t.pool = n.pool and t.granted_at is null and t.tenant = :tenant)
+        or exists (select 1 from tickets t where t.pool = n.pool and t.granted_at is not null and t.tenant = :tenant))
+    limit :limit
+), heads as (
+    select n.pool,
+        case when n.waits then (select t.size from tickets t
+            where t.pool = n.pool and t.granted_at is null order by t.rank, t.instance_id, t.path, t.n limit 1)
+        else (select t.size from tickets t
+            where t.pool = n.pool and t.granted_at is not null order by t.granted_at, t.rank, t.instance_id, t.path, t.n limit 1) end as size,
+        case when n.waits then (select t.per from tickets t
+            where t.pool = n.pool and t.granted_at is null order by t.rank, t.instance_id, t.path, t.n limit 1)
+        else (select t.per from tickets t
+            where t.pool = n.pool and t.granted_at is not null order by t.granted_at, t.rank, t.instance_id, t.path, t.n limit 1) end as per
+    from chosen n
+)
+select h.pool, h.size, h.per,
+    (select coalesce(sum(t.amount), 0) from tickets t where t.pool = h.pool and t.granted_at is not null and (h.per is null or t.granted_at > :now - h.per)),
+    (select count(*) from tickets t where t.pool = h.pool and t.granted_at is null)
+from heads h order by h.pool;
+
 -- name: pool
 select * from (select instance_id, path, pool, n, tenant, size, per, rank, granted_at, amount from tickets
     where pool = :pool and granted_at is not null order by granted_at limit :limit)

@@ -18,7 +18,7 @@ import apsw
 from stepkeel.clock import Clock, SystemClock
 from stepkeel.errors import Unavailable
 from stepkeel.model.codec import to_json
-from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, Row, TicketRow
+from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, PoolRow, Row, TicketRow
 from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
@@ -247,6 +247,10 @@ class SqliteStore(Keeping):
             waiting = self._read_from.all(self._sql["waiting_pools"], {"now": now})
         free_at = [oldest + per for _, _, per, _, oldest, _ in waiting if per is not None and oldest is not None]
         return Grants(count, frozenset(owners), min(free_at, default=None))
+
+    async def pools(self, tenant: str | None, name: str | None, after: str, limit: int) -> list[PoolRow]:
+        given = {"tenant": tenant, "name": name, "after": after, "limit": limit, "now": self.now()}
+        return [PoolRow(*r) for r in self._read_from.all(self._sql["pools"], given)]
 
     async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:
         return [TicketRow(*r) for r in self._read_from.all(self._sql["pool"], {"pool": name, "limit": limit})][:limit]

@@ -177,6 +177,7 @@ class Wire:
     news = _remote("news")
     give_back = _remote("give_back")
     grant = _remote("grant")
+    pools = _remote("pools")
     pool = _remote("pool")
     tickets = _remote("tickets")
     commit = _remote("commit")
