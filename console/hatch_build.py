@@ -23,7 +23,10 @@ def build() -> bool:
         return False
     if not (CONSOLE / "node_modules" / ".package-lock.json").is_file():
         subprocess.run([npm, "ci", "--silent"], cwd=CONSOLE, check=True)
-    subprocess.run([npm, "run", "--silent", "build"], cwd=CONSOLE, check=True, stdout=subprocess.DEVNULL)
+    built = subprocess.run([npm, "run", "--silent", "build"], cwd=CONSOLE, stdout=subprocess.PIPE, text=True)
+    if built.returncode:
+        print(built.stdout, file=sys.stderr)  # noqa: T201  # the compiler says there what is wrong
+        built.check_returncode()
     return True
 
 

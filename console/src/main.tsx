@@ -10,6 +10,7 @@ import { RouterProvider } from "@tanstack/react-router";
 import { setNonce } from "get-nonce";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { BACK, comeBack } from "./api/signin";
 import { queries } from "./queries";
 import { router } from "./router";
 import { SessionGate } from "./session";
@@ -42,12 +43,14 @@ const colours: CSSVariablesResolver = () => ({
   dark: { "--mantine-color-dimmed": "#a6a7ab", "--mantine-color-anchor": "#66d9e8", "--mantine-color-placeholder": "#9a9ca1", ...GREEN },
 });
 
+const wrong = location.pathname === BACK ? await comeBack() : "";
+
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
     <MantineProvider theme={theme} cssVariablesResolver={colours} defaultColorScheme="auto" getStyleNonce={() => nonce}>
       <Notifications position="bottom-right" />
       <QueryClientProvider client={queries}>
-        <SessionGate>
+        <SessionGate wrong={wrong}>
           <RouterProvider router={router} />
         </SessionGate>
       </QueryClientProvider>

@@ -1,9 +1,16 @@
 // What is known of the server, and until when. What happens there tells what to ask anew; without that every half minute.
-import { QueryClient } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { Problem } from "./api/client";
 import type { Happened } from "./api/feed";
 
-export const queries = new QueryClient({
+/** A credential has ended while the page is open: who it is, is asked anew, and so they are asked to sign in. */
+function ended(error: Error): void {
+  if (error instanceof Problem && error.status === 401) void queries.invalidateQueries({ queryKey: ["who"] });
+}
+
+export const queries: QueryClient = new QueryClient({
+  queryCache: new QueryCache({ onError: (error, query) => { if (query.queryKey[0] !== "who") ended(error); } }),
+  mutationCache: new MutationCache({ onError: ended }),
   defaultOptions: {
     queries: {
       staleTime: 5_000,

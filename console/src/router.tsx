@@ -74,7 +74,13 @@ const definition = createRoute({
 });
 
 const fleet = createRoute({ getParentRoute: () => root, path: "/fleet", component: lazyRouteComponent(() => patiently(() => import("./pages/fleet")), "Fleet") });
-const keys = createRoute({ getParentRoute: () => root, path: "/keys", component: lazyRouteComponent(() => patiently(() => import("./pages/keys")), "Keys") });
+
+const access = createRoute({
+  getParentRoute: () => root,
+  path: "/access",
+  component: lazyRouteComponent(() => patiently(() => import("./pages/access")), "Access"),
+  validateSearch: (s: Search) => only(s, "tab"),
+});
 
 const audit = createRoute({
   getParentRoute: () => root,
@@ -84,7 +90,7 @@ const audit = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([overview, instances, instance, tasks, dead, definitions, definition, fleet, keys, audit]),
+  routeTree: root.addChildren([overview, instances, instance, tasks, dead, definitions, definition, fleet, access, audit]),
   defaultPreload: "intent",
   defaultErrorComponent: ({ error }) => <Page title="This page cannot be shown"><Wrong error={error instanceof Error ? error : new Error(String(error))} again={() => location.reload()} /></Page>,
   scrollRestoration: true,

@@ -1,10 +1,11 @@
 // Who is signed in, and what they may: what a role may not do is not offered, and the server refuses it anyway.
-import { Alert, Button, Center, Loader, Paper, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
+import { Alert, Center, Loader } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { createContext, type FormEvent, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
 import { api, ask, Problem, type Schemas } from "./api/client";
 import { credentials, forgetCredentials, keepCredentials } from "./api/credentials";
 import { type FeedState, follow } from "./api/feed";
+import { SignIn } from "./signin/page";
 import { caughtUp, moved } from "./queries";
 
 type Whoami = Schemas["Whoami"];
@@ -25,7 +26,8 @@ export function useSession(): Session {
   return found;
 }
 
-export function SessionGate({ children }: { children: ReactNode }) {
+/** `wrong`: why signing in at a provider's page has not led here. */
+export function SessionGate({ wrong, children }: { wrong: string; children: ReactNode }) {
   const who = useQuery({ queryKey: ["who"], queryFn: () => ask(api.GET("/api/v1/identity")), staleTime: 60_000 });
   const [feed, setFeed] = useState<FeedState>("live");
   const known = who.data;
@@ -56,7 +58,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   }, [known, feed]);
 
   if (who.error instanceof Problem && (who.error.status === 401 || (who.error.status === 403 && known === undefined))) {
-    return <SignIn problem={credentials().key ? who.error : null} />;
+    return <SignIn wrong={credentials().key ? who.error.message : wrong} />;
   }
   if (session === null) {
     return (
@@ -66,35 +68,4 @@ export function SessionGate({ children }: { children: ReactNode }) {
     );
   }
   return <Known.Provider value={session}>{children}</Known.Provider>;
-}
-
-function SignIn({ problem }: { problem: Problem | null }) {
-  const [key, setKey] = useState("");
-  const [tenant, setTenant] = useState(credentials().tenant);
-
-  function signIn(event: FormEvent) {
-    event.preventDefault();
-    keepCredentials({ key: key.trim(), tenant: tenant.trim() });
-    location.reload();
-  }
-
-  return (
-    <Center mih="100vh" p="md" component="main">
-      <Paper withBorder shadow="sm" p="xl" w={420} maw="100%">
-        <form onSubmit={signIn}>
-          <Stack>
-            <Title order={1} size="h2">Sign in to Stepkeel</Title>
-            <Text c="dimmed" size="sm">
-              With an API key, or a token of your identity provider. Whoever runs the server makes a key with{" "}
-              <Text span ff="monospace" size="sm">stepkeel key create NAME --role operator</Text>.
-            </Text>
-            {problem && <Alert color="red" title="Not let in" role="alert">{problem.message}</Alert>}
-            <PasswordInput label="API key or token" value={key} onChange={(e) => setKey(e.currentTarget.value)} required autoComplete="off" data-autofocus />
-            <TextInput label="Tenant" description="Only for keys that reach several" value={tenant} onChange={(e) => setTenant(e.currentTarget.value)} />
-            <Button type="submit">Sign in</Button>
-          </Stack>
-        </form>
-      </Paper>
-    </Center>
-  );
 }

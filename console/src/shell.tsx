@@ -19,7 +19,7 @@ export const PLACES = [
   { to: "/dead-letters", label: "Dead letters", icon: IconAlertTriangle, needs: "list_dead_letters" },
   { to: "/definitions", label: "Definitions", icon: IconSitemap, needs: "list_definitions" },
   { to: "/fleet", label: "Workers and limits", icon: IconServer, needs: "list_workers" },
-  { to: "/keys", label: "Keys and roles", icon: IconKey, needs: "list_keys" },
+  { to: "/access", label: "Tenants, keys, roles", icon: IconKey, needs: "list_keys" },
   { to: "/audit", label: "Audit", icon: IconHistory, needs: "read_audit" },
 ] as const;
 
@@ -78,6 +78,7 @@ function Appearance() {
 function Who() {
   const { who, signOut, change } = useSession();
   const [actor, setActor] = useState(who.actor);
+  const [tenant, setTenant] = useState(who.tenant);
   const open = who.how === "development";
   return (
     <Menu position="bottom-end" width={280} closeOnItemClick={false}>
@@ -95,6 +96,14 @@ function Who() {
             <Group px="sm" pb="xs" gap="xs" align="end" wrap="nowrap">
               <TextInput size="xs" label="Act as" value={actor} onChange={(e) => setActor(e.currentTarget.value)} flex={1} />
               <Button size="xs" type="submit">Use</Button>
+            </Group>
+          </form>
+        )}
+        {who.tenants.includes("*") && (
+          <form onSubmit={(e) => { e.preventDefault(); change({ tenant: tenant.trim() }); }}>
+            <Group px="sm" pb="xs" gap="xs" align="end" wrap="nowrap">
+              <TextInput size="xs" label="Look at tenant" value={tenant} onChange={(e) => setTenant(e.currentTarget.value)} flex={1} />
+              <Button size="xs" type="submit">Go</Button>
             </Group>
           </form>
         )}

@@ -1,4 +1,4 @@
-"""An identity provider on this machine: publishes its keys, and makes tokens, good and bad ones."""
+"""An identity provider on this machine: publishes its keys, makes tokens, good and bad ones, and has a page to sign in at."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
@@ -29,7 +30,15 @@ class Provider:
         self.keys: list[Any] = [RSA, EC]
         self.asked: list[str] = []
         self.status = 200
-        self.says: dict[str, Any] = {"issuer": url, "jwks_uri": f"{url}/keys"}
+        self.says: dict[str, Any] = {
+            "issuer": url, "jwks_uri": f"{url}/keys", "authorization_endpoint": f"{url}/authorize",
+            "token_endpoint": f"{url}/token",
+        }  # fmt: skip
+        self.now, self.lasts = NOW, 300
+        self.asks: dict[str, dict[str, str]] = {}  # what was asked at its page, by the code that it gave
+        self.forms: list[dict[str, str]] = []  # what its token endpoint was sent
+        self.refresh = "again-1"  # the token that renews; another one each time
+        self.grants: dict[str, Any] = {}  # more that the token endpoint says, or None to leave it out
 
     def body(self, path: str) -> bytes:
         self.asked.append(path)
@@ -37,8 +46,38 @@ class Provider:
             return json.dumps(self.says).encode()
         return json.dumps({"keys": [k.as_dict(private=False) for k in self.keys]}).encode()
 
+    def come_in(self, asked: dict[str, str]) -> str:
+        """The page, where nobody has to be asked who they are: the address that it leads back to."""
+        code = f"code-{len(self.asks)}"
+        self.asks[code] = asked
+        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
+
+    def grant(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """RFC 6749, 4.1.3 and 6; RFC 7636, 4.6."""
+        self.forms.append(form)
+        if form["grant_type"] == "refresh_token":
+            fits = form["refresh_token"] == self.refresh
+        else:
+            asked = self.asks.pop(form["code"], {})
+            digest = _part(hashlib.sha256(form["code_verifier"].encode()).digest())
+            known = {"code_challenge": digest, "redirect_uri": form["redirect_uri"], "client_id": form["client_id"]}
+            fits = bool(asked) and known.items() <= asked.items()
+        if not fits:
+            return 400, {"error": "invalid_grant", "error_description": "the code does not fit"}
+        self.refresh = f"again-{len(self.forms) + 1}"
+        told = {"access_token": self.token(), "id_token": self.token(aud=form["client_id"]), "refresh_token": self.refresh}
+        return 200, {k: v for k, v in {**told, **self.grants}.items() if v is not None}
+
     def claims(self, **more: Any) -> dict[str, Any]:
-        made = {"iss": self.url, "aud": "stepkeel", "sub": "ann", "exp": NOW + 300, "iat": NOW, "roles": ["operator"], **more}
+        made = {
+            "iss": self.url,
+            "aud": "stepkeel",
+            "sub": "ann",
+            "exp": self.now + self.lasts,
+            "iat": self.now,
+            "roles": ["operator"],
+            **more,
+        }
         return {k: v for k, v in made.items() if v is not None}
 
     def token(self, key: Any = RSA, alg: str = "RS256", header: dict[str, Any] | None = None, **more: Any) -> str:
@@ -60,8 +99,25 @@ def _part(raw: bytes) -> str:
 def running() -> Iterator[Provider]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path.startswith("/authorize?"):
+                self.send_response(302)
+                self.send_header("Location", provider.come_in(dict(parse_qsl(self.path.partition("?")[2]))))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             body = provider.body(self.path)
             self.send_response(provider.status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+            return
+
+        def do_POST(self) -> None:
+            form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            status, told = provider.grant(form)
+            body = json.dumps(told).encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -165,6 +165,10 @@ async def _ended_stream(place: Place, role: str) -> tuple[str, str, Any]:
 OLD = {"created_to": "2020-01-01T00:00:00Z"}
 TRIES: dict[str, Try] = {
     "get_identity": plain("GET", "/identity"),
+    "list_roles": plain("GET", "/roles"),
+    "list_tenants": plain("GET", "/tenants"),
+    "get_sign_in": plain("GET", "/sign-in"),
+    "sign_in": plain("POST", "/sign-in", {"issuer": "https://id.example", "refresh_token": "x"}),
     "get_instance": _on(Place.made),
     **{f"get_{n}": _side(n) for n in ("data", "history", "signals", "timers", "children", "diagram")},
     "stream_history": _ended_stream,
@@ -226,4 +230,4 @@ TRIES: dict[str, Try] = {
 }
 NOBODYS = {n for n, t in TRIES.items() if t.__qualname__.startswith("plain")}  # nothing in its address is of a tenant
 # No worker holds it, there is no such one, a lambda is in it: allowed, nothing to do.
-POSSIBLE = {"release_instance": 409, "close_breaker": 404, "get_definition_document": 404}
+POSSIBLE = {"sign_in": 404, "release_instance": 409, "close_breaker": 404, "get_definition_document": 404}

@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import pytest
 
 from stepkeel import Engine
 from stepkeel.console.site import built
+from tests import postgres
+from tests.access.provider import Provider, running
 from tests.console.shop import Waiting
 from tests.processes import end, first_line
 
@@ -41,6 +44,7 @@ class Shop:
     at: str
     keys: dict[str, str]
     mended: Path
+    provider: Provider
 
     def ask(self, role: str, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
         told = {"Authorization": f"Bearer {self.keys[role]}", **headers}
@@ -67,20 +71,29 @@ async def _keys(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Shop]:
-    url, mended = f"sqlite:///{folder / 'shop.db'}", folder / "mended"
-    with ThreadPoolExecutor(1) as aside:  # the browser's driver has a loop in this thread
-        keys = aside.submit(lambda: asyncio.run(_keys(url))).result()
-    command = [sys.executable, "-c", "from stepkeel.cli.main import run; run()", "serve", "tests.console.shop:engine"]
-    options = ["--port", "0", "--access", "keys", "--writes-per-minute", "0"]
-    env = {**os.environ, "CONSOLE_URL": url, "CONSOLE_MENDED": str(mended), "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [*command, *options], env=env, cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as p:
-        try:
-            yield Shop(first_line(p).split("/api/v1")[0], keys, mended)
-        finally:
-            end(p)
+def serving(folder: Path, kind: str = "sqlite") -> Iterator[Shop]:
+    with ExitStack() as stack:
+        url = f"sqlite:///{folder / 'shop.db'}" if kind == "sqlite" else stack.enter_context(postgres.fresh_schema())
+        provider = stack.enter_context(running())
+        provider.now = int(time.time())
+        with ThreadPoolExecutor(1) as aside:  # the browser's driver has a loop in this thread
+            keys = aside.submit(lambda: asyncio.run(_keys(url))).result()
+        mended = folder / "mended"
+        told = {"CONSOLE_URL": url, "CONSOLE_MENDED": str(mended), "CONSOLE_ISSUER": provider.url, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", "from stepkeel.cli.main import run; run()", "serve", "tests.console.shop:engine"]
+        options = ["--port", "0", "--access", "tests.console.shop:access", "--writes-per-minute", "0"]
+        p = stack.enter_context(
+            subprocess.Popen(
+                [*command, *options],
+                env={**os.environ, **told},
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        )
+        stack.callback(end, p)
+        yield Shop(first_line(p).split("/api/v1")[0], keys, mended, provider)
 
 
 def chromium() -> str | None:
@@ -99,14 +112,18 @@ def browsing() -> Iterator[Any]:
 
 def signed_in(key: str, tenant: str = "") -> str:
     """What a page is told before it begins, as if somebody had signed in."""
-    return f"sessionStorage.setItem('stepkeel.credentials', JSON.stringify({{key: {key!r}, tenant: {tenant!r}}}))"
+    place = "'stepkeel.credentials'"
+    return (
+        f"sessionStorage.getItem({place}) ?? sessionStorage.setItem({place}, JSON.stringify({{key: {key!r}, tenant: {tenant!r}}}))"
+    )
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """On SQLite, unless a test names another store."""
     if not built():
         _missing("the console is not built: make console, with Node")
-    with serving(tmp_path_factory.mktemp("shop")) as made:
+    with serving(tmp_path_factory.mktemp("shop"), getattr(request, "param", "sqlite")) as made:
         yield made
 
 

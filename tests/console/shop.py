@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from stepkeel import Context, Engine, Limit, PermanentError, Signal, State, Workflow, activity, approval, child, task
+from stepkeel import Context, Engine, Limit, PermanentError, Signal, State, Tier, Workflow, activity, approval, child, task
+from stepkeel.access import Access, Issuer, SignIn
 
 URL = os.environ.get("CONSOLE_URL", "memory://")
+ISSUER = os.environ.get("CONSOLE_ISSUER", "https://id.example")
 MENDED = Path(os.environ.get("CONSOLE_MENDED", "/nonexistent"))  # while it is there, the bank answers
 
 
@@ -102,5 +104,15 @@ class Waiting(Workflow[Order]):
     waiting.after(timedelta(days=3), to=done)
 
 
+class Till(Workflow[Order], limits=[Limit(1)]):
+    busy = State[Order]()
+    done = State.completed()
+    busy.on(Paid, to=done)
+
+
 def engine() -> Engine:
-    return Engine(URL, [Ordering, Paying, Trunk, Branch, Leaf, Waiting])
+    return Engine(URL, [Ordering, Paying, Trunk, Branch, Leaf, Waiting, Till], tenants={"globex": Tier(instances=5)})
+
+
+sign_in = SignIn("console", title="the house")
+access = Access(issuers=[Issuer(ISSUER, "stepkeel", sign_in=sign_in)])

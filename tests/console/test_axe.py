@@ -18,7 +18,7 @@ RUN = "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}, result
 TABS = ("diagram", "timeline", "history", "data", "signals", "tasks", "children", "audit")
 SCREENS = (
     "/", "/instances", "/instances?status=failed", "/tasks?whose=all", "/dead-letters", "/definitions", "/definitions/Ordering/1",
-    "/fleet", "/keys", "/audit", "/nowhere",
+    "/fleet", "/access", "/access?tab=roles", "/access?tab=tenants", "/audit", "/nowhere",
 )  # fmt: skip
 
 
@@ -74,6 +74,6 @@ def test_dialogs_and_forms_can_be_used_by_everybody(visit: Visit, shop: Shop, fi
     page.get_by_placeholder("A page, a key or the id of an instance").wait_for()
     told += wrong(page, "palette", DIALOG)
     signing = visit("", "/", scheme=scheme)
-    signing.get_by_role("button", name="Sign in").wait_for()
+    signing.get_by_role("button", name="Sign in", exact=True).wait_for()
     told += wrong(signing, "sign-in")
     assert told == [], "\n".join(told)

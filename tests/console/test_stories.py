@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.console.conftest import Shop
+from tests.console.seeing import EVERYWHERE, Visit, asked, misses, sees, shows
 
 pytestmark = pytest.mark.xdist_group("console")
-Visit = Callable[..., Any]
 
 
-def shows(page: Any, text: str | re.Pattern[str], *, role: str = "status", name: str = "What it waits for") -> None:
-    from playwright.sync_api import expect
-
-    expect(page.get_by_role(role, name=name)).to_contain_text(text, timeout=15_000)
-
-
-def sees(place: Any) -> None:
-    from playwright.sync_api import expect
-
-    expect(place).to_be_visible(timeout=15_000)
-
-
-def misses(place: Any) -> None:
-    from playwright.sync_api import expect
-
-    expect(place).to_have_count(0, timeout=15_000)
-
-
-def asked(page: Any, verb: str) -> Any:
-    """The dialog of what may be asked of the instance, from the menu beside the first."""
-    page.get_by_role("button", name="More").click()
-    page.get_by_role("menuitem", name=verb).click()
-    return page.get_by_role("dialog")
-
-
+@EVERYWHERE
 def test_an_order_is_started_approved_by_another_and_seen_to_complete_without_a_reload(visit: Visit) -> None:
     starter = visit("operator", "/definitions/Ordering/1")
     starter.get_by_role("button", name="Start…").click()
@@ -65,6 +39,7 @@ def test_an_order_is_started_approved_by_another_and_seen_to_complete_without_a_
     sees(starter.get_by_role("cell", name="key:approver"))
 
 
+@EVERYWHERE
 def test_a_saga_that_failed_is_redriven_from_the_dead_letters(visit: Visit, shop: Shop) -> None:
     shop.mended.unlink(missing_ok=True)
     id = shop.start("Paying", "rent")
@@ -146,25 +121,6 @@ def test_what_a_role_may_not_do_is_not_offered_and_the_server_refuses_it(visit: 
     sees(page.get_by_role("heading", name=re.compile("Waiting")))
     misses(page.get_by_role("button", name="Start…"))
     assert shop.ask("viewer", "POST", f"/instances/{id}/pause", {}).status_code == 403
-
-
-def test_who_is_of_one_tenant_sees_nothing_of_another(visit: Visit, shop: Shop) -> None:
-    own = shop.start("Waiting", "of default")
-    answer = shop.ask(
-        "everywhere",
-        "POST",
-        "/instances",
-        {"definition": "Waiting", "data": {"name": "x"}, "key": "of acme"},
-        **{"X-Tenant": "acme"},
-    )
-    theirs = answer.json()["id"]
-    acme = visit("everywhere", "/instances", tenant="acme")
-    sees(acme.get_by_role("link", name="of acme"))
-    misses(acme.get_by_role("link", name=own))
-    page = visit("admin", f"/instances/{theirs}")
-    sees(page.get_by_role("alert").filter(has_text=f"there is no instance {theirs}"))
-    page.goto(f"{shop.at}/instances?key=of+acme")
-    sees(page.get_by_text("No instance matches"))
 
 
 def test_what_is_filtered_stands_in_the_address_and_outlives_a_reload(visit: Visit, shop: Shop) -> None:
@@ -305,32 +261,3 @@ def test_nothing_is_done_to_live_ones_where_archived_ones_are_shown(visit: Visit
     page.goto(f"{shop.at}/instances?correlation_id=aside")
     sees(page.get_by_text("1 shown, that is all"))
     assert page.get_by_role("button", name="With all of these…").is_enabled()
-
-
-def test_who_has_no_key_is_asked_for_one_and_a_wrong_one_is_told(visit: Visit, shop: Shop) -> None:
-    page = visit("", "/instances")
-    page.get_by_label("API key or token").fill("stepkeel_wrong")
-    page.get_by_role("button", name="Sign in").click()
-    sees(page.get_by_role("alert"))
-    page.get_by_label("API key or token").fill(shop.keys["viewer"])
-    page.get_by_role("button", name="Sign in").click()
-    sees(page.get_by_role("heading", name="Instances"))
-    page.get_by_role("button", name=re.compile("Signed in as")).click()
-    page.get_by_role("menuitem", name="Sign out").click()
-    sees(page.get_by_role("button", name="Sign in"))
-
-
-def test_a_key_is_shown_once_and_refused_once_it_is_revoked(visit: Visit, shop: Shop) -> None:
-    page = visit("admin", "/keys")
-    page.get_by_role("button", name="Make a key…").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Name").fill("robot")
-    dialog.get_by_role("button", name="Make it").click()
-    secret = page.get_by_role("dialog").locator("pre").inner_text()
-    shop.keys["robot"] = secret
-    assert shop.ask("robot", "GET", "/identity").status_code == 200
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Revoke robot").click()
-    misses(page.get_by_role("button", name="Revoke robot"))
-    assert shop.ask("robot", "GET", "/identity").status_code == 401
-    assert secret not in page.content()

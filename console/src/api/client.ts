@@ -2,6 +2,7 @@
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema";
 import { credentials } from "./credentials";
+import { fresh } from "./signin";
 
 export type Schemas = components["schemas"];
 export type Instance = Schemas["Instance"];
@@ -38,7 +39,8 @@ function encodeHeader(text: string): string {
 }
 
 api.use({
-  onRequest({ request }) {
+  async onRequest({ request }) {
+    if (new URL(request.url).pathname !== "/api/v1/sign-in") await fresh();
     for (const [name, value] of Object.entries(headers())) request.headers.set(name, value);
     // Of a start it would be the instance's key, which people give, or leave out.
     const keyed = request.headers.has("Idempotency-Key") || new URL(request.url).pathname === "/api/v1/instances";

@@ -3,10 +3,13 @@ export interface Credentials {
   key: string;
   tenant: string;
   actor: string;
+  issuer: string; // at whose page they signed in; empty: the key was typed
+  refresh: string; // what renews it
+  until: number; // milliseconds since 1970
 }
 
 const PLACE = "stepkeel.credentials";
-const NOBODY: Credentials = { key: "", tenant: "", actor: "" };
+const NOBODY: Credentials = { key: "", tenant: "", actor: "", issuer: "", refresh: "", until: 0 };
 let known: Credentials | undefined;
 
 export function credentials(): Credentials {

@@ -1,6 +1,7 @@
 // What happens in the tenant, as it happens. EventSource sends no headers, so the stream is read here; its protocol is the
 // same: who comes back says which event was the last (WHATWG HTML, server-sent events).
 import { headers } from "./client";
+import { fresh } from "./signin";
 
 export interface Happened {
   instance_id: string;
@@ -38,6 +39,7 @@ export function follow(told: (happened: Happened) => void, state: (now: FeedStat
   }
 
   async function read(signal: AbortSignal, heard: () => void): Promise<void> {
+    await fresh();
     const answer = await fetch("/api/v1/events", {
       headers: { ...headers(), Accept: "text/event-stream", ...(last ? { "Last-Event-ID": last } : {}) },
       signal,

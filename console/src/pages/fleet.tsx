@@ -5,10 +5,11 @@ import { Link } from "@tanstack/react-router";
 import { api, ask } from "../api/client";
 import { Rows } from "../instance/lists";
 import { StatusBadge } from "../parts/status";
-import { span, When } from "../parts/time";
+import { When } from "../parts/time";
 import { complain, Empty, Page, say, Shown } from "../parts/told";
 import { queries } from "../queries";
 import { useSession } from "../session";
+import { Limits } from "./limits";
 
 export function Fleet() {
   const { may } = useSession();
@@ -36,7 +37,7 @@ export function Fleet() {
           </Rows>
         )}
       </Shown>
-      {may("list_definitions") && <Limits />}
+      {may("list_limits") && <Limits />}
       {may("list_breakers") && (
         <Stack gap="xs">
           <Title order={2} size="h4">Circuit breakers</Title>
@@ -74,39 +75,5 @@ export function Fleet() {
         </Stack>
       )}
     </Page>
-  );
-}
-
-interface Limit {
-  size: number;
-  per?: number; // microseconds
-  key?: string;
-}
-
-/** As the definitions say them. Who holds which slot is told by what waits for one. */
-function Limits() {
-  const found = useQuery({ queryKey: ["list", "definitions"], queryFn: () => ask(api.GET("/api/v1/definitions")) });
-  const limits = new Map<string, { limit: Limit; of: string[] }>();
-  for (const d of found.data?.items ?? []) {
-    for (const [name, limit] of Object.entries((d.outline as { limits?: Record<string, Limit> }).limits ?? {})) {
-      const known = limits.get(name);
-      limits.set(name, { limit, of: [...new Set([...(known?.of ?? []), d.name])] });
-    }
-  }
-  return (
-    <Stack gap="xs">
-      <Title order={2} size="h4">Limits</Title>
-      {limits.size === 0 ? <Text size="sm" c="dimmed">No definition limits how many go on at a time.</Text> : (
-        <Rows head={["Name", "At a time", "Of each", "In"]}>
-          {[...limits].sort().map(([name, { limit, of }]) => (
-            <Table.Tr key={name}>
-              <Table.Td>{name}</Table.Td><Table.Td>{limit.size}{limit.per ? ` in ${span(limit.per / 1e6)}` : ""}</Table.Td>
-              <Table.Td>{limit.key || "–"}</Table.Td><Table.Td>{of.join(", ")}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Rows>
-      )}
-      {limits.size > 0 && <Text size="sm" c="dimmed">What waits for a slot says who holds it: look at the instance.</Text>}
-    </Stack>
   );
 }

@@ -1,15 +1,14 @@
 // API keys: who may call, with which roles, until when. A key is shown once.
-import { Alert, Badge, Button, Code, CopyButton, Group, Modal, MultiSelect, Stack, Table, TagsInput, Text, TextInput } from "@mantine/core";
+import { Alert, Badge, Button, Checkbox, Code, CopyButton, Group, Modal, MultiSelect, Stack, Table, TagsInput, Text, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
+import { useRoles } from "./roles";
 import { api, ask, type Schemas } from "../api/client";
 import { Rows } from "../instance/lists";
 import { When } from "../parts/time";
-import { complain, Empty, Page, say, Shown } from "../parts/told";
+import { complain, Empty, say, Shown } from "../parts/told";
 import { queries } from "../queries";
 import { useSession } from "../session";
-
-const ROLES = ["viewer", "approver", "operator", "designer", "admin"];
 
 export function Keys() {
   const { may, who } = useSession();
@@ -23,8 +22,11 @@ export function Keys() {
     onError: complain,
   });
   return (
-    <Page title="Keys and roles" aside={may("create_key") && <Button onClick={() => setMakes(true)}>Make a key…</Button>}>
-      <Text size="sm" c="dimmed">Tenant {who.tenant}. You are {who.name || "nobody"} with {who.roles.join(", ") || "no roles"}.</Text>
+    <Stack>
+      <Group justify="space-between">
+        <Text size="sm" c="dimmed">Of tenant {who.tenant}. You are {who.name || "nobody"} with {who.roles.join(", ") || "no roles"}.</Text>
+        {may("create_key") && <Button size="xs" onClick={() => setMakes(true)}>Make a key…</Button>}
+      </Group>
       <Shown of={found}>
         {({ items }) => items.length === 0 ? <Empty title="There are no keys">With stepkeel serve --access keys whoever calls needs one.</Empty> : (
           <Rows head={["Name", "Roles", "Made", "Last used", "Ends", ""]}>
@@ -50,7 +52,7 @@ export function Keys() {
           </Stack>
         </Modal>
       )}
-    </Page>
+    </Stack>
   );
 }
 
@@ -59,8 +61,11 @@ function Make({ close, made }: { close: () => void; made: (key: Schemas["MadeKey
   const [roles, setRoles] = useState<string[]>(["operator"]);
   const [scopes, setScopes] = useState<string[]>([]);
   const [endsIn, setEndsIn] = useState("90d");
+  const [everywhere, setEverywhere] = useState(false);
+  const { who } = useSession();
+  const known = useRoles().data?.items.map((r) => r.name) ?? [];
   const make = useMutation({
-    mutationFn: () => ask(api.POST("/api/v1/keys", { body: { name, roles, scopes, ends_in: endsIn || null, any_tenant: false } })),
+    mutationFn: () => ask(api.POST("/api/v1/keys", { body: { name, roles, scopes, ends_in: endsIn || null, any_tenant: everywhere } })),
     onSuccess: made,
   });
   return (
@@ -68,9 +73,12 @@ function Make({ close, made }: { close: () => void; made: (key: Schemas["MadeKey
       <form onSubmit={(e) => { e.preventDefault(); make.mutate(); }}>
         <Stack>
           <TextInput label="Name" description="Who it is for" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
-          <MultiSelect label="Roles" data={ROLES} value={roles} onChange={setRoles} required />
+          <MultiSelect label="Roles" data={known} value={roles} onChange={setRoles} required />
           <TagsInput label="Only these operations" description="As patterns: get_*. None: all that its roles permit" value={scopes} onChange={setScopes} />
           <TextInput label="Valid for" description="90d, 12h; empty: until it is revoked" value={endsIn} onChange={(e) => setEndsIn(e.currentTarget.value)} />
+          {(who.tenants.includes("*") || who.how === "development") && (
+            <Checkbox label="For any tenant" description="Who has it says which by X-Tenant" checked={everywhere} onChange={(e) => setEverywhere(e.currentTarget.checked)} />
+          )}
           {make.error && <Alert color="red" title={make.error.message} role="alert" />}
           <Group justify="flex-end"><Button variant="default" onClick={close}>Leave it</Button><Button type="submit" loading={make.isPending} disabled={!roles.length}>Make it</Button></Group>
         </Stack>

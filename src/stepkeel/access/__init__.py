@@ -5,5 +5,6 @@ from stepkeel.access.identity import Identity
 from stepkeel.access.issuer import Issuer
 from stepkeel.access.key import Key, Keys, NewKey
 from stepkeel.access.role import BUILT_IN, Role
+from stepkeel.access.signin import SignIn
 
-__all__ = ["BUILT_IN", "Access", "Identity", "Issuer", "Key", "Keys", "NewKey", "Role"]
+__all__ = ["BUILT_IN", "Access", "Identity", "Issuer", "Key", "Keys", "NewKey", "Role", "SignIn"]

@@ -15,6 +15,8 @@ from stepkeel.access.identity import Identity
 from stepkeel.access.issuer import Issuer, Tokens, issuer_of
 from stepkeel.access.key import PREFIX, identity_of_key
 from stepkeel.access.role import ACT_FOR_OTHERS, Role, permitted, roles_by_name
+from stepkeel.access.signin import Door, Provider
+from stepkeel.clock import Clock
 from stepkeel.engine.core import Core
 from stepkeel.errors import BadRequest, NotAuthenticated
 
@@ -38,6 +40,7 @@ class Access:
         self.keys = keys
         self.roles = roles_by_name(roles)
         self._issuers = {i.url: Tokens(i) for i in issuers}
+        self._doors = {i.url: Door(i.url, i.sign_in, self._issuers[i.url].identity) for i in issuers if i.sign_in is not None}
 
     async def identify(self, core: Core, authorization: str) -> Identity:
         """Who a request is from. Raises NotAuthenticated; Unavailable where an issuer does not tell its keys."""
@@ -54,6 +57,13 @@ class Access:
         if tokens is None:
             raise NotAuthenticated("the credential is none that is taken here", remedy=self._takes())
         return await tokens.identity(given, core.clock, core.store.now())
+
+    async def providers(self, clock: Clock) -> list[Provider]:
+        """Where people may sign in."""
+        return [await door.provider(clock) for door in self._doors.values()]
+
+    def door(self, issuer: str) -> Door | None:
+        return self._doors.get(issuer)
 
     def permitted(self, identity: Identity, operation: str) -> bool:
         return permitted(operation, identity.roles, identity.scopes, self.roles)

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import msgspec
 
 from stepkeel.access.identity import MOST_NAME, Identity
+from stepkeel.access.published import check_address, discovered, read_json
+from stepkeel.access.signin import SignIn
 from stepkeel.clock import Clock
 from stepkeel.errors import BadRequest, NotAuthenticated, Unavailable
 from stepkeel.extra import needing
@@ -32,12 +32,9 @@ __all__ = ["Issuer", "Tokens", "issuer_of"]
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 MOST_TOKEN = 16_384  # characters
-MOST_DOCUMENT = 1_000_000  # bytes of what an issuer publishes
 FRESH = 600_000_000  # microseconds: so long its keys hold without asking again
 AGAIN = 30_000_000  # nor is it asked more often than this for a key that it has not
 SOON = 1_000_000  # nor more often than this while it has told none: who waits in line is told at once
-PATIENCE = 5.0  # seconds
-DISCOVERY = "/.well-known/openid-configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,7 @@ class Issuer:
     roles          by its name of a role ours; those not in it keep their names. Empty: all do
     tenant_claim   whose instances they reach: a name, or a list of names; none: all reach `tenant`
     tenant         default "default"
+    sign_in        how people sign in at its page in the console; None: they paste a token
     Raises BadRequest.
     """
 
@@ -67,11 +65,12 @@ class Issuer:
     roles: Mapping[str, str] = field(default_factory=dict[str, str])
     tenant_claim: str = ""
     tenant: str = "default"
+    sign_in: SignIn | None = None
 
     def __post_init__(self) -> None:
-        _check_address(self.url)
+        check_address(self.url)
         if self.jwks_url:
-            _check_address(self.jwks_url)
+            check_address(self.jwks_url)
         if not self.audience:
             raise BadRequest(f"{self.url}: which audience?", remedy="the name that it gives tokens for this API")
         strange = sorted(set(self.algorithms) - set(ALGORITHMS))
@@ -82,18 +81,6 @@ class Issuer:
             raise BadRequest(f"{self.url}: leeway={self.leeway}", remedy="0 to 600 seconds")
         if self.tenant_claim == "" and self.tenant in ("", "*"):
             raise BadRequest(f"{self.url}: tenant={self.tenant!r}", remedy="the name of one, or a tenant_claim")
-
-
-def _check_address(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    try:
-        own = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        own = False
-    if not (own and parts.scheme == "http"):
-        raise BadRequest(f"{url!r} is no address to find keys at", remedy="https://...; http only on this machine")
 
 
 def issuer_of(token: str) -> str:
@@ -193,34 +180,12 @@ async def _fetch(issuer: Issuer) -> Any:
     from joserfc.errors import JoseError
     from joserfc.jwk import KeySet
 
-    with needing("httpx2", "keys of identity providers", "server"):
-        import httpx2
-
-    async def read(url: str) -> dict[str, Any]:
-        async with client.stream("GET", url) as answer:
-            body = b""
-            async for piece in answer.aiter_bytes():
-                body += piece
-                if len(body) > MOST_DOCUMENT:
-                    raise Unavailable(f"{url} tells more than {MOST_DOCUMENT} bytes", remedy="is it the right address?")
-            if answer.status_code != 200:
-                raise Unavailable(f"{url} answers {answer.status_code}", remedy="is it the right address?")
-        return msgspec.json.decode(body, type=dict[str, Any])
-
+    place = issuer.jwks_url
     try:
-        async with asyncio.timeout(PATIENCE), httpx2.AsyncClient() as client:
-            place = issuer.jwks_url
-            if not place:
-                told = await read(issuer.url.rstrip("/") + DISCOVERY)
-                if told.get("issuer") != issuer.url:
-                    raise Unavailable(f"{issuer.url} says it is {told.get('issuer')!r}", remedy="Issuer(url=) as it says itself")
-                place = str(told.get("jwks_uri", ""))
-                _check_address(place)
-            document = await read(place)
-            return KeySet.import_key_set(_usable(document))  # pyright: ignore[reportArgumentType]
-    except Unavailable:
-        raise
-    except (httpx2.HTTPError, TimeoutError, OSError, ValueError, JoseError, BadRequest) as error:
+        if not place:
+            place = str((await discovered(issuer.url)).get("jwks_uri", ""))
+        return KeySet.import_key_set(_usable(await read_json(place)))  # pyright: ignore[reportArgumentType]
+    except (ValueError, JoseError, BadRequest) as error:
         raise Unavailable(f"{issuer.url} does not tell its keys: {error}", remedy="is it reachable from here?") from None
 
 

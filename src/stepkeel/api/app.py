@@ -53,7 +53,7 @@ ROUTES = [
     for each in (instance, stream, watch, action, task, definition, bulk, fleet, identity, audit)
     for route in cast("list[Any]", each.ROUTES)
 ]
-OPEN = ("/livez", "/readyz", "/api/v1/openapi")  # asked by whoever looks after it, or writes a client
+OPEN = ("/livez", "/readyz", "/api/v1/openapi", "/api/v1/sign-in")  # asked by who looks after it, writes a client, or comes
 
 
 @get("/livez", summary="This process answers", sync_to_thread=False, security=[{}])

@@ -19,7 +19,7 @@ from stepkeel.errors import BadRequest, NotAllowed, TooManyRequests
 
 __all__ = ["EVERYBODY", "Asking", "Caller", "TheCore", "actor_of", "caller_of", "recognise", "refuse_too_many", "roles_of"]
 
-EVERYBODY = ("get_identity",)  # whom we know may ask who they are
+EVERYBODY = ("get_identity", "get_sign_in", "sign_in")  # whom we know may ask who they are; who is not known, how to be
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 Asking = Request[Any, Any, Any]
 TheCore = NamedDependency[SkipValidation[Core]]  # what a route calls its verbs with

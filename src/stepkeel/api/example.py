@@ -57,6 +57,12 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "Start": {"definition": "OrderApproval", "data": ORDER, "key": "order-4711", "attributes": {"region": "north"}},
     "Signal": {"name": "OrderApproved", "payload": {"by": "ann"}, "key": "approval-9"},
     "Said": WHY,
+    "SignIn": {
+        "issuer": "https://id.example",
+        "code": "SplxlOBeZQQYbYS6WxSbIA",
+        "verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        "redirect_uri": "https://flows.example/signed-in",
+    },
     "Stop": {**WHY, "compensate": True},
     "Redrive": {"reason": "the bank is back", "from_state": "paying/charge"},
     "Node": {"path": "packing/for_each", "reason": "the rest is sold out"},
@@ -162,6 +168,23 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "name": "key:shop", "actor": "ann", "how": "key", "tenant": "default", "tenants": ["default"], "roles": ["operator"],
         "operations": ["get_instance", "start_instance"],
     },
+    "SignIns": {
+        "keys": True,
+        "providers": [
+            {
+                "issuer": "https://id.example", "title": "Example", "authorize": "https://id.example/authorize",
+                "client_id": "stepkeel", "scopes": ["openid", "profile"], "parameters": {},
+            }
+        ],
+    },
+    "Roles": {
+        "items": [{"name": "clerk", "allow": ["get_*"], "deny": ["get_data"], "operations": ["get_instance", "get_task"]}],
+    },
+    "Tenants": {
+        "items": [{"name": "acme", "tier": {"instances": 500, "step_timeout": 300.0}, "instances": {"waiting": 12, "failed": 1}}],
+        "cursor": None,
+    },
+    "SignedIn": {"token": "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl", "refresh_token": ""},
     "Key": _KEY,
     "Keys": {"items": [_KEY]},
     "MadeKey": {"key": _KEY, "secret": "stepkeel_a4331c08083a4e05_..."},

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from stepkeel.access.key import Key as KeyRecord
 from stepkeel.engine.result import Entry, InboxEntry, Info, Result, Timer
 from stepkeel.kernel.explain import Explanation as ExplanationRecord
 from stepkeel.model.codec import to_json
@@ -22,7 +21,6 @@ __all__ = [
     "CancelNode",
     "Comment",
     "Complete",
-    "CreateKey",
     "Definition",
     "Definitions",
     "Explanation",
@@ -34,15 +32,12 @@ __all__ = [
     "Instance",
     "Instances",
     "Key",
-    "Keys",
-    "MadeKey",
     "Node",
     "Priority",
     "Problem",
     "Reason",
     "Reassign",
     "Redrive",
-    "RotateKey",
     "Said",
     "SetData",
     "SetState",
@@ -54,7 +49,6 @@ __all__ = [
     "Text",
     "Timers",
     "Waited",
-    "Whoami",
     "Wrong",
 ]
 
@@ -243,29 +237,6 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     details: dict[str, str | int | float | bool | None] = {}
 
 
-class Whoami(Struct, frozen=True):
-    """Who asks, as their credential says; `actor` and `tenant` are those of this request. `operations`: what they may."""
-
-    name: str
-    actor: str
-    how: Literal["key", "token", "development"]
-    tenant: str
-    tenants: list[str]
-    roles: list[str]
-    operations: list[str]
-
-
-class Keys(Struct, frozen=True):
-    items: list[KeyRecord]
-
-
-class MadeKey(Struct, frozen=True):
-    """`secret` is the key itself: shown here and never again."""
-
-    key: KeyRecord
-    secret: str
-
-
 # -- requests
 
 
@@ -366,19 +337,3 @@ class Reassign(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Comment(Struct, frozen=True, forbid_unknown_fields=True):
     text: Annotated[str, Meta(min_length=1, max_length=10_000)]
-
-
-class CreateKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """`scopes` narrow what its roles permit, as patterns of operations; `ends_in` is a span like `90d`."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
-    roles: Annotated[list[Text], Meta(min_length=1, max_length=50)]
-    scopes: Annotated[list[Text], Meta(max_length=200)] = []
-    ends_in: Span | None = None
-    any_tenant: bool = False
-
-
-class RotateKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """The old one is valid for the `overlap`."""
-
-    overlap: Span = "24h"

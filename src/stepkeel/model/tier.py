@@ -47,6 +47,11 @@ class Tier:
             if span is not None and to_span(span) <= 0:
                 raise BadRequest(f"Tier({name}={span!r})", remedy="a positive timedelta or number of seconds")
 
+    def limits(self) -> dict[str, float]:
+        """What is limited; times in seconds."""
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {k: v.total_seconds() if isinstance(v, timedelta) else v for k, v in told.items() if v is not None}
+
 
 TIERS = {
     "basic": Tier(

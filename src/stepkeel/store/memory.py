@@ -250,6 +250,11 @@ class MemoryStore(Written, SharedMemory):
         with self._lock:
             return self._keys.get((tenant, definition, key))
 
+    async def tenants(self, after: str, limit: int) -> list[str]:
+        with self._lock:
+            known = {r.tenant for r in self._rows.values() if not r.archived} | {k.tenant for k in self._api_keys.values()}
+            return sorted(name for name in known - {"*"} if name > after)[:limit]
+
     async def metrics(self, tenant: str | None) -> list[MetricRow]:
         with self._lock:
             counts: dict[tuple[str, int, str, str], int] = {}

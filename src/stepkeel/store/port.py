@@ -363,6 +363,10 @@ class Store(Feed, Outbox, SharedStore, Protocol):
 
     async def find_key(self, tenant: str, definition: str, key: str) -> str | None: ...
 
+    async def tenants(self, after: str, limit: int) -> list[str]:
+        """Whoever has an instance that is not archived, or an API key, in order of their names, those behind `after`."""
+        ...
+
     async def metrics(self, tenant: str | None) -> list[MetricRow]: ...
 
     async def due(self, tenant: str | None) -> list[DueRow]:

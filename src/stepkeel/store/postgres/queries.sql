@@ -380,6 +380,19 @@ from unnest($1::text[]) as w(id) cross join lateral (select * from stepkeel.arch
 select id, tenant, definition, version, key, status, state, label, revision, snapshot, attributes::text, wake_at, owner, epoch,
     takeovers, inbox, seen, fault, priority, correlation_id, created_at, updated_at, completed_at, parent;
 
+-- name: tenants
+-- A skip scan: one probe of the index for each.
+with recursive names (tenant) as (
+    (select min(i.tenant) from stepkeel.instances i where i.tenant > $1)
+    union all
+    select (select min(i.tenant) from stepkeel.instances i where i.tenant > n.tenant) from names n where n.tenant is not null
+)
+select tenant from (
+    select tenant from names where tenant is not null
+    union
+    select k.tenant from stepkeel.api_keys k where k.tenant > $1 and k.tenant <> '*'
+) known order by tenant limit $2;
+
 -- name: metrics
 select definition, version, status, state, count(*) from stepkeel.instances where $1::text is null or tenant = $1
 group by definition, version, status, state order by definition, version, status, state;

@@ -318,6 +318,9 @@ class PostgresStore(Keeping):
         rows = await self._work.fetch(self._sql["find_key"], tenant, definition, key)
         return rows[0][0] if rows else None
 
+    async def tenants(self, after: str, limit: int) -> list[str]:
+        return [r[0] for r in await self._people.fetch(self._sql["tenants"], after, limit)]
+
     async def metrics(self, tenant: str | None) -> list[MetricRow]:
         return [MetricRow(*r) for r in await self._people.fetch(self._sql["metrics"], tenant)]
 

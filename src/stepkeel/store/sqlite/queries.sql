@@ -212,6 +212,19 @@ union all
 select revision, at, actor, worker, events, changes from archive_history where instance_id = :id and revision > :after
 order by revision limit :limit;
 
+-- name: tenants
+-- A skip scan: one probe of the index for each.
+with recursive names (tenant) as (
+    select min(i.tenant) from instances i where i.tenant > :after
+    union all
+    select (select min(i.tenant) from instances i where i.tenant > n.tenant) from names n where n.tenant is not null
+)
+select tenant from (
+    select tenant from names where tenant is not null
+    union
+    select k.tenant from api_keys k where k.tenant > :after and k.tenant <> '*'
+) known order by tenant limit :limit;
+
 -- name: metrics
 select definition, version, status, state, count(*) from instances where :tenant is null or tenant = :tenant
 group by definition, version, status, state order by definition, version, status, state;

@@ -312,6 +312,9 @@ class SqliteStore(Keeping):
         rows = self._read_from.all(self._sql["find_key"], (tenant, definition, key))
         return rows[0][0] if rows else None
 
+    async def tenants(self, after: str, limit: int) -> list[str]:
+        return [r[0] for r in self._read_from.all(self._sql["tenants"], {"after": after, "limit": limit})]
+
     async def metrics(self, tenant: str | None) -> list[MetricRow]:
         return [MetricRow(*r) for r in await self._scan(self._sql["metrics"], {"tenant": tenant})]
 

@@ -205,6 +205,7 @@ class Wire:
     end_key = _remote("end_key")
     use_key = _remote("use_key")
     find_key = _remote("find_key")
+    tenants = _remote("tenants")
     metrics = _remote("metrics")
     due = _remote("due")
     definitions = _remote("definitions")
