@@ -54,6 +54,12 @@ async def test_they_are_told_in_groups_and_redriven_by_filter(url: str) -> None:
             ("Careful", "CLOSED", 1, "no careful"), ("Sale", "CLOSED", 3, "no job 2"), ("Sale", "SOLD_OUT", 2, "no job 4"),
         ]  # fmt: skip
         assert [g.latest for g in groups] == [careful.id, jobs[2].id, jobs[4].id]
+        assert [g.newest for g in groups] == [(careful.id,), tuple(j.id for j in jobs[2::-1]), (jobs[4].id, jobs[3].id)]
+        alike = await engine.redrive_all(fingerprint=groups[1].fingerprint, dry_run=True)
+        assert alike.done == tuple(j.id for j in jobs[:3]), "whichever job each message names"
+        assert [g.count for g in await engine.dead_letters(fingerprint=groups[2].fingerprint)] == [2]
+        with pytest.raises(BadRequest):
+            await engine.redrive_all(fingerprint="0" * 16, status="paused")
         shop.open = True
         dry = await engine.redrive_all(code="CLOSED", definition="Sale", dry_run=True)
         assert (dry.done, dict(dry.refused)) == (tuple(j.id for j in jobs[:3]), {})

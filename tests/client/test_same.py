@@ -168,6 +168,8 @@ async def test_operators_act(both: Both) -> None:
     letters = await both.dead_letters()
     assert [(d.definition, d.count) for d in letters] == [("Desk", 1)]
     assert (await both.redrive_all(dry_run=True)).done == (other.id,)
+    assert await both.dead_letters(fingerprint=letters[0].fingerprint) == letters
+    assert (await both.redrive_all(fingerprint="none", dry_run=True)).done == ()
     third = await both.start(Desk, {"name": "y"})
     await third.wait(10, state="paying")
     assert (await both.pause_all(definition="Desk", reason="all", actor="bo")).done == (third.id,)

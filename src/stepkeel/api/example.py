@@ -130,7 +130,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "items": [
             {
                 "definition": "OrderApproval", "state": "paying", "code": "BANK_AWAY", "count": 3, "example": "no connection",
-                "latest": OTHER,
+                "latest": OTHER, "fingerprint": "5f0c6e9b1d2a7743", "newest": [OTHER, ID],
             }
         ]
     },

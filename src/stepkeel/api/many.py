@@ -90,9 +90,10 @@ class ManyStop(Many, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class ManyRedrive(Many, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`code`: of their failure. The rest as for one."""
+    """`code`, `fingerprint`: of their failure. The rest as for one."""
 
     code: Text | None = None
+    fingerprint: Text | None = None
     from_state: Text = ""
     failed_parts: bool = False
 
@@ -178,7 +179,7 @@ class Counted(Struct, frozen=True):
 
 
 class Dead(Struct, frozen=True):
-    """Failed ones in groups of one definition, state and failure code; `example` is the latest one's message."""
+    """Failed ones in groups of one definition, state, failure code and fingerprint."""
 
     items: list[DeadLetters]
 

@@ -46,13 +46,14 @@ def redrive_all(
     *,
     which: Which | None = None,
     code: Annotated[str | None, Parameter(help="of their failure")] = None,
+    fingerprint: Annotated[str | None, Parameter(help="of their failure, as dead-letters tells it")] = None,
     from_state: Annotated[str, Parameter(help="begin this state anew")] = "",
     failed_parts: Annotated[bool, Parameter(negative=(), help="branches and items that had failed beside, too")] = False,
     how: How | None = None,
     where: Where | None = None,
 ) -> int:
     """Redrive failed instances, oldest first. Exit code 1 if some could not be."""
-    more = {"code": code, "from_state": from_state, "failed_parts": failed_parts}
+    more = {"code": code, "fingerprint": fingerprint, "from_state": from_state, "failed_parts": failed_parts}
     return _told("redriven", how, where, lambda e, said: e.redrive_all(**filters_of(which), **more, **said))
 
 

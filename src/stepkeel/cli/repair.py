@@ -133,17 +133,18 @@ def dead_letters(
     *,
     which: Which | None = None,
     code: Annotated[str | None, Parameter(help="of their failure")] = None,
+    fingerprint: Annotated[str | None, Parameter(help="of their failure")] = None,
     database: PlaceOption = None,
     tenant: TenantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Failed instances, in groups of one definition, state and failure code."""
-    groups = on_engine(database, lambda e: e.dead_letters(code=code, **filters_of(which)), tenant)
+    """Failed instances, in groups of one definition, state, failure code and fingerprint."""
+    groups = on_engine(database, lambda e: e.dead_letters(code=code, fingerprint=fingerprint, **filters_of(which)), tenant)
     if json:
         print_json(groups)
         return
-    rows = [(g.count, g.definition, g.state, g.code, g.example, g.latest) for g in groups]
-    print_table(("count", "definition", "state", "code", "message of the latest", "latest"), rows)
+    rows = [(g.count, g.definition, g.state, g.code, g.fingerprint, g.example, g.latest) for g in groups]
+    print_table(("count", "definition", "state", "code", "fingerprint", "message of the latest", "latest"), rows)
 
 
 def limits(

@@ -60,9 +60,15 @@ class Many:
         return await self._all("archive", options)
 
     async def redrive_all(
-        self, *, code: str | None = None, from_state: Any = "", failed_parts: bool = False, **options: Any
-    ) -> Bulk:
-        asked: dict[str, Any] = {"code": code, "from_state": str(from_state) if from_state else "", "failed_parts": failed_parts}
+        self, *, code: str | None = None, fingerprint: str | None = None, from_state: Any = "", failed_parts: bool = False,
+        **options: Any,
+    ) -> Bulk:  # fmt: skip
+        asked: dict[str, Any] = {
+            "code": code,
+            "fingerprint": fingerprint,
+            "from_state": str(from_state) if from_state else "",
+            "failed_parts": failed_parts,
+        }
         filters = {"status": "failed", **options}
         return await self._all("redrive", filters, **asked)
 
@@ -80,9 +86,10 @@ class Many:
         return bulk_of(await self._wire.post(f"/bulk/{verb}", body, Items, **told))
 
     async def dead_letters(
-        self, *, definition: str | None = None, version: int | None = None, state: str | None = None, code: str | None = None
-    ) -> list[DeadLetters]:
-        params = {"definition": definition, "version": version, "state": state, "code": code}
+        self, *, definition: str | None = None, version: int | None = None, state: str | None = None, code: str | None = None,
+        fingerprint: str | None = None,
+    ) -> list[DeadLetters]:  # fmt: skip
+        params = {"definition": definition, "version": version, "state": state, "code": code, "fingerprint": fingerprint}
         found: Items = await self._wire.get("/dead-letters", Items, params, wait=LONG)
         return msgspec.convert(found.items, list[DeadLetters])
 

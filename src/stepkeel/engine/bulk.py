@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,15 +20,17 @@ from typing import Any
 from stepkeel.engine.audit import check_key
 from stepkeel.engine.control import control
 from stepkeel.engine.core import Core
+from stepkeel.engine.fingerprint import fingerprint
 from stepkeel.engine.query import make_query
 from stepkeel.engine.result import Receipt, failure_of
 from stepkeel.engine.signal import signal
 from stepkeel.errors import BadRequest, ConflictError, DataInvalid, NotFound, UnknownSignal
 from stepkeel.model.commit import Row
 from stepkeel.model.input import Control, control_name
+from stepkeel.model.snapshot import Failure
 from stepkeel.store.port import Query
 
-__all__ = ["Bulk", "DeadLetters", "Wanted", "ask_all", "dead_letters", "signal_all", "some_filter"]
+__all__ = ["ANY", "Bulk", "DeadLetters", "Like", "Wanted", "ask_all", "dead_letters", "signal_all", "some_filter"]
 
 PAGE = 200
 
@@ -43,7 +46,20 @@ ASKED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # of whom; and
     "archive": (("completed", "cancelled", "terminated"), ("failed",)),
 }
 AT_ONCE = 50  # asked beside each other
+NEWEST = 20  # of a group of dead letters
 PENDING = "pending"
+NONE = Failure("")
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Of which failures; None: of any."""
+
+    code: str | None = None
+    fingerprint: str | None = None
+
+
+ANY = Like()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,12 @@ class Bulk:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
-    """Failed instances that have one definition, state and failure code in common; `example` is the latest one's message."""
+    """Failed instances that have one definition, state, failure code and fingerprint in common.
+
+    fingerprint  alike where code, node and message are, but for the ids, names and numbers in it
+    example      the message of the one that was made last, `latest`
+    newest       the last that were made, at most 20, that one first
+    """
 
     definition: str
     state: str
@@ -71,41 +92,49 @@ class DeadLetters:
     count: int
     example: str
     latest: str
+    fingerprint: str
+    newest: tuple[str, ...]
 
 
-async def _matching(core: Core, query: Query, code: str | None) -> AsyncIterator[tuple[Row, str, str]]:
-    """Rows that match, oldest first, each with the code and message of its failure."""
+async def _matching(core: Core, query: Query, like: Like) -> AsyncIterator[tuple[Row, Failure]]:
+    """Rows that match, oldest first, each with its failure; one without any has a failure that says nothing."""
     query = replace(query, limit=PAGE)
     while True:
         rows = await core.store.list(query)
         for row in rows:
-            failure = failure_of(row)
-            its, message = ("", "") if failure is None else (failure.code, failure.message)
-            if code is None or its == code:
-                yield row, its, message
+            failure = failure_of(row) or NONE
+            if like.code in (None, failure.code) and (like.fingerprint is None or like.fingerprint == fingerprint(failure)):
+                yield row, failure
         if len(rows) < PAGE:
             return
         query = replace(query, after=(rows[-1].created_at, rows[-1].id))
 
 
-def _query(core: Core, verb: str, filters: Mapping[str, Any], code: str | None) -> Query:
-    """Raises BadRequest: of those in another status it cannot be asked; and `code` is of those that failed."""
+def _query(core: Core, verb: str, filters: Mapping[str, Any], like: Like) -> Query:
+    """Raises BadRequest: of those in another status it cannot be asked; and failures are of those that failed."""
     query = make_query(core, filters)
     usual, named = ASKED[verb]
     if strange := sorted(set(query.status) - {*usual, *named}):
         raise BadRequest(f"{verb} of {', '.join(strange)} instances", remedy=f"those that are {', '.join((*usual, *named))}")
     query = replace(query, status=query.status or usual)
-    if code is not None and query.status != ("failed",):
-        raise BadRequest(f"code={code!r} of others than failed ones", remedy='status="failed"')
+    if like != ANY and query.status != ("failed",):
+        raise BadRequest("code or fingerprint of others than failed ones", remedy='status="failed"')
     return query
 
 
-async def dead_letters(core: Core, filters: Mapping[str, Any], code: str | None) -> list[DeadLetters]:
+async def dead_letters(core: Core, filters: Mapping[str, Any], like: Like) -> list[DeadLetters]:
     """Raises BadRequest."""
-    groups: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
-    async for row, its, message in _matching(core, _query(core, "redrive", filters, code), code):
-        groups.setdefault((row.definition, row.state, its), []).append((row.id, message))
-    return [DeadLetters(*group, len(them), them[-1][1], them[-1][0]) for group, them in sorted(groups.items())]
+    groups: dict[tuple[str, str, str, str], deque[str]] = {}
+    counts, examples = Counter[tuple[str, str, str, str]](), dict[tuple[str, str, str, str], str]()
+    async for row, failure in _matching(core, _query(core, "redrive", filters, like), like):
+        group = (row.definition, row.state, failure.code, fingerprint(failure))
+        groups.setdefault(group, deque(maxlen=NEWEST)).appendleft(row.id)
+        counts[group] += 1
+        examples[group] = failure.message
+    return [
+        DeadLetters(*group[:3], counts[group], examples[group], newest[0], group[3], tuple(newest))
+        for group, newest in sorted(groups.items())
+    ]
 
 
 def some_filter(filters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -117,10 +146,10 @@ def some_filter(filters: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Of which instances, and how: `code` of their failure; only said, in a `dry_run`; at most `limit`, None: all."""
+    """Of which instances, and how: `like` what they failed; only said, in a `dry_run`; at most `limit`, None: all."""
 
     filters: Mapping[str, Any]
-    code: str | None = None
+    like: Like = ANY
     dry_run: bool = False
     limit: int | None = None
 
@@ -146,11 +175,11 @@ async def signal_all(core: Core, name: str, payload: Any, key: str | None, actor
 async def _all(core: Core, verb: str, wanted: Wanted, ask: Callable[[str], Awaitable[Receipt]]) -> Bulk:
     if wanted.limit is not None and wanted.limit < 1:
         raise BadRequest(f"limit={wanted.limit}", remedy="1 or more, or None")
-    query = _query(core, verb, wanted.filters, wanted.code)
+    query = _query(core, verb, wanted.filters, wanted.like)
     fates: dict[str, str] = {}
     ids: list[str] = []
     left, more = wanted.limit, False  # those that are refused do not count
-    async for row, *_ in _matching(core, query, wanted.code):
+    async for row, *_ in _matching(core, query, wanted.like):
         if more := left == 0:
             break
         ids.append(row.id)

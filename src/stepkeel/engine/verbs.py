@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from stepkeel.engine import breaker, bulk, pool, repair
-from stepkeel.engine.bulk import Bulk, DeadLetters, Wanted, some_filter
+from stepkeel.engine.bulk import Bulk, DeadLetters, Like, Wanted, some_filter
 from stepkeel.engine.byid import ById
 from stepkeel.engine.core import Core
 from stepkeel.engine.pool import LimitInfo
@@ -28,14 +28,19 @@ class Verbs(ById):
 
     # -- many
 
-    async def dead_letters(self, *, code: str | None = None, **filters: Any) -> list[DeadLetters]:
-        """Those that failed, in groups of one definition, state and failure code. Filters as for `list`. Raises BadRequest."""
-        return await bulk.dead_letters(self.core(), filters, code)
+    async def dead_letters(self, *, code: str | None = None, fingerprint: str | None = None, **filters: Any) -> list[DeadLetters]:
+        """Those that failed, in groups of one definition, state, code and fingerprint of their failure. Filters as for `list`.
+
+        Failures have one fingerprint whose code, node and message are the same, but for the ids, names and numbers in the
+        message. Raises BadRequest.
+        """
+        return await bulk.dead_letters(self.core(), filters, Like(code, fingerprint))
 
     async def redrive_all(
         self,
         *,
         code: str | None = None,
+        fingerprint: str | None = None,
         from_state: Any = "",
         failed_parts: bool = False,
         dry_run: bool = False,
@@ -44,12 +49,13 @@ class Verbs(ById):
         reason: str = "",
         **filters: Any,
     ) -> Bulk:
-        """Redrive those that failed and match (filters as for `list`, `code` of their failure), oldest first; at most `limit`.
+        """Redrive those that failed and match, oldest first; at most `limit`. `dry_run` only says which.
 
-        `dry_run` only says which. Those that cannot be are told, with the reason. Raises BadRequest.
+        Filters as for `list`, and `code` and `fingerprint` of their failure, as `dead_letters` tells them. Those that cannot be
+        are told, with the reason. Raises BadRequest.
         """
         request = Redrive(actor, reason, str(from_state), failed_parts)
-        return await bulk.ask_all(self.core(), request, Wanted(filters, code, dry_run, limit), BULK_WAIT)
+        return await bulk.ask_all(self.core(), request, Wanted(filters, Like(code, fingerprint), dry_run, limit), BULK_WAIT)
 
     async def pause_all(self, **options: Any) -> Bulk:
         """Pause those that match, as `redrive_all`: dry_run, limit, actor, reason, and filters as for `list`.
@@ -85,7 +91,7 @@ class Verbs(ById):
 
         `limit` with a `key`: those that have it count again. Raises BadRequest without a filter.
         """
-        wanted = Wanted(some_filter(filters), None, dry_run, limit)
+        wanted = Wanted(some_filter(filters), dry_run=dry_run, limit=limit)
         return await bulk.signal_all(self.core(), what, payload, key, actor, wanted, None)
 
     async def _all(
@@ -98,7 +104,7 @@ class Verbs(ById):
         reason: str = "",
         **filters: Any,
     ) -> Bulk:
-        wanted = Wanted(some_filter(filters), None, dry_run, limit)
+        wanted = Wanted(some_filter(filters), dry_run=dry_run, limit=limit)
         return await bulk.ask_all(self.core(), request(actor, reason), wanted, BULK_WAIT)
 
     async def purge(self, *, archived: bool = False, actor: str = "", reason: str = "", **filters: Any) -> int:

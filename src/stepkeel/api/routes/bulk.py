@@ -24,7 +24,7 @@ from stepkeel.api.many import (
 )
 from stepkeel.api.route import post
 from stepkeel.engine import bulk, repair
-from stepkeel.engine.bulk import Bulk, Wanted, some_filter
+from stepkeel.engine.bulk import ANY, Bulk, Like, Wanted, some_filter
 from stepkeel.engine.core import Core
 from stepkeel.engine.start import Options, start_all
 from stepkeel.model import input as inputs
@@ -33,16 +33,16 @@ from stepkeel.model.instant import span_of, to_span
 __all__ = ["ROUTES"]
 
 
-def _wanted(data: Many, code: str | None = None) -> Wanted:
-    return Wanted(some_filter(data.filter.read()), code, data.dry_run, data.limit)
+def _wanted(data: Many, like: Like = ANY) -> Wanted:
+    return Wanted(some_filter(data.filter.read()), like, data.dry_run, data.limit)
 
 
 async def _fates(asked: Awaitable[Bulk]) -> Fates:
     return Fates.of(await asked)
 
 
-def _ask(request: Asking, core: Core, asked: inputs.Control, data: Many, code: str | None = None) -> Awaitable[Fates]:
-    return _fates(bulk.ask_all(core, asked, _wanted(data, code), RECEIPT_WAIT, key_of(request, None)))
+def _ask(request: Asking, core: Core, asked: inputs.Control, data: Many, like: Like = ANY) -> Awaitable[Fates]:
+    return _fates(bulk.ask_all(core, asked, _wanted(data, like), RECEIPT_WAIT, key_of(request, None)))
 
 
 def _verb(path: str, summary: str) -> Any:
@@ -105,7 +105,7 @@ async def terminate_instances(request: Asking, core: TheCore, data: JSONBody[Man
 @_verb("redrive", "Continue failed ones")
 async def redrive_instances(request: Asking, core: TheCore, data: JSONBody[ManyRedrive]) -> Fates:
     asked = inputs.Redrive(actor_of(request), data.reason, data.from_state, data.failed_parts)
-    return await _ask(request, core, asked, data, data.code)
+    return await _ask(request, core, asked, data, Like(data.code, data.fingerprint))
 
 
 @_verb("archive", "Take ended ones out of the lists")

@@ -40,15 +40,17 @@ async def get_metrics(core: TheCore) -> Metrics:
     return Metrics([Count.of(m) for m in await query.metrics(core)], [Due.of(d) for d in due])
 
 
-@get("/dead-letters", "Those that failed, in groups of one definition, state and failure code")
+@get("/dead-letters", "Those that failed, in groups of one definition, state, failure code and fingerprint")
 async def list_dead_letters(
     core: TheCore,
     definition: FromQuery[str | None] = None,
     version: FromQuery[int | None] = None,
     in_state: Annotated[str | None, QueryParameter(name="state", description="a state's name or label")] = None,
     code: FromQuery[str | None] = None,
+    fingerprint: FromQuery[str | None] = None,
 ) -> Dead:
-    return Dead(await bulk.dead_letters(core, {"definition": definition, "version": version, "state": in_state}, code))
+    filters = {"definition": definition, "version": version, "state": in_state}
+    return Dead(await bulk.dead_letters(core, filters, bulk.Like(code, fingerprint)))
 
 
 @get("/workers", "Workers of the fleet, and what they serve")
