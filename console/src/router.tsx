@@ -34,7 +34,8 @@ const instances = createRoute({
   path: "/instances",
   component: Instances,
   validateSearch: (s: Search) => ({
-    ...only(s, "definition", "state", "key", "correlation_id", "parent", "attribute", "created_from", "fault", "archived", "sort"),
+    ...only(s, "definition", "state", "key", "correlation_id", "parent", "attribute", "created_from", "created_to", "updated_from", "updated_to",
+      "completed_from", "completed_to", "fault", "archived", "sort"),
     ...(texts(s.status) ? { status: texts(s.status) } : {}),
   }),
 });
@@ -43,7 +44,7 @@ const instance = createRoute({
   getParentRoute: () => root,
   path: "/instances/$id",
   component: lazyRouteComponent(() => patiently(() => import("./pages/instance")), "InstancePage"),
-  validateSearch: (s: Search) => only(s, "tab", "from", "to"),
+  validateSearch: (s: Search) => only(s, "tab", "from", "to", "do"),
 });
 
 const tasks = createRoute({
@@ -57,7 +58,7 @@ const dead = createRoute({
   getParentRoute: () => root,
   path: "/dead-letters",
   component: lazyRouteComponent(() => patiently(() => import("./pages/dead")), "DeadLetters"),
-  validateSearch: (s: Search) => only(s, "definition", "code"),
+  validateSearch: (s: Search) => only(s, "definition", "code", "fingerprint"),
 });
 
 const definitions = createRoute({

@@ -7,7 +7,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from stepkeel import Context, Engine, Limit, PermanentError, Signal, State, Tier, Workflow, activity, approval, child, task
+from stepkeel import (
+    Context,
+    Engine,
+    Limit,
+    PermanentError,
+    Signal,
+    State,
+    Tier,
+    Workflow,
+    activity,
+    approval,
+    child,
+    for_each,
+    task,
+)
 from stepkeel.access import Access, Issuer, SignIn
 
 URL = os.environ.get("CONSOLE_URL", "memory://")
@@ -110,8 +124,16 @@ class Till(Workflow[Order], limits=[Limit(1)]):
     busy.on(Paid, to=done)
 
 
+class Packing(Workflow[Order]):
+    """Parcels that come one after the other, until somebody says that these are all."""
+
+    packing = State[Order](for_each(lambda o: ["a"], approval("Pack it?", role="approver"), stay_open_until="completed"))
+    done = State.completed()
+    packing.to(done)
+
+
 def engine() -> Engine:
-    return Engine(URL, [Ordering, Paying, Trunk, Branch, Leaf, Waiting, Till], tenants={"globex": Tier(instances=5)})
+    return Engine(URL, [Ordering, Paying, Trunk, Branch, Leaf, Waiting, Till, Packing], tenants={"globex": Tier(instances=5)})
 
 
 sign_in = SignIn("console", title="the house")

@@ -33,7 +33,7 @@ def test_an_order_is_started_approved_by_another_and_seen_to_complete_without_a_
     approver.get_by_role("button", name=re.compile("Ship heron")).click()
     approver.get_by_role("textbox", name="Comment", exact=True).fill("fine")
     approver.get_by_role("button", name="Approve", exact=True).click()
-    sees(approver.get_by_text("Approved"))
+    sees(approver.get_by_text("Approved", exact=True))
     shows(starter, "Completed in done")
     starter.get_by_role("tab", name="Tasks").click()
     sees(starter.get_by_role("cell", name="key:approver"))
@@ -128,14 +128,61 @@ def test_what_is_filtered_stands_in_the_address_and_outlives_a_reload(visit: Vis
     shop.start("Ordering", "b", key="kept-2")
     page = visit("viewer", "/instances")
     sees(page.get_by_role("link", name="kept-2"))
-    page.get_by_role("combobox", name="Definition").click()
-    page.get_by_role("option", name="Waiting").click()
+    bar = page.get_by_label("Filter", exact=True)
+    bar.fill("wait")
+    page.get_by_role("option", name="definition: Waiting").click()
     misses(page.get_by_role("link", name="kept-2"))
     sees(page.get_by_role("link", name="kept-1"))
     assert "definition=Waiting" in page.url
     page.reload()
     sees(page.get_by_role("link", name="kept-1"))
     misses(page.get_by_role("link", name="kept-2"))
+
+
+def test_a_line_with_completion_says_which_instances(visit: Visit, shop: Shop) -> None:
+    shop.start("Waiting", "a", key="line-1", attributes={"region": "west", "desk": 7})
+    shop.start("Waiting", "b", key="line-2", attributes={"region": "east"})
+    page = visit("viewer", "/instances")
+    sees(page.get_by_role("link", name="line-2"))
+    bar = page.get_by_label("Filter", exact=True)
+    bar.fill("region=w")
+    page.get_by_role("option", name="region=west").click()
+    misses(page.get_by_role("link", name="line-2"))
+    sees(page.get_by_role("link", name="line-1"))
+    bar.fill("started before: 24h")
+    bar.press("Enter")
+    sees(page.get_by_text("No instance matches"))
+    assert "created_to=" in page.url
+    page.get_by_role("button", name=re.compile("Without started before")).click()
+    sees(page.get_by_role("link", name="line-1"))
+    page.get_by_role("button", name="Without region=west").click()
+    sees(page.get_by_role("link", name="line-2"))
+    bar.fill("started after: soon")
+    sees(page.get_by_text("Not a time"))
+    bar.fill("line-2")
+    bar.press("Enter")
+    misses(page.get_by_role("link", name="line-1"))
+    bar.press("Backspace")
+    bar.press("s")
+    bar.press("ArrowDown")
+    bar.press("Escape")
+    assert page.url == f"{shop.at}/instances", "nothing is taken that was not chosen"
+
+
+def test_a_history_is_searched_and_grouped_by_node(visit: Visit, shop: Shop) -> None:
+    shop.mended.unlink(missing_ok=True)
+    id = shop.start("Paying", "rent")
+    shop.until(id, "failed")
+    page = visit("viewer", f"/instances/{id}?tab=history")
+    page.get_by_label("With", exact=True).fill("activity failed")
+    sees(page.get_by_text(re.compile(r"^1 of \d+ commits")))
+    page.get_by_label("With", exact=True).fill("")
+    page.get_by_text("By node", exact=True).click()
+    group = page.get_by_role("button", name="paying/charge")
+    sees(group.get_by_text("activity failed"))
+    misses(group.get_by_text("state entered"))
+    group.click()
+    sees(page.get_by_role("region", name="Nodes").get_by_text("raw").first)
 
 
 def test_a_long_list_goes_on_as_one_goes_down_and_keeps_only_what_is_in_sight(visit: Visit, shop: Shop) -> None:
@@ -165,28 +212,6 @@ def test_filters_are_saved_under_a_name_and_found_again(visit: Visit, shop: Shop
     sees(page.get_by_text("1 shown, that is all"))
 
 
-def test_the_data_of_one_that_failed_are_mended_and_it_is_redriven_with_them(visit: Visit, shop: Shop) -> None:
-    shop.mended.unlink(missing_ok=True)
-    id = shop.start("Paying", "wrong name")
-    shop.until(id, "failed")
-    page = visit("operator", f"/instances/{id}")
-    dialog = asked(page, "Set data")
-    dialog.get_by_label("name").fill("right name")
-    sees(dialog.get_by_text(f"stepkeel set-data {id}"))
-    dialog.get_by_role("button", name="Set data", exact=True).click()
-    misses(dialog)
-    assert shop.ask("viewer", "GET", f"/instances/{id}").json()["data"]["name"] == "right name"
-    shop.mended.touch()
-    page.get_by_role("button", name="Redrive…").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_text("From the beginning of paying").click()
-    dialog.get_by_role("button", name="Redrive", exact=True).click()
-    shows(page, "Completed in done")
-    page.get_by_role("tab", name="Data").click()
-    page.get_by_label("Compare with revision").fill("1")
-    sees(page.get_by_role("row").filter(has_text="wrong name").filter(has_text="right name"))
-
-
 def test_a_tasks_own_form_is_filled_and_what_it_begins_is_seen_down_to_the_grandchildren(visit: Visit, shop: Shop) -> None:
     id = shop.start("Trunk", "stork")
     page = visit("approver", "/tasks")
@@ -200,25 +225,6 @@ def test_a_tasks_own_form_is_filled_and_what_it_begins_is_seen_down_to_the_grand
     page.get_by_role("button", name="Children of Branch").click()
     sees(page.get_by_role("link", name="Leaf"))
     assert shop.ask("viewer", "GET", f"/instances/{id}").json()["data"]["log"] == ["Mill Lane 7"]
-
-
-def test_a_timer_is_fired_and_a_state_is_set_by_hand(visit: Visit, shop: Shop) -> None:
-    id = shop.start("Waiting", "timer")
-    page = visit("admin", f"/instances/{id}")
-    shows(page, "Waits at Waiting for money")
-    dialog = asked(page, "Fire a timer")
-    dialog.get_by_label("Of").fill("waiting!after")
-    sees(dialog.get_by_text(f"stepkeel fire-timer {id} waiting!after"))
-    dialog.get_by_role("button", name="Fire a timer").click()
-    shows(page, "Completed in done")
-    other = shop.start("Waiting", "state")
-    page.goto(f"{shop.at}/instances/{other}")
-    dialog = asked(page, "Set state")
-    dialog.get_by_role("combobox", name="state").click()
-    page.get_by_role("option", name="done").click()
-    dialog.get_by_label("Reason").fill("paid in cash")
-    dialog.get_by_role("button", name="Set state", exact=True).click()
-    shows(page, "Completed in done")
 
 
 def test_who_works_and_what_is_limited_is_told(visit: Visit) -> None:

@@ -42,8 +42,8 @@ api.use({
   async onRequest({ request }) {
     if (new URL(request.url).pathname !== "/api/v1/sign-in") await fresh();
     for (const [name, value] of Object.entries(headers())) request.headers.set(name, value);
-    // Of a start it would be the instance's key, which people give, or leave out.
-    const keyed = request.headers.has("Idempotency-Key") || new URL(request.url).pathname === "/api/v1/instances";
+    // Of a start and a fork it would be the instance's key, which people give, or leave out.
+    const keyed = request.headers.has("Idempotency-Key") || /\/(instances|fork)$/.test(new URL(request.url).pathname);
     if (request.method === "POST" && !keyed) request.headers.set("Idempotency-Key", nonce());
     return request;
   },

@@ -1,9 +1,10 @@
 // What operators can ask of an instance: when it is offered, what is asked for, and how the same is typed.
 import type { Instance } from "../api/client";
+import { quoted } from "../parts/same";
 import type { Schema, Values } from "../parts/schemaForm";
 
 export interface Verb {
-  name: "signals" | "pause" | "resume" | "redrive" | "set-data" | "set-state" | "fire-timer" | "cancel-node" | "complete-node" | "release" | "cancel" | "terminate" | "archive";
+  name: "signals" | "pause" | "resume" | "redrive" | "set-data" | "set-state" | "fire-timer" | "cancel-node" | "complete-node" | "add-items" | "fork" | "release" | "cancel" | "terminate" | "archive";
   operation: string;
   label: string;
   says: string;
@@ -39,6 +40,23 @@ export const VERBS: Verb[] = [
   {
     name: "complete-node", operation: "complete_node", label: "Complete a node", says: "It ends with what it has, and the flow goes on.", when: holds,
     fields: (i) => ({ properties: { path: path(i) }, required: ["path"] }), typed: (v) => ` ${String(v.path ?? "PATH")}`,
+  },
+  {
+    name: "add-items", operation: "add_items", label: "Add items", says: "More items for a for_each that is open, behind those it has.", when: holds,
+    fields: (i) => ({ properties: { path: path(i), items: { title: "Items", description: "A list, as JSON: [17, 18]" } }, required: ["path", "items"] }),
+    typed: (v) => ` ${String(v.path ?? "PATH")} ${quoted(JSON.stringify(v.items ?? []))}`,
+  },
+  {
+    name: "fork", operation: "fork_instance", label: "Fork", says: "Another instance begins from this one: where it failed, or from a state, with its data as they are or as you change them. This one stays as it is.",
+    when: (i) => !i.archived,
+    fields: (_, states) => ({
+      properties: {
+        from_state: { type: "string", title: "From", enum: states, description: "None: from where it failed" },
+        revision: { type: "integer", title: "With the data of revision", minimum: 1, description: "None: as they are" },
+        key: { type: "string", title: "Key", description: "The same key again is the same instance" },
+      },
+    }),
+    typed: (v) => `${v.from_state ? ` --from ${String(v.from_state)}` : ""}${v.revision ? ` --revision ${String(v.revision)}` : ""}${v.key ? ` --key ${quoted(String(v.key))}` : ""}`,
   },
   { name: "release", operation: "release_instance", label: "Release", says: "It is taken from a worker that does not react. What is in flight there may run twice.", when: (i) => i.status === "running" },
   { name: "cancel", operation: "cancel_instance", label: "Cancel", says: "It ends as cancelled. That cannot be taken back.", when: (i) => !ended(i), color: "red" },

@@ -26,7 +26,7 @@ export function InstancePage() {
 }
 
 function Whole({ instance: i }: { instance: Instance }) {
-  const { tab = "diagram" } = route.useSearch();
+  const { tab = "diagram", do: asked } = route.useSearch();
   const navigate = route.useNavigate();
   const { may } = useSession();
   const tabs = [
@@ -51,7 +51,7 @@ function Whole({ instance: i }: { instance: Instance }) {
             {i.parent && <> · child of <Link to="/instances/$id" params={{ id: i.parent.split("/")[0]! }}>its parent</Link></>}
           </Text>
         </Stack>
-        <Actions instance={i} />
+        <Actions instance={i} asked={asked} answered={() => { if (asked) void navigate({ search: (s) => ({ ...s, do: undefined }), replace: true }); }} />
       </Group>
       <Banner instance={i} />
       <Tabs value={tab} onChange={(v) => void navigate({ search: (s) => ({ ...s, tab: v ?? undefined }), replace: true })} keepMounted={false}>
@@ -110,6 +110,8 @@ function Reason({ text }: { text: string }) {
   return <>{text.slice(0, found.index)}<Link to="/tasks" search={{ whose: "all", task: found[1] }}>the task</Link>{text.slice(found.index + found[0].length)} </>;
 }
 
+/** One that begins with the path of a node keeps it as it is. */
 function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+  const [first = ""] = text.split(" ", 1);
+  return `${/[/[]/.test(first) ? text.charAt(0) : text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 }

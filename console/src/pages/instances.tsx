@@ -1,19 +1,19 @@
 // All instances, as the filters in the address say.
-import { Button, Checkbox, Group, MultiSelect, Select, Table, Text } from "@mantine/core";
+import { Button, Group, Select, Table, Text } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { api, ask, type Instance } from "../api/client";
 import { BulkActions } from "../parts/bulk";
-import { placeOf, STATUSES, StatusBadge } from "../parts/status";
+import { placeOf, StatusBadge } from "../parts/status";
 import { When } from "../parts/time";
 import { Empty, Page, Wrong } from "../parts/told";
 import { useSession } from "../session";
 import { Scrolls } from "../parts/scrolls";
 import { Views } from "../parts/views";
-import { Words } from "../parts/words";
 import { queries } from "../queries";
+import { FilterBar, type Filters as FilterChanges } from "./filterBar";
 
 const route = getRouteApi("/instances");
 const PAGE = 200;
@@ -71,7 +71,7 @@ export function Instances() {
 
   return (
     <Page title="Instances" aside={<><Views filters={filters} /><BulkActions filters={filters} /></>}>
-      <Filter filters={filters} />
+      <Filter filters={filters} rows={rows} />
       {found.error && <Wrong error={found.error} again={() => void found.refetch()} />}
       {behind && <Button variant="light" onClick={again}>Something has moved: show it from the top</Button>}
       {rows.length > 0 && <Rows rows={rows} more={found.hasNextPage && !found.isFetchingNextPage ? () => void found.fetchNextPage() : undefined} />}
@@ -128,38 +128,29 @@ const Row = memo(function Row({ instance: i, index, measure }: { instance: Insta
   );
 });
 
-function Filter({ filters }: { filters: Filters }) {
+function Filter({ filters, rows }: { filters: Filters; rows: Instance[] }) {
   const navigate = route.useNavigate();
-  const definitions = useQuery({ queryKey: ["list", "definitions"], queryFn: () => ask(api.GET("/api/v1/definitions")) });
-  const names = [...new Set(definitions.data?.items.map((d) => d.name) ?? [])];
-  const states = definitions.data?.items
-    .filter((d) => d.name === filters.definition)
-    .flatMap((d) => ((d.outline as { states?: { name: string }[] }).states ?? []).map((s) => s.name)) ?? [];
-  const set = (changes: Partial<Filters>) => void navigate({
-    search: (now) => Object.fromEntries(Object.entries({ ...now, ...changes }).filter(([, v]) => v !== undefined && v !== "" && v !== null)),
+  const { may } = useSession();
+  const definitions = useQuery({ queryKey: ["list", "definitions"], queryFn: () => ask(api.GET("/api/v1/definitions")), enabled: may("list_definitions") });
+  const known = definitions.data?.items ?? [];
+  const states = known
+    .filter((d) => filters.definition === undefined || d.name === filters.definition)
+    .flatMap((d) => ((d.outline as { states?: { name: string }[] }).states ?? []).map((s) => s.name));
+  const attributes = new Set(rows.slice(0, PAGE).flatMap((i) => Object.entries(i.attributes).map(([name, value]) => `${name}=${String(value)}`)));
+  const set = (changes: FilterChanges) => void navigate({
+    search: (now) => Object.fromEntries(Object.entries({ ...now, ...changes }).filter(([, v]) => v !== undefined && v !== "" && v !== null && v.length !== 0)),
     replace: true,
   });
   return (
-    <Group align="end" gap="sm" role="search">
-      <Select
-        label="Definition" data={names} value={filters.definition ?? null} searchable clearable w={200}
-        onChange={(v) => set({ definition: v ?? undefined, state: undefined })}
+    <Group gap="sm" role="search" align="start">
+      <FilterBar
+        filters={filters} set={set} states={states} definitions={[...new Set(known.map((d) => d.name))]}
+        attributes={[...attributes].filter((a) => !a.includes(" ")).sort().slice(0, 200)}
       />
-      <MultiSelect
-        label="Status" data={[...STATUSES]} value={filters.status ?? []} clearable w={220} placeholder={filters.status?.length ? "" : "any"}
-        onChange={(v) => set({ status: v.length ? v : undefined })}
-      />
-      {states.length > 0 && (
-        <Select label="State" data={[...new Set(states)]} value={filters.state ?? null} clearable searchable w={160} onChange={(v) => set({ state: v ?? undefined })} />
-      )}
-      <Words label="Key" value={filters.key} set={(key) => set({ key })} />
-      <Words label="Attribute" value={filters.attribute} set={(attribute) => set({ attribute })} placeholder="name=value" />
       <Select
-        label="Order" data={[{ value: "created", label: "newest first" }, { value: "updated", label: "last moved first" }]} allowDeselect={false}
+        aria-label="Order" data={[{ value: "created", label: "newest first" }, { value: "updated", label: "last moved first" }]} allowDeselect={false}
         value={filters.sort === "updated" ? "updated" : "created"} w={160} onChange={(v) => set({ sort: v === "updated" ? v : undefined })}
       />
-      <Checkbox label="Set aside" checked={filters.fault === "true"} onChange={(e) => set({ fault: e.currentTarget.checked ? "true" : undefined })} mb={8} />
-      <Checkbox label="Archived" checked={filters.archived === "true"} onChange={(e) => set({ archived: e.currentTarget.checked ? "true" : undefined })} mb={8} />
     </Group>
   );
 }

@@ -1,15 +1,16 @@
 // People's work: what is mine, what is my roles', what nobody has taken; claimed, done, handed on.
-import { Badge, Button, Group, Paper, SegmentedControl, Stack, Text, Textarea, TextInput } from "@mantine/core";
+import { Badge, Button, Group, Paper, SegmentedControl, Skeleton, Stack, Text, Textarea, TextInput } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { useDefinition } from "../api/definition";
 import { api, ask, Problem, type Task } from "../api/client";
 import { initial, resolved, type Schema, SchemaForm, type Values } from "../parts/schemaForm";
+import { quoted, Same } from "../parts/same";
 import { StatusBadge } from "../parts/status";
 import { When } from "../parts/time";
-import { complain, Empty, Page, say, Shown } from "../parts/told";
+import { complain, Empty, Page, say, Wrong } from "../parts/told";
 import { queries } from "../queries";
 import { useSession } from "../session";
 
@@ -27,12 +28,14 @@ export function Tasks() {
   const { whose = who.how === "development" ? "all" : "roles", task: chosen, text, status = "open" } = route.useSearch();
   const navigate = route.useNavigate();
   const mine = who.actor || "nobody";
-  const query = {
-    ...(whose === "mine" ? { person: mine } : whose === "roles" ? { person: mine, roles: who.roles } : {}),
-    text, status: [status] as Task["status"][] as never, sort: "due" as const, limit: 200,
-  };
-  const found = useQuery({ queryKey: ["list", "tasks", query], queryFn: () => ask(api.GET("/api/v1/tasks", { params: { query } })) });
-  const items = (found.data?.items ?? []).filter((t) => whose !== "nobodys" || !(t.claimed_by || t.assignee || t.closed_by));
+  const query = { ...theirs(whose, mine, who.roles), text, status: [status] as Task["status"][] as never, sort: "due" as const, limit: 100 };
+  const found = useInfiniteQuery({
+    queryKey: ["list", "tasks", query],
+    queryFn: ({ pageParam }) => ask(api.GET("/api/v1/tasks", { params: { query: { ...query, cursor: pageParam } } })),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.cursor ?? undefined,
+  });
+  const items = found.data?.pages.flatMap((p) => p.items) ?? [];
   const at = items.findIndex((t) => t.id === chosen);
   const go = (id?: string) => void navigate({ search: (s) => ({ ...s, task: id }), replace: true });
   const step = (by: number) => { const next = items[Math.max(0, Math.min(items.length - 1, at + by))]; if (next) go(next.id); };
@@ -48,8 +51,9 @@ export function Tasks() {
         />
         <TextInput aria-label="In the title" placeholder="In the title" defaultValue={text} onKeyDown={(e) => { if (e.key === "Enter") { const t = e.currentTarget.value; void navigate({ search: (s) => ({ ...s, text: t || undefined }) }); } }} />
       </Group>
-      <Shown of={found}>
-        {() => items.length === 0 ? (
+      {found.error && <Wrong error={found.error} again={() => void found.refetch()} />}
+      {found.data === undefined ? !found.error && <Skeleton h={160} aria-label="Loading" />
+        : items.length === 0 ? (
           <Empty title={whose === "mine" ? "Nothing waits for you" : "There are no such tasks"}>
             {whose === "all" || whose === "nobodys" ? "Tasks are made by workflows that wait for people: approval(...), task(...)." : "Look at everybody's, to see what waits for others."}
           </Empty>
@@ -57,13 +61,20 @@ export function Tasks() {
           <Group align="start" gap="md" wrap="wrap">
             <Stack gap="xs" flex="1 1 320px" miw={0} component="ul" p={0} m={0} style={{ listStyle: "none" }}>
               {items.map((t) => <li key={t.id}><Line task={t} chosen={t.id === chosen} choose={() => go(t.id)} /></li>)}
+              {found.hasNextPage && <li><Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>More</Button></li>}
             </Stack>
             {at >= 0 && <Desk key={items[at]!.id} task={items[at]!} />}
           </Group>
         )}
-      </Shown>
     </Page>
   );
+}
+
+/** Whose tasks they are, as the API is asked. An empty name: nobody's. */
+function theirs(whose: string, person: string, roles: string[]): { person?: string; roles?: string[]; assignee?: string; claimed_by?: string } {
+  if (whose === "mine") return { person };
+  if (whose === "roles") return { person, roles };
+  return whose === "nobodys" ? { assignee: "", claimed_by: "" } : {};
 }
 
 function Line({ task: t, chosen, choose }: { task: Task; chosen: boolean; choose: () => void }) {
@@ -155,11 +166,23 @@ export function Desk({ task: t }: { task: Task }) {
                 <Button variant="default" disabled={!comment.trim()} onClick={() => { act.mutate({ verb: "comment", body: { text: comment.trim() }, says: "Said" }); setComment(""); }}>Comment</Button>
               </Group>
             )}
+            {may("complete_task") && form !== undefined && (
+              <details><Text component="summary" size="sm" c="dimmed">As a command, or with curl</Text><Same {...typed(t, form && given, approval === true)} /></details>
+            )}
           </>
         )}
       </Stack>
     </Paper>
   );
+}
+
+/** What completes it, as it is typed. */
+function typed(t: Task, given: Values | null, approval: boolean): { command: string; path: string; body: object } {
+  const path = `/tasks/${t.id}/complete`;
+  if (given === null) return { command: `stepkeel task complete ${t.id}`, path, body: {} };
+  if (!approval) return { command: `stepkeel task complete ${t.id} ${quoted(JSON.stringify(given))}`, path, body: { payload: given } };
+  const comment = typeof given.comment === "string" && given.comment ? ` ${quoted(given.comment)}` : "";
+  return { command: `stepkeel task approve ${t.id}${comment}`, path, body: { payload: { ...given, approved: true } } };
 }
 
 /** By field, where the server names one. */

@@ -61,16 +61,16 @@ interface DialogProps {
   verb: Verb;
   filter: Schemas["Filter"];
   close: () => void;
-  code?: string; // of their failure
+  like?: { code: string; fingerprint: string }; // of their failure
   state?: string; // where they failed, all of them
 }
 
-export function BulkDialog({ verb, filter, code, state, close }: DialogProps) {
+export function BulkDialog({ verb, filter, like, state, close }: DialogProps) {
   const [reason, setReason] = useState("");
   const [anew, setAnew] = useState(false);
   const send = (dry: boolean) =>
-    ask(api.POST(`/api/v1/bulk/${verb}`, { body: { filter, dry_run: dry, limit: MOST, reason, ...(verb === "redrive" ? { code, from_state: anew ? state : undefined } : {}) } as never })) as Promise<Schemas["Fates"]>;
-  const count = useQuery({ queryKey: ["dry", verb, filter, code], queryFn: () => send(true), gcTime: 0, refetchInterval: false });
+    ask(api.POST(`/api/v1/bulk/${verb}`, { body: { filter, dry_run: dry, limit: MOST, reason, ...(verb === "redrive" ? { ...like, from_state: anew ? state : undefined } : {}) } as never })) as Promise<Schemas["Fates"]>;
+  const count = useQuery({ queryKey: ["dry", verb, filter, like], queryFn: () => send(true), gcTime: 0, refetchInterval: false });
   const act = useMutation({
     mutationFn: () => send(false),
     onSuccess: (fates) => {

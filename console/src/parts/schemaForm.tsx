@@ -112,11 +112,11 @@ function Field({ name, schema: told, value, required, error, change }: FieldProp
   }
 }
 
-/** What has no field of its own is written as JSON. */
+/** What has no field of its own is written as JSON. It is not laid out anew when it is left: what was just clicked would move away. */
 function Raw({ value, change, ...common }: { value: unknown; change: (value: unknown) => void; label: string; description?: string; error?: string; required: boolean }) {
   return (
     <JsonInput
-      {...common} formatOnBlur autosize minRows={2} validationError="That is no JSON" defaultValue={value === undefined ? "" : JSON.stringify(value, null, 2)}
+      {...common} autosize minRows={2} validationError="That is no JSON" defaultValue={value === undefined ? "" : JSON.stringify(value, null, 2)}
       onChange={(text) => {
         try {
           change(text.trim() ? JSON.parse(text) : undefined);
