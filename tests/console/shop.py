@@ -132,8 +132,26 @@ class Packing(Workflow[Order]):
     packing.to(done)
 
 
+@activity
+async def ring(ctx: Context[Order]) -> None:
+    ctx.data.log.append("rung")
+
+
+@activity
+async def tidy(ctx: Context[Order]) -> None:
+    ctx.data.log.append("tidied")
+
+
+class Ringing(Workflow[Order], finally_=[tidy]):
+    listening = State[Order]()
+    done = State.completed()
+    listening.on(Paid, do=ring, to=done)
+
+
 def engine() -> Engine:
-    return Engine(URL, [Ordering, Paying, Trunk, Branch, Leaf, Waiting, Till, Packing], tenants={"globex": Tier(instances=5)})
+    return Engine(
+        URL, [Ordering, Paying, Trunk, Branch, Leaf, Waiting, Till, Packing, Ringing], tenants={"globex": Tier(instances=5)}
+    )
 
 
 sign_in = SignIn("console", title="the house")

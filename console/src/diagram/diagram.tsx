@@ -41,7 +41,7 @@ export default function Diagram({ outline, name, marks, counts, chosen, choose }
   }));
   const edges = graph.ways.filter((w) => routed.has(w.id)).map((way): WayEdge => ({
     id: way.id, type: "way", source: way.from, target: way.to, selectable: false, focusable: false, zIndex: 1,
-    data: { way, routed: routed.get(way.id)!, gone: marks?.ways.has(`${way.from}>${way.to}`) ?? false },
+    data: { way, routed: routed.get(way.id)!, gone: marks?.ways.has(way.taken) ?? false },
   }));
   const byKey = (event: KeyboardEvent) => {
     const id = (event.target as HTMLElement).closest<HTMLElement>(".react-flow__node")?.dataset.id;
@@ -75,7 +75,8 @@ function Fit({ width }: { width: number }) {
 }
 
 const FIT = { maxZoom: 1, padding: 0.06 };
-const SAID: Record<Mark, string> = { now: "it is here", done: "done", failed: "failed", "": "" };
+const SAID: Record<Mark, string> = { now: "it is here", done: "done", failed: "failed", undone: "undone", "": "" };
+const SIGNS: Record<Mark, string> = { now: "▸ ", done: "✓ ", failed: "✕ ", undone: "↶ ", "": "" };
 
 function told(box: Box, mark: Mark = "", count = 0): string {
   return [box.label, box.note, SAID[mark], count ? `${count} instances` : ""].filter(Boolean).join(", ");
@@ -87,7 +88,7 @@ function BoxView({ data: { box, mark, count, chosen } }: NodeProps<BoxNode>) {
       <Handle type="target" position={Position.Top} isConnectable={false} />
       {box.kind !== "begin" && (
         <div className="named">
-          <span className="name">{mark === "failed" ? "✕ " : mark === "done" && box.kind === "node" ? "✓ " : mark === "now" ? "▸ " : ""}{box.label}</span>
+          <span className="name">{mark === "done" && box.kind !== "node" ? "" : SIGNS[mark]}{box.label}</span>
           {box.note && <span className="note">{box.note}</span>}
           {count > 0 && <span className="count">{count.toLocaleString()}</span>}
         </div>

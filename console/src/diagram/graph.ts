@@ -7,6 +7,7 @@ export interface Outline {
   initial: string;
   states: State[];
   anywhere?: Reaction[];
+  handlers?: Record<string, Node[]>;
 }
 
 interface State {
@@ -25,6 +26,7 @@ interface Reaction {
   delay?: number; // microseconds
   move?: string;
   to?: string;
+  do?: Node[];
 }
 
 interface Node {
@@ -37,7 +39,7 @@ interface Node {
   states?: State[];
   initial?: string;
   anywhere?: Reaction[];
-  activity?: { name: string };
+  activity?: { name: string; compensate?: { name: string } };
   signal?: string;
   of?: string;
   role?: string;
@@ -60,6 +62,7 @@ export interface Way {
   to: string;
   label: string;
   kind: "way" | "signal" | "timeout" | "failure" | "next";
+  taken: string; // by which the history tells that it was gone
 }
 
 export interface Graph {
@@ -70,30 +73,56 @@ export interface Graph {
 export function graphOf(outline: Outline): Graph {
   const ways: Way[] = [];
   const boxes = statesOf(outline.states ?? [], outline.initial, outline.anywhere ?? [], "", ways);
-  return { boxes, ways };
+  const handlers = Object.entries(outline.handlers ?? {}).map(([name, body]): Box => {
+    const id = `!${name}`; // as paths of what an ending runs begin
+    return { id, kind: "group", label: name.replace("_", " "), note: ENDINGS[name] ?? "when it ends", children: bodyOf(body, id, ways) };
+  });
+  return { boxes: [...boxes, ...handlers], ways };
 }
+
+const ENDINGS: Record<string, string> = { on_failure: "when it fails", on_cancel: "when it is cancelled", finally: "however it ends" };
 
 /** States of the instance's own machine (`machine` is empty), or of one within a body. */
 function statesOf(states: State[], initial: string, anywhere: Reaction[], machine: string, ways: Way[]): Box[] {
   const at = machine ? `${machine}:` : "";
   const begin: Box = { id: `${at}^`, kind: "begin", label: "", note: "", children: [] };
+  const between: Box[] = []; // what reactions do before they lead on
   const boxes = states.map((s): Box => {
     const id = `${at}${s.name}`;
-    for (const t of s.transitions ?? []) ways.push({ id: `${id}>${t.to}>${t.when ?? ""}`, from: id, to: `${at}${t.to}`, label: shown(t.when), kind: "way" });
-    for (const r of s.reactions ?? []) reaction(r, id, at, ways);
-    const note = s.ending?.status ?? "";
-    return { id, kind: s.ending ? "final" : "state", label: s.label || s.name, note, children: bodyOf(s.body ?? [], id, ways) };
+    for (const t of s.transitions ?? []) way(id, `${at}${t.to}`, shown(t.when), "way", ways);
+    const own = bodyOf(s.body ?? [], id, ways);
+    for (const r of s.reactions ?? []) (leads(r) ? between : own).push(...reaction(r, id, at, ways));
+    return { id, kind: s.ending ? "final" : "state", label: s.label || s.name, note: s.ending?.status ?? "", children: own };
   });
-  if (states.some((s) => s.name === initial)) ways.push({ id: `${at}^>`, from: begin.id, to: `${at}${initial}`, label: "", kind: "way" });
-  for (const r of anywhere) if (r.to) reaction(r, begin.id, at, ways);
-  return [begin, ...boxes];
+  if (states.some((s) => s.name === initial)) way(begin.id, `${at}${initial}`, "", "way", ways);
+  for (const r of anywhere) if (leads(r)) between.push(...reaction(r, begin.id, at, ways));
+  return [begin, ...boxes, ...between];
 }
 
-function reaction(r: Reaction, from: string, at: string, ways: Way[]): void {
-  if (!r.to || r.move === "stay") return;
+function leads(r: Reaction): boolean {
+  return r.to !== undefined && r.move !== "stay";
+}
+
+function way(from: string, to: string, label: string, kind: Way["kind"], ways: Way[], taken = `${from}>${to}`): void {
+  ways.push({ id: `${from}>${to}>${kind}>${label}`, from, to, label, kind, taken });
+}
+
+/** The way it leads, and what it does on it: a box between, or one within the state that is stayed in. */
+function reaction(r: Reaction, from: string, at: string, ways: Way[]): Box[] {
   const kind = r.trigger === "signal" ? "signal" : r.trigger === "timeout" ? "timeout" : r.trigger === "failure" ? "failure" : "way";
   const label = kind === "signal" ? (r.signal ?? r.name) : kind === "timeout" ? (r.delay ? `after ${span(r.delay / 1e6)}` : "after a time") : kind === "failure" ? "on failure" : r.name;
-  ways.push({ id: `${from}!${r.name}>${r.to}`, from, to: `${at}${r.to}`, label, kind });
+  const id = `${from}!${r.name}`; // as paths of what it does begin
+  const does: Box[] = r.do?.length ? [{ id, kind: "group", label, note: leads(r) ? "on the way" : "stays", children: bodyOf(r.do, id, ways) }] : [];
+  if (leads(r)) {
+    const to = `${at}${r.to}`;
+    const taken = `${from}>${to}`;
+    if (does.length === 0) way(from, to, label, kind, ways);
+    else {
+      way(from, id, "", kind, ways, taken);
+      way(id, to, "", kind, ways, taken);
+    }
+  }
+  return does;
 }
 
 /** A guard by its expression, or by its function's name; one that was made up for a lambda says nothing. */
@@ -107,12 +136,8 @@ function shown(when: string | undefined): string {
 /** One node after the other. */
 function bodyOf(nodes: Node[], container: string, ways: Way[]): Box[] {
   const boxes = nodes.map((n) => nodeOf(n, `${container}/${n.key}`, ways));
-  for (let n = 1; n < boxes.length; n++) next(boxes[n - 1]!.id, boxes[n]!.id, "", ways);
+  for (let n = 1; n < boxes.length; n++) way(boxes[n - 1]!.id, boxes[n]!.id, "", "next", ways);
   return boxes;
-}
-
-function next(from: string, to: string, label: string, ways: Way[]): void {
-  ways.push({ id: `${from}>${to}`, from, to, label, kind: "next" });
 }
 
 function nodeOf(n: Node, id: string, ways: Way[]): Box {
@@ -123,7 +148,7 @@ function nodeOf(n: Node, id: string, ways: Way[]): Box {
   };
   switch (n.kind) {
     case "activity":
-      return box("node", n.key, n.activity && n.activity.name !== n.key ? n.activity.name : "");
+      return box("node", n.key, [n.activity?.name !== n.key && n.activity?.name, n.activity?.compensate && `undone by ${n.activity.compensate.name}`].filter(Boolean).join(" · "));
     case "task":
       return box("node", n.key, n.role && !n.role.includes("lambda") ? `task: ${n.role}` : "task");
     case "wait":
@@ -140,8 +165,8 @@ function nodeOf(n: Node, id: string, ways: Way[]): Box {
     case "flow": {
       const steps = (n.steps ?? []).map((s) => part(s.key, "", s.body));
       for (const s of n.steps ?? []) {
-        for (const need of s.needs ?? []) next(`${id}:${need}`, `${id}:${s.key}`, "", ways);
-        for (const arc of s.to ?? []) if (n.steps!.some((x) => x.key === arc.step)) next(`${id}:${s.key}`, `${id}:${arc.step}`, shown(arc.when), ways);
+        for (const need of s.needs ?? []) way(`${id}:${need}`, `${id}:${s.key}`, "", "next", ways);
+        for (const arc of s.to ?? []) if (n.steps!.some((x) => x.key === arc.step)) way(`${id}:${s.key}`, `${id}:${arc.step}`, shown(arc.when), "next", ways);
       }
       return box("group", n.key, n.kind === "graph" ? "steps" : "flow", steps);
     }

@@ -1,7 +1,7 @@
 // What the history says of each box: where the instance was, is, and what failed there.
 import type { Instance, Schemas } from "../api/client";
 
-export type Mark = "now" | "done" | "failed" | "";
+export type Mark = "now" | "done" | "failed" | "undone" | "";
 type Entry = Schemas["HistoryEntry"];
 
 export interface Marks {
@@ -34,10 +34,14 @@ export function marksOf(instance: Instance, entries: Entry[]): Marks {
         case "task_completed":
         case "join_resolved":
         case "loop_ended":
+        case "child_reported":
           boxes.set(at, "done");
           break;
         case "activity_failed":
           boxes.set(at, "failed");
+          break;
+        case "compensation_completed":
+          boxes.set(addressOf(String(event.detail.of)), "undone");
           break;
         default:
       }
@@ -58,13 +62,15 @@ export interface Seen {
   changed: Record<string, unknown>;
 }
 
-/** What happened at a box, and below it; with the data that the same commit has set. */
+/** What happened at a box, what undid it too; with the data that the same commit has set. */
 export function seenAt(address: string, entries: Entry[]): Seen[] {
   const found: Seen[] = [];
+  const undoes = new Map<string, string>(); // by the path of what undoes, of what it undoes
   for (const entry of entries) {
     const changed = Object.fromEntries(Object.entries(entry.set).filter(([k]) => k.startsWith("data.")).map(([k, v]) => [k.slice(5), v]));
     for (const event of entry.events) {
-      const at = addressOf(event.path);
+      if (event.type === "compensation_began") undoes.set(event.path, String(event.detail.of));
+      const at = addressOf(undoes.get(event.path) ?? event.path);
       if (at === address) found.push({ at: entry.at, revision: entry.revision, type: event.type, path: event.path, detail: event.detail, changed });
     }
   }

@@ -1,5 +1,5 @@
 // Where it stands, the way it took, and what failed; of a box that is chosen, what happened there.
-import { Badge, Group, Paper, Skeleton, Stack, Text, Title } from "@mantine/core";
+import { Badge, Group, Paper, Select, Skeleton, Stack, Text, Title } from "@mantine/core";
 import { Suspense, useMemo, useState } from "react";
 import type { Instance } from "../api/client";
 import { useDefinition } from "../api/definition";
@@ -29,20 +29,24 @@ export function DiagramTab({ instance: i }: { instance: Instance }) {
         <Suspense fallback={<Skeleton h={320} aria-label="Loading" />}>
           <Diagram outline={definition.data.outline as unknown as Outline} name={i.definition} marks={marks} chosen={chosen} choose={setChosen} />
         </Suspense>
-        <Text size="xs" c="dimmed" mt={4}>▸ it is here, ✓ done, ✕ failed. Choose a box to see what happened there.</Text>
+        <Text size="xs" c="dimmed" mt={4}>▸ it is here, ✓ done, ✕ failed, ↶ undone. Choose a box to see what happened there.</Text>
       </div>
-      {chosen && entries && <At address={chosen} entries={entries} instance={i} />}
+      {chosen && entries && <At key={chosen} address={chosen} entries={entries} instance={i} />}
     </Group>
   );
 }
 
 function At({ address, entries, instance: i }: { address: string; entries: Parameters<typeof seenAt>[1]; instance: Instance }) {
-  const seen = seenAt(address, entries);
+  const [which, setWhich] = useState<string | null>(null);
+  const all = seenAt(address, entries);
+  const paths = [...new Set(all.map((s) => s.path))]; // of visits, rounds and items
+  const seen = which === null ? all : all.filter((s) => s.path === which);
   const open = Object.entries(i.open).filter(([path]) => addressOf(path) === address);
   return (
     <Paper withBorder p="sm" flex="1 1 280px" miw={0} component="section" aria-label={`What happened at ${address}`}>
       <Title order={2} size="h5" mb="xs" className="mono">{address}</Title>
       <Stack gap="xs">
+        {paths.length > 1 && <Select label="Of" data={paths} value={which} onChange={setWhich} clearable searchable placeholder={`all ${paths.length}`} size="xs" limit={100} />}
         {open.map(([path, what]) => <Text key={path} size="sm"><b>{what}</b> {path !== address && path}</Text>)}
         {seen.length === 0 && open.length === 0 && <Text size="sm" c="dimmed">Nothing has happened here.</Text>}
         {seen.slice(-30).map((s, n) => (

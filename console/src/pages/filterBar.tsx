@@ -105,10 +105,10 @@ function meant(text: string, fields: Field[], attributes: string[]): { line: str
     return rest && !values.some((v) => v.toLowerCase() === rest) && field.param !== "is" ? [...lines, { line: text.trim(), says: field.says }] : lines;
   }
   const values = typed ? fields.flatMap((f) => (f.values ?? []).filter((v) => v.toLowerCase().includes(typed)).map((v) => ({ line: `${f.name}: ${v}`, says: "" }))) : [];
-  const named = fields.filter((f) => f.name.includes(typed)).map((f) => ({ line: `${f.name}:`, says: f.says }));
+  const [begun, others] = [(f: Field) => f.name.startsWith(typed), (f: Field) => !f.name.startsWith(typed) && f.name.includes(typed)].map((holds) => fields.filter(holds).map((f) => ({ line: `${f.name}:`, says: f.says })));
   const attributed = attributes.filter((a) => a.toLowerCase().includes(typed)).map((a) => ({ line: a, says: "attribute" }));
   const itself = typed ? [{ line: read(text, fields)?.text ?? text, says: typed.includes("=") ? "attribute" : "" }] : [];
-  return [...values, ...named, ...attributed, ...itself];
+  return [...begun!, ...values, ...others!, ...attributed, ...itself];
 }
 
 interface Props {
@@ -145,7 +145,7 @@ export function FilterBar({ filters, set, definitions, states, attributes }: Pro
   }
 
   return (
-    <Combobox store={box} onOptionSubmit={take} position="bottom-start" width={440} shadow="md">
+    <Combobox store={box} onOptionSubmit={take} position="bottom-start" width="min(440px, calc(100vw - 2rem))" shadow="md">
       <Combobox.DropdownTarget>
         <PillsInput onClick={() => box.openDropdown()} error={wrong || undefined} flex="1 1 300px">
           <Pill.Group>

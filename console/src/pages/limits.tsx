@@ -53,7 +53,7 @@ function Used({ limit }: { limit: Schemas["LimitInfo"] }) {
   const others = limit.tickets.length === 0 ? "other tenants" : "";
   return (
     <Table.Tr>
-      <Table.Td><Text size="sm" className="mono" style={{ overflowWrap: "anywhere" }}>{limit.name}</Text></Table.Td>
+      <Table.Td miw={150}><Text size="sm" className="mono" style={{ overflowWrap: "anywhere" }}>{limit.name}</Text></Table.Td>
       <Table.Td miw={130}>
         {limit.held} of {limit.size}{limit.per ? ` in ${span(limit.per)}` : ""}
         <Progress value={(100 * limit.held) / limit.size} color={limit.held >= limit.size ? "orange" : "cyan"} size="sm" aria-label={`${limit.held} of ${limit.size} slots of ${limit.name} are held`} />
@@ -62,7 +62,7 @@ function Used({ limit }: { limit: Schemas["LimitInfo"] }) {
       <Table.Td>
         {others}
         {tickets.map((t) => (
-          <Text size="sm" key={t.instance_id + t.path}>
+          <Text size="sm" key={t.instance_id + t.path} style={{ whiteSpace: "nowrap" }}>
             <Link to="/instances/$id" params={{ id: t.instance_id }}>{t.instance_id.slice(-12)}</Link>{" "}
             {t.since ? <>holds {t.amount > 1 ? `${t.amount} ` : ""}since <When at={t.since} /></> : <>waits{t.amount > 1 ? ` for ${t.amount}` : ""}</>}
             {t.path !== "!hold" && <Text span size="xs" c="dimmed" className="mono"> {t.path}</Text>}

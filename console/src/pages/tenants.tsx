@@ -27,7 +27,7 @@ export function Tenants() {
   const items = found.data?.pages.flatMap((p) => p.items) ?? [];
   return (
     <>
-      <Text size="sm" c="dimmed">A tenant is there as soon as it has an instance or a key. What each may use is said where the engine is made: tenants=.</Text>
+      <Text size="sm" c="dimmed">A tenant is there as soon as it has an instance or a key. What each may use is said where the engine is made: <Text span ff="monospace" size="sm">Engine(tenants=...)</Text>.</Text>
       {found.error && <Wrong error={found.error} again={() => void found.refetch()} />}
       {found.data && items.length === 0 && <Empty title="There are no tenants yet">The first instance makes its tenant.</Empty>}
       {items.length > 0 && (
