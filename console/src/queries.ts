@@ -29,14 +29,19 @@ export function caughtUp(): void {
   void queries.invalidateQueries({ predicate: (query) => !KEPT.has(String(query.queryKey[0])) });
 }
 
-const LISTS = 1_000; // milliseconds between two looks at the lists, however much happens
+// Between two looks at the lists, however much happens; where a look takes long, so much the longer. Milliseconds.
+const LISTS = { least: 1_000, most: 30_000, times: 10 };
+let rest = LISTS.least;
 let due: ReturnType<typeof setTimeout> | undefined;
 
-/** An instance has moved: it is asked anew at once, lists and numbers once a second. */
+/** An instance has moved: it is asked anew at once, lists and numbers once in a while. */
 export function moved(happened: Happened): void {
   void queries.invalidateQueries({ queryKey: ["instance", happened.instance_id] });
   due ??= setTimeout(() => {
-    due = undefined;
-    void queries.invalidateQueries({ queryKey: ["list"] });
-  }, LISTS);
+    const began = performance.now();
+    void queries.invalidateQueries({ queryKey: ["list"] }).finally(() => {
+      rest = Math.min(LISTS.most, Math.max(LISTS.least, LISTS.times * (performance.now() - began)));
+      due = undefined;
+    });
+  }, rest);
 }

@@ -204,6 +204,7 @@ TRIES: dict[str, Try] = {
     "reassign_task": _task("reassign", {"to": "bo"}),
     "comment_task": _task("comment", {"text": "hm"}),
     "get_metrics": plain("GET", "/metrics"),
+    "get_throughput": plain("GET", "/metrics/throughput"),
     "list_dead_letters": plain("GET", "/dead-letters"),
     "get_prometheus": plain("GET", "/metrics/prometheus"),
     "list_workers": plain("GET", "/workers"),

@@ -224,6 +224,9 @@ async def test_keys_are_made_rotated_and_revoked(both: Both) -> None:
         await both.keys.get("none")
     with pytest.raises(BadRequest):
         await both.keys.create("ci", roles="viewer")
+    assert (await both.throughput(spans=5)).items == ()
+    with pytest.raises(BadRequest):
+        await both.throughput(spans=0)
     assert await both.limits() == await both.limits("none") == []
     assert await both.breakers() == []
     assert await both.close_breaker("none") is False

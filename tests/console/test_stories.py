@@ -282,3 +282,16 @@ def test_nothing_is_done_to_live_ones_where_archived_ones_are_shown(visit: Visit
     page.goto(f"{shop.at}/instances?correlation_id=aside")
     sees(page.get_by_text("1 shown, that is all"))
     assert page.get_by_role("button", name="With all of these…").is_enabled()
+
+
+def test_the_overview_tells_what_ended_over_the_time_that_is_chosen(visit: Visit, shop: Shop) -> None:
+    id = shop.start("Waiting", "over")
+    shop.until(id, "waiting")
+    shop.ask("admin", "POST", f"/instances/{id}/signals", {"name": "Paid", "payload": {"by": "x"}})
+    shop.until(id, "completed")
+    page = visit("viewer", "/")
+    sees(page.get_by_role("img", name=re.compile(r"Instances that ended, a minute: lately \d")))
+    page.get_by_text("7 d", exact=True).click()
+    sees(page.get_by_role("img", name=re.compile(r"How long they took, seconds: lately \d")))
+    page.get_by_role("link", name=re.compile(r"^\d+ waiting$")).first.click()
+    sees(page.get_by_role("button", name="Without status: waiting"))

@@ -12,23 +12,24 @@ import { useSession } from "../session";
 
 const Throughput = lazily(() => import("../parts/throughput"));
 type Count = Schemas["Count"];
+const MANY = 100;
 
 export function Overview() {
   const { may, who } = useSession();
   const metrics = useQuery({ queryKey: ["list", "metrics"], queryFn: () => ask(api.GET("/api/v1/metrics")) });
   const overdue = useQuery({
     queryKey: ["list", "overdue"],
-    queryFn: () => ask(api.GET("/api/v1/tasks", { params: { query: { due_to: new Date().toISOString(), limit: 1_000 } } })),
+    queryFn: () => ask(api.GET("/api/v1/tasks", { params: { query: { due_to: new Date().toISOString(), limit: MANY } } })),
     enabled: may("list_tasks"),
   });
   const mine = useQuery({
     queryKey: ["list", "mine", who.actor],
-    queryFn: () => ask(api.GET("/api/v1/tasks", { params: { query: { person: who.actor || "nobody", roles: who.roles, limit: 1_000 } } })),
+    queryFn: () => ask(api.GET("/api/v1/tasks", { params: { query: { person: who.actor || "nobody", roles: who.roles, limit: MANY } } })),
     enabled: may("list_tasks"),
   });
   const aside = useQuery({
     queryKey: ["list", "fault"],
-    queryFn: () => ask(api.GET("/api/v1/instances", { params: { query: { fault: true, limit: 1_000 } } })),
+    queryFn: () => ask(api.GET("/api/v1/instances", { params: { query: { fault: true, limit: MANY } } })),
     enabled: may("list_instances"),
   });
   const breakers = useQuery({ queryKey: ["list", "breakers"], queryFn: () => ask(api.GET("/api/v1/breakers")), enabled: may("list_breakers") });
@@ -55,7 +56,7 @@ export function Overview() {
               <Backlog due={due} />
               <Figure label="workers" value={workers.data?.items.filter((w) => w.alive).length} to={{ to: "/fleet" }} alarmingAt={0} />
             </SimpleGrid>
-            {may("list_instances") && <Suspense><Throughput /></Suspense>}
+            {may("get_throughput") && <Suspense><Throughput /></Suspense>}
             <Title order={2} size="h4">Definitions</Title>
             {items.length === 0 ? <Empty title="Nothing has been started yet"><Link to="/definitions">Start one from its definition</Link></Empty> : <Bars items={items} />}
           </Stack>
@@ -69,9 +70,9 @@ function total(items: Count[], status: string): number {
   return items.filter((c) => c.status === status).reduce((sum, c) => sum + c.count, 0);
 }
 
-/** A list is told a thousand at a time. */
+/** Beyond a hundred it matters little how many: they are not asked for, only to be counted. */
 function many(items: unknown[] | undefined): string | undefined {
-  return items && (items.length >= 1_000 ? "1,000+" : String(items.length));
+  return items && (items.length >= MANY ? `${MANY}+` : String(items.length));
 }
 
 interface FigureProps {

@@ -54,7 +54,7 @@ _READ = (
     "wait_instance",
     "get_definition", "get_definition_document", "get_definition_diagram", "get_task", "list_instances", "list_definitions",
     "list_tasks",
-    "get_metrics", "list_dead_letters", "stream_history", "stream_events",
+    "get_metrics", "get_throughput", "list_dead_letters", "stream_history", "stream_events",
 )  # fmt: skip
 _OPERATE = (
     "start_instance", "signal_instance", "pause_instance", "resume_instance", "cancel_instance", "terminate_instance",

@@ -126,6 +126,10 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "items": [{"definition": "OrderApproval", "version": 1, "status": "waiting", "state": "pending", "count": 17}],
         "due": [{"definition": "OrderApproval", "count": 3, "since": MOVED}],
     },
+    "Throughput": {
+        "since": BEGUN, "until": "2026-11-23T10:30:00Z", "width": 60.0,
+        "items": [{"at": BEGUN, "count": {"completed": 118, "failed": 2}, "median": 1.7, "p95": 9.5}],
+    },
     "Dead": {
         "items": [
             {

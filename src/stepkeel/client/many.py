@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from stepkeel.client.wire import Wire, quoted
 from stepkeel.engine.bulk import Bulk, DeadLetters
 from stepkeel.engine.doctor import OVERDUE, Finding, Report
 from stepkeel.engine.pool import LimitInfo
+from stepkeel.engine.throughput import Throughput
 from stepkeel.errors import NotFound
 from stepkeel.ids import secret
 from stepkeel.model.breaker import BreakerRow
@@ -112,6 +113,10 @@ class Many:
     async def metrics(self) -> Sequence[MetricRow]:
         found: Items = await self._wire.get("/metrics", Items, wait=LONG)
         return msgspec.convert(found.items, list[MetricRow])
+
+    async def throughput(self, since: datetime | None = None, until: datetime | None = None, *, spans: int = 60) -> Throughput:
+        params = {"since": since and since.isoformat(), "until": until and until.isoformat(), "spans": spans}
+        return msgspec.convert(await self._wire.get("/metrics/throughput", Told, params, wait=LONG), Throughput)
 
     async def doctor(self, *, histories: bool = True, fix: bool = False, overdue: float = OVERDUE) -> Report:
         body = {"histories": histories, "fix": fix, "overdue": overdue}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from stepkeel.engine.bulk import Bulk, DeadLetters, Like, Wanted, some_filter
 from stepkeel.engine.byid import ById
 from stepkeel.engine.core import Core
 from stepkeel.engine.pool import LimitInfo
+from stepkeel.engine.throughput import Throughput, throughput
 from stepkeel.model.breaker import BreakerRow
 from stepkeel.model.input import Archive, Cancel, Control, Pause, Redrive, Resume, Terminate
 from stepkeel.model.instant import to_span
@@ -144,6 +145,15 @@ class Verbs(ById):
     async def forget_cached(self, activity: str = "", *, actor: str = "", reason: str = "") -> int:
         """Have an activity with `cache` run again, whatever is kept of it; without a name, all. How many results were kept."""
         return await repair.forget_cached(self.core(), activity, actor=actor, reason=reason)
+
+    # -- figures
+
+    async def throughput(self, since: datetime | None = None, until: datetime | None = None, *, spans: int = 60) -> Throughput:
+        """How many instances ended, and how long they took, in so many spans of a time: the last hour, unless it is said.
+
+        Those that were archived are not counted. Raises BadRequest.
+        """
+        return await throughput(self.core(), since, until, spans)
 
     # -- limits
 

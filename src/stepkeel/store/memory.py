@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -23,6 +23,7 @@ from stepkeel.model.message import MessageRow
 from stepkeel.model.snapshot import TERMINAL
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import matching as tasks_matching
+from stepkeel.store.fact import SIZES, EndedRow
 from stepkeel.store.feed import Page, Place, end_of, page_of
 from stepkeel.store.match import matching
 from stepkeel.store.outbox import ANY
@@ -263,6 +264,15 @@ class MemoryStore(Written, SharedMemory):
                     group = (row.definition, row.version, row.status, row.state)
                     counts[group] = counts.get(group, 0) + 1
             return [MetricRow(*group, count) for group, count in sorted(counts.items())]
+
+    async def ended(self, tenant: str | None, since: int, until: int, width: int) -> list[EndedRow]:
+        with self._lock:
+            counts = Counter[tuple[int, str, int]]()
+            for row in self._rows.values():
+                at = row.completed_at
+                if at is not None and since <= at < until and not row.archived and tenant in (None, row.tenant):
+                    counts[(at - since) // width, row.status, bisect_right(SIZES, at - row.created_at)] += 1
+            return [EndedRow(*group, count) for group, count in sorted(counts.items())]
 
     async def due(self, tenant: str | None) -> list[DueRow]:
         with self._lock:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from stepkeel.model.act import Act
 from stepkeel.model.commit import Answer, Batch, Commit, HistoryRow, InboxRow, PoolRow, Row, TicketRow
 from stepkeel.model.task import TaskRow
-from stepkeel.store.fact import DueRow, MetricRow, Remark, Upgrade
+from stepkeel.store.fact import DueRow, Facts, MetricRow, Remark, Upgrade
 from stepkeel.store.feed import Feed
 from stepkeel.store.outbox import Outbox
 from stepkeel.store.shared import SharedStore
@@ -200,7 +200,7 @@ class Transaction(Protocol):
         ...
 
 
-class Store(Feed, Outbox, SharedStore, Protocol):
+class Store(Feed, Outbox, Facts, SharedStore, Protocol):
     """`batch_rows`: the size of a batch beyond which this store gains nothing. `transactional`: it has `begin`."""
 
     url: str
@@ -362,16 +362,6 @@ class Store(Feed, Outbox, SharedStore, Protocol):
     async def history(self, instance_id: str, after: int = 0, limit: int = 10_000) -> list[HistoryRow]: ...
 
     async def find_key(self, tenant: str, definition: str, key: str) -> str | None: ...
-
-    async def tenants(self, after: str, limit: int) -> list[str]:
-        """Whoever has an instance that is not archived, or an API key, in order of their names, those behind `after`."""
-        ...
-
-    async def metrics(self, tenant: str | None) -> list[MetricRow]: ...
-
-    async def due(self, tenant: str | None) -> list[DueRow]:
-        """What is due and held by nobody, by definition and version."""
-        ...
 
     async def tasks(self, query: TaskQuery) -> Sequence[TaskRow]:
         """Tasks that match, closed ones too, in the order of the query."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
+from stepkeel.store.fact import SIZES
 from stepkeel.store.port import Query, TaskQuery
 
-__all__ = ["list_statement", "migrations", "statements", "tasks_statement"]
+__all__ = ["list_statement", "migrations", "statements", "tasks_statement", "with_ladder"]
 
 Matches = Callable[[str, Any, Callable[[Any], str]], str]
 
@@ -33,6 +35,27 @@ def migrations(package: str) -> tuple[str, ...]:
     folder = files(package).joinpath("migrations")
     found = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
     return tuple(f.read_text(encoding="utf-8") for f in found)
+
+
+_LADDER = re.compile(r"bounds_reached\(([^()]*)\)")
+
+
+@functools.cache
+def with_ladder(statement: str) -> str:
+    """The statement with how many of the bounds a duration reaches in place of `bounds_reached(duration)`: found by halving, for
+
+    it is asked of every row, and no function for it is known to every database.
+    """
+
+    def rung(duration: str, low: int, high: int) -> str:
+        if low == high:
+            return str(low)
+        middle = (low + high) // 2
+        return (
+            f"case when {duration} < {SIZES[middle]} then {rung(duration, low, middle)} else {rung(duration, middle + 1, high)} end"
+        )
+
+    return _LADDER.sub(lambda found: rung(found.group(1), 0, len(SIZES)), statement)
 
 
 def list_statement(query: Query, columns: str, table: str, mark: Callable[[int], str], attribute: Matches) -> tuple[str, list[Any]]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from stepkeel.api.asked import Moment, moments_of
 from stepkeel.api.caller import Asking, TheCore, actor_of
 from stepkeel.api.many import (
     Breaker,
@@ -28,6 +29,7 @@ from stepkeel.api.route import get, post
 from stepkeel.api.schema import Said
 from stepkeel.engine import breaker, bulk, pool, query, repair
 from stepkeel.engine.doctor import doctor
+from stepkeel.engine.throughput import Throughput, throughput
 from stepkeel.errors import NotFound
 from stepkeel.model.message import message_of
 
@@ -38,6 +40,16 @@ __all__ = ["ROUTES"]
 async def get_metrics(core: TheCore) -> Metrics:
     due = await core.store.due(core.tenant)
     return Metrics([Count.of(m) for m in await query.metrics(core)], [Due.of(d) for d in due])
+
+
+@get("/metrics/throughput", "How many instances ended, and how long they took, in spans of a time", "Those archived are left out")
+async def get_throughput(
+    core: TheCore,
+    since: Annotated[Moment, QueryParameter(description="an hour before until, unless said")] = None,
+    until: Annotated[Moment, QueryParameter(description="now, unless said")] = None,
+    spans: Annotated[int, QueryParameter(ge=1, le=500)] = 60,
+) -> Throughput:
+    return await throughput(core, spans=spans, **moments_of(since=since, until=until))
 
 
 @get("/dead-letters", "Those that failed, in groups of one definition, state, failure code and fingerprint")
@@ -100,6 +112,6 @@ async def forget_cached(request: Asking, core: TheCore, data: JSONBody[Forget]) 
 
 
 ROUTES = [
-    get_metrics, list_dead_letters, list_workers, list_limits, list_breakers, close_breaker, list_messages, run_doctor,
-    forget_cached,
+    get_metrics, get_throughput, list_dead_letters, list_workers, list_limits, list_breakers, close_breaker, list_messages,
+    run_doctor, forget_cached,
 ]  # fmt: skip

@@ -397,6 +397,14 @@ select tenant from (
 select definition, version, status, state, count(*) from stepkeel.instances where $1::text is null or tenant = $1
 group by definition, version, status, state order by definition, version, status, state;
 
+-- name: ended
+-- `bounds_reached(duration)` stands for a ladder of comparisons (`sql.with_ladder`).
+select (i.completed_at - $2::bigint) / $4::bigint as span, i.status,
+    bounds_reached(i.completed_at - i.created_at) as size, count(*)::int
+from stepkeel.instances i
+where i.completed_at >= $2 and i.completed_at < $3 and ($1::text is null or i.tenant = $1)
+group by 1, 2, 3 order by 1, 2, 3;
+
 -- name: all_due
 select definition, version, count(*), min(wake_at) from stepkeel.instances
 where owner is null and wake_at is not null and wake_at <= $2::bigint and ($1::text is null or tenant = $1)

@@ -16,6 +16,7 @@ from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, PoolRow, 
 from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
+from stepkeel.store.fact import EndedRow
 from stepkeel.store.feed import FeedRow, Page, Place, end_of, page_of
 from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
@@ -47,6 +48,7 @@ from stepkeel.store.postgres.wall import Walled
 from stepkeel.store.postgres.write import Writer, text
 from stepkeel.store.queue import in_order
 from stepkeel.store.share import TENANTS
+from stepkeel.store.sql import with_ladder
 
 __all__ = ["PostgresStore"]
 
@@ -323,6 +325,9 @@ class PostgresStore(Keeping):
 
     async def metrics(self, tenant: str | None) -> list[MetricRow]:
         return [MetricRow(*r) for r in await self._people.fetch(self._sql["metrics"], tenant)]
+
+    async def ended(self, tenant: str | None, since: int, until: int, width: int) -> list[EndedRow]:
+        return [EndedRow(*r) for r in await self._people.fetch(with_ladder(self._sql["ended"]), tenant, since, until, width)]
 
     async def due(self, tenant: str | None) -> list[DueRow]:
         return [DueRow(*r) for r in await self._people.fetch(self._sql["all_due"], tenant, self.now())]

@@ -229,6 +229,14 @@ select tenant from (
 select definition, version, status, state, count(*) from instances where :tenant is null or tenant = :tenant
 group by definition, version, status, state order by definition, version, status, state;
 
+-- name: ended
+-- `bounds_reached(duration)` stands for a ladder of comparisons (`sql.with_ladder`).
+select (i.completed_at - :since) / :width as span, i.status,
+    bounds_reached(i.completed_at - i.created_at) as size, count(*)
+from instances i
+where i.completed_at >= :since and i.completed_at < :until and (:tenant is null or i.tenant = :tenant)
+group by 1, 2, 3 order by 1, 2, 3;
+
 -- name: all_due
 select definition, version, count(*), min(wake_at) from instances
 where owner is null and wake_at is not null and wake_at <= :now and (:tenant is null or tenant = :tenant)

@@ -22,6 +22,7 @@ from stepkeel.model.commit import Answer, Batch, HistoryRow, InboxRow, PoolRow, 
 from stepkeel.model.message import MessageRow
 from stepkeel.model.task import TaskRow
 from stepkeel.store.desk import task_of
+from stepkeel.store.fact import EndedRow
 from stepkeel.store.feed import FeedRow, Page, Place, end_of, page_of
 from stepkeel.store.outbox import ANY, row_of
 from stepkeel.store.port import (
@@ -41,6 +42,7 @@ from stepkeel.store.port import (
     nobody,
 )
 from stepkeel.store.queue import in_order
+from stepkeel.store.sql import with_ladder
 from stepkeel.store.sqlite.claim import Dues, take
 from stepkeel.store.sqlite.connection import Connection, prepare
 from stepkeel.store.sqlite.keeping import Keeping
@@ -250,7 +252,7 @@ class SqliteStore(Keeping):
 
     async def pools(self, tenant: str | None, name: str | None, after: str, limit: int) -> list[PoolRow]:
         given = {"tenant": tenant, "name": name, "after": after, "limit": limit, "now": self.now()}
-        return [PoolRow(*r) for r in self._read_from.all(self._sql["pools"], given)]
+        return [PoolRow(*r) for r in await self._scan(self._sql["pools"], given)]
 
     async def pool(self, name: str, limit: int = 100) -> list[TicketRow]:
         return [TicketRow(*r) for r in self._read_from.all(self._sql["pool"], {"pool": name, "limit": limit})][:limit]
@@ -313,10 +315,14 @@ class SqliteStore(Keeping):
         return rows[0][0] if rows else None
 
     async def tenants(self, after: str, limit: int) -> list[str]:
-        return [r[0] for r in self._read_from.all(self._sql["tenants"], {"after": after, "limit": limit})]
+        return [r[0] for r in await self._scan(self._sql["tenants"], {"after": after, "limit": limit})]
 
     async def metrics(self, tenant: str | None) -> list[MetricRow]:
         return [MetricRow(*r) for r in await self._scan(self._sql["metrics"], {"tenant": tenant})]
+
+    async def ended(self, tenant: str | None, since: int, until: int, width: int) -> list[EndedRow]:
+        given = {"tenant": tenant, "since": since, "until": until, "width": width}
+        return [EndedRow(*r) for r in await self._scan(with_ladder(self._sql["ended"]), given)]
 
     async def due(self, tenant: str | None) -> list[DueRow]:
         return [DueRow(*r) for r in await self._scan(self._sql["all_due"], {"tenant": tenant, "now": self.now()})]

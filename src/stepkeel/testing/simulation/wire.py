@@ -207,6 +207,7 @@ class Wire:
     find_key = _remote("find_key")
     tenants = _remote("tenants")
     metrics = _remote("metrics")
+    ended = _remote("ended")
     due = _remote("due")
     definitions = _remote("definitions")
     put_definition = _remote("put_definition")
