@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
-from tests.console.conftest import Shop
+from tests.console.conftest import ROOT, Shop
 from tests.console.seeing import Visit, asked, misses, sees, shows
 
 pytestmark = pytest.mark.xdist_group("console")
@@ -105,3 +109,47 @@ def test_items_are_added_to_a_for_each_that_is_open(visit: Visit, shop: Shop) ->
     dialog.get_by_label("Items").fill('["b", "c"]')
     dialog.get_by_role("button", name="Add items", exact=True).click()
     sees(page.get_by_role("cell", name="Pack it?").nth(2))
+
+
+def typed(shop: Shop, command: str, role: str) -> str:
+    """What it says, typed into a shell."""
+    env = {**os.environ, "STEPKEEL_SERVER": shop.at, "STEPKEEL_KEY": shop.keys[role], "PYTHONPATH": str(ROOT)}
+    stepkeel = f"{sys.executable} -c 'from stepkeel.cli.main import run; run()'"
+    line = command.replace("stepkeel ", f"{stepkeel} ", 1) if command.startswith("stepkeel ") else command
+    done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+    return done.stdout
+
+
+def test_what_is_shown_as_a_command_or_as_curl_does_the_same(visit: Visit, shop: Shop) -> None:
+    name = "o'hare"
+    id = shop.start("Waiting", name, key="typed-1", attributes={"region": "far"}, correlation_id="typed")
+    shop.until(id, "waiting")
+    page = visit("operator", f"/instances/{id}")
+
+    def shown(verb: str, tab: str, reason: str) -> str:
+        dialog = asked(page, verb)
+        dialog.get_by_label("Reason").fill(reason)
+        dialog.get_by_role("tab", name=tab).click()
+        text = str(dialog.locator("pre:visible").inner_text())
+        page.keyboard.press("Escape")
+        misses(dialog)
+        return text
+
+    typed(shop, shown("Pause", "Command", "it's late"), "operator")
+    shop.until(id, "paused")
+    sees(page.get_by_text("paused", exact=True))
+    typed(shop, shown("Resume", "curl", "it's early"), "operator")
+    shop.until(id, "waiting")
+    page.goto(f"{shop.at}/instances?correlation_id=typed&attribute=region%3Dfar&status=waiting")
+    page.get_by_role("button", name="With all of these…").click()
+    page.get_by_role("menuitem", name="Pause").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("all of them")
+    command = dialog.locator("pre:visible").inner_text()
+    assert "--attribute region=far" in command
+    typed(shop, command, "operator")
+    shop.until(id, "paused")
+    dialog.get_by_role("tab", name="curl").click()
+    answer = json.loads(typed(shop, dialog.locator("pre:visible").inner_text().replace("curl ", "curl -s ", 1), "operator"))
+    assert answer["items"] == [], "none of them waits any more"

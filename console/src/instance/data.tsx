@@ -17,9 +17,10 @@ function useData(id: string, revision: number) {
   });
 }
 
-export function DataTab({ instance: i }: { instance: Instance }) {
-  const [chosen, setChosen] = useState<number | null>(null);
-  const [other, setOther] = useState<number | null>(null);
+/** `to` is shown, compared with `from`: revisions that an address names. */
+export function DataTab({ instance: i, from, to }: { instance: Instance; from?: string; to?: string }) {
+  const [chosen, setChosen] = useState<number | null>(revisionOf(to));
+  const [other, setOther] = useState<number | null>(revisionOf(from));
   const [at] = useDebouncedValue(chosen ?? i.revision, 150);
   const now = useData(i.id, at);
   const before = useData(i.id, other ?? 0);
@@ -62,4 +63,8 @@ function Difference({ from, to, names }: { from: Record<string, unknown>; to: Re
       </Table.Tbody>
     </Table>
   );
+}
+
+function revisionOf(said: string | undefined): number | null {
+  return said !== undefined && /^[1-9]\d*$/.test(said) ? Number(said) : null;
 }

@@ -1,5 +1,6 @@
 // Where it stands, the way it took, and what failed; of a box that is chosen, what happened there.
 import { Badge, Group, Paper, Select, Skeleton, Stack, Text, Title } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
 import { Suspense, useMemo, useState } from "react";
 import type { Instance } from "../api/client";
 import { useDefinition } from "../api/definition";
@@ -37,6 +38,7 @@ export function DiagramTab({ instance: i }: { instance: Instance }) {
 }
 
 function At({ address, entries, instance: i }: { address: string; entries: Parameters<typeof seenAt>[1]; instance: Instance }) {
+  const { may } = useSession();
   const [which, setWhich] = useState<string | null>(null);
   const all = seenAt(address, entries);
   const paths = [...new Set(all.map((s) => s.path))]; // of visits, rounds and items
@@ -56,6 +58,9 @@ function At({ address, entries, instance: i }: { address: string; entries: Param
               <Text size="xs" c="dimmed" title={exactly(s.at)}>{new Date(s.at).toLocaleTimeString()}{s.path !== address && ` · ${s.path}`}</Text>
             </Group>
             {Object.keys(s.detail).length > 0 && <Json value={s.detail} depth={1} />}
+            {may("get_data") && /activity_(completed|failed)/.test(s.type) && s.revision > 1 && (
+              <Link to="/instances/$id" params={{ id: i.id }} search={{ tab: "data", from: String(s.revision - 1), to: String(s.revision) }}><Text span size="xs">what it was given, and what it made of it</Text></Link>
+            )}
             {/complet/.test(s.type) && Object.keys(s.changed).length > 0 && <><Text size="xs" c="dimmed">has set</Text><Json value={s.changed} depth={1} /></>}
           </div>
         ))}

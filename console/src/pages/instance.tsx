@@ -26,14 +26,14 @@ export function InstancePage() {
 }
 
 function Whole({ instance: i }: { instance: Instance }) {
-  const { tab = "diagram", do: asked } = route.useSearch();
+  const { tab = "diagram", do: asked, from, to } = route.useSearch();
   const navigate = route.useNavigate();
   const { may } = useSession();
   const tabs = [
     { value: "diagram", label: "Diagram", shown: may("get_definition"), page: <DiagramTab instance={i} /> },
     { value: "timeline", label: "Timeline", shown: may("get_history"), page: <TimelineTab id={i.id} /> },
     { value: "history", label: "History", shown: may("get_history"), page: <HistoryTab id={i.id} /> },
-    { value: "data", label: "Data", shown: may("get_data"), page: <DataTab instance={i} /> },
+    { value: "data", label: "Data", shown: may("get_data"), page: <DataTab key={`${from}-${to}`} instance={i} from={from} to={to} /> },
     { value: "signals", label: "Signals and timers", shown: may("get_signals"), page: <SignalsTab id={i.id} /> },
     { value: "tasks", label: "Tasks", shown: may("list_tasks"), page: <TasksTab id={i.id} /> },
     { value: "children", label: "Children", shown: may("get_children"), page: <ChildrenTab id={i.id} /> },

@@ -6,6 +6,7 @@ import { useState } from "react";
 import { api, ask, type Schemas } from "../api/client";
 import { queries } from "../queries";
 import { useSession } from "../session";
+import { quoted, Same } from "./same";
 import { say } from "./told";
 
 type Verb = "pause" | "resume" | "cancel" | "redrive" | "archive";
@@ -68,8 +69,9 @@ interface DialogProps {
 export function BulkDialog({ verb, filter, like, state, close }: DialogProps) {
   const [reason, setReason] = useState("");
   const [anew, setAnew] = useState(false);
+  const said = { limit: MOST, ...(reason ? { reason } : {}), ...(verb === "redrive" ? { ...like, ...(anew ? { from_state: state } : {}) } : {}) };
   const send = (dry: boolean) =>
-    ask(api.POST(`/api/v1/bulk/${verb}`, { body: { filter, dry_run: dry, limit: MOST, reason, ...(verb === "redrive" ? { ...like, from_state: anew ? state : undefined } : {}) } as never })) as Promise<Schemas["Fates"]>;
+    ask(api.POST(`/api/v1/bulk/${verb}`, { body: { filter, dry_run: dry, ...said } as never })) as Promise<Schemas["Fates"]>;
   const count = useQuery({ queryKey: ["dry", verb, filter, like], queryFn: () => send(true), gcTime: 0, refetchInterval: false });
   const act = useMutation({
     mutationFn: () => send(false),
@@ -97,6 +99,7 @@ export function BulkDialog({ verb, filter, like, state, close }: DialogProps) {
           </Alert>
         )}
         {act.error && <Alert color="red" title={act.error.message} role="alert" />}
+        <Same command={typed(verb, filter, said)} path={`/bulk/${verb}`} body={{ filter, ...said }} />
         <Group justify="flex-end">
           <Button variant="default" onClick={close}>Leave it</Button>
           <Button color={VERBS[verb].color} disabled={!able} loading={act.isPending} onClick={() => act.mutate()}>{`${VERBS[verb].label} ${able}`}</Button>
@@ -104,6 +107,17 @@ export function BulkDialog({ verb, filter, like, state, close }: DialogProps) {
       </Stack>
     </Modal>
   );
+}
+
+/** As it is typed: an option for each thing that is said. */
+function typed(verb: Verb, filter: Schemas["Filter"], said: object): string {
+  const { attributes, fault, ...rest } = filter;
+  const options: [string, unknown][] = [
+    ...Object.entries(rest), ...Object.entries(attributes ?? {}).map(([k, v]) => ["attribute", `${k}=${String(v)}`] as [string, unknown]),
+    ...Object.entries(said),
+  ];
+  const words = options.flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).filter((v) => v !== undefined && v !== null).map((v) => `--${name.replaceAll("_", "-")} ${/^[\w.:=-]+$/.test(String(v)) ? String(v) : quoted(String(v))}`));
+  return [`stepkeel ${verb}-all`, ...words, ...(fault === undefined || fault === null ? [] : [fault ? "--fault" : "--no-fault"])].join(" ");
 }
 
 /** Where a redrive begins: what was undone since cannot simply be gone on from. */
