@@ -19,7 +19,7 @@ demo: $(READY) $(CONSOLE)  ## 500 orders to approve (run it again after a kill -
 console: $(CONSOLE)  ## the web console, built once: needs Node 20 or newer; without Node nothing is done, and its address says so
 
 test: $(READY) $(CONSOLE)  ## the whole test suite, under five minutes on two cores; three workers, for many tests wait for processes
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup -q $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 -q $(TEST_ARGS)
 
 check: $(READY)  ## format, lint, types, import directions, house rules
 	@$(BIN)/ruff format --check .

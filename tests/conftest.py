@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import postgres
+
+# Tests that one process runs, one after the other: they load both cores by themselves, or share a server that is dear to begin.
+TOGETHER = {
+    "tests/console/": "console",
+    "tests/acceptance/test_processes.py": "processes",
+    "tests/acceptance/test_crash_points.py": "processes",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By path: a mark of the plugin's own is not heeded with this pytest."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((name for start, name in TOGETHER.items() if nodeid.startswith(start)), nodeid)
+
+    return Together(config, log)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 
 from tests import postgres
 
-pytestmark = pytest.mark.xdist_group("processes")
 ENDS: dict[str, list[tuple[str, str]]] = {
     "order": [("completed", "confirmed"), ("terminated", "declined")],
     "telephone": [("terminated", "phone_destroyed")],

@@ -18,8 +18,6 @@ from tests import postgres
 from tests.acceptance.fleet import FLOWS, SETTINGS, Effects, Finish, FleetFlow, Nudge, NudgedFlow, Worker
 from tests.flows import FAST, Job
 
-pytestmark = pytest.mark.xdist_group("processes")  # one after the other: they load both cores
-
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:

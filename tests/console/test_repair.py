@@ -8,12 +8,8 @@ import re
 import subprocess
 import sys
 
-import pytest
-
 from tests.console.conftest import ROOT, Shop
 from tests.console.seeing import Visit, asked, misses, sees, shows
-
-pytestmark = pytest.mark.xdist_group("console")
 
 
 def test_the_data_of_one_that_failed_are_mended_and_it_is_redriven_with_them(visit: Visit, shop: Shop) -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from tests.console.conftest import Shop
 from tests.console.seeing import EVERYWHERE, Visit, asked, misses, sees, shows
-
-pytestmark = pytest.mark.xdist_group("console")
 
 
 @EVERYWHERE

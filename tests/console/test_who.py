@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from tests.console.conftest import Shop
 from tests.console.seeing import Visit, misses, sees
-
-pytestmark = pytest.mark.xdist_group("console")
 
 
 def test_who_is_of_one_tenant_sees_nothing_of_another(visit: Visit, shop: Shop) -> None:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 
 from stepkeel.access.identity import Identity
@@ -60,7 +61,7 @@ class Access:
 
     async def providers(self, clock: Clock) -> list[Provider]:
         """Where people may sign in."""
-        return [await door.provider(clock) for door in self._doors.values()]
+        return await asyncio.gather(*(door.provider(clock) for door in self._doors.values()))
 
     def door(self, issuer: str) -> Door | None:
         return self._doors.get(issuer)

@@ -11,37 +11,15 @@ from typing import Any
 from stepkeel.store.fact import SIZES
 from stepkeel.store.port import Query, TaskQuery
 
-__all__ = ["list_statement", "migrations", "statements", "tasks_statement", "with_ladder"]
+__all__ = ["list_statement", "migrations", "statements", "tasks_statement"]
 
 Matches = Callable[[str, Any, Callable[[Any], str]], str]
-
-
-@functools.cache
-def statements(package: str) -> dict[str, str]:
-    """The statements of a package's queries.sql, by the name in the line `-- name: ...` above each."""
-    text = files(package).joinpath("queries.sql").read_text(encoding="utf-8")
-    found: dict[str, str] = {}
-    for part in text.split("-- name: ")[1:]:
-        name, _, body = part.partition("\n")
-        assert name.strip() not in found, f"two statements are called {name.strip()}"
-        lines = (line for line in body.splitlines() if not line.lstrip().startswith("--"))
-        found[name.strip()] = "\n".join(lines).strip().removesuffix(";")
-    return found
-
-
-@functools.cache
-def migrations(package: str) -> tuple[str, ...]:
-    """Numbered, forward only; the n-th leads to schema version n."""
-    folder = files(package).joinpath("migrations")
-    found = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    return tuple(f.read_text(encoding="utf-8") for f in found)
 
 
 _LADDER = re.compile(r"bounds_reached\(([^()]*)\)")
 
 
-@functools.cache
-def with_ladder(statement: str) -> str:
+def _with_ladder(statement: str) -> str:
     """The statement with how many of the bounds a duration reaches in place of `bounds_reached(duration)`: found by halving, for
 
     it is asked of every row, and no function for it is known to every database.
@@ -56,6 +34,27 @@ def with_ladder(statement: str) -> str:
         )
 
     return _LADDER.sub(lambda found: rung(found.group(1), 0, len(SIZES)), statement)
+
+
+@functools.cache
+def statements(package: str) -> dict[str, str]:
+    """The statements of a package's queries.sql, by the name in the line `-- name: ...` above each."""
+    text = files(package).joinpath("queries.sql").read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for part in text.split("-- name: ")[1:]:
+        name, _, body = part.partition("\n")
+        assert name.strip() not in found, f"two statements are called {name.strip()}"
+        lines = (line for line in body.splitlines() if not line.lstrip().startswith("--"))
+        found[name.strip()] = _with_ladder("\n".join(lines).strip().removesuffix(";"))
+    return found
+
+
+@functools.cache
+def migrations(package: str) -> tuple[str, ...]:
+    """Numbered, forward only; the n-th leads to schema version n."""
+    folder = files(package).joinpath("migrations")
+    found = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return tuple(f.read_text(encoding="utf-8") for f in found)
 
 
 def list_statement(query: Query, columns: str, table: str, mark: Callable[[int], str], attribute: Matches) -> tuple[str, list[Any]]:

@@ -398,7 +398,7 @@ select definition, version, status, state, count(*) from stepkeel.instances wher
 group by definition, version, status, state order by definition, version, status, state;
 
 -- name: ended
--- `bounds_reached(duration)` stands for a ladder of comparisons (`sql.with_ladder`).
+-- `bounds_reached(duration)` stands for a ladder of comparisons: see `statements`.
 select (i.completed_at - $2::bigint) / $4::bigint as span, i.status,
     bounds_reached(i.completed_at - i.created_at) as size, count(*)::int
 from stepkeel.instances i

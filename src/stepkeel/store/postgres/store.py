@@ -48,7 +48,6 @@ from stepkeel.store.postgres.wall import Walled
 from stepkeel.store.postgres.write import Writer, text
 from stepkeel.store.queue import in_order
 from stepkeel.store.share import TENANTS
-from stepkeel.store.sql import with_ladder
 
 __all__ = ["PostgresStore"]
 
@@ -327,7 +326,7 @@ class PostgresStore(Keeping):
         return [MetricRow(*r) for r in await self._people.fetch(self._sql["metrics"], tenant)]
 
     async def ended(self, tenant: str | None, since: int, until: int, width: int) -> list[EndedRow]:
-        return [EndedRow(*r) for r in await self._people.fetch(with_ladder(self._sql["ended"]), tenant, since, until, width)]
+        return [EndedRow(*r) for r in await self._people.fetch(self._sql["ended"], tenant, since, until, width)]
 
     async def due(self, tenant: str | None) -> list[DueRow]:
         return [DueRow(*r) for r in await self._people.fetch(self._sql["all_due"], tenant, self.now())]

@@ -230,7 +230,7 @@ select definition, version, status, state, count(*) from instances where :tenant
 group by definition, version, status, state order by definition, version, status, state;
 
 -- name: ended
--- `bounds_reached(duration)` stands for a ladder of comparisons (`sql.with_ladder`).
+-- `bounds_reached(duration)` stands for a ladder of comparisons: see `statements`.
 select (i.completed_at - :since) / :width as span, i.status,
     bounds_reached(i.completed_at - i.created_at) as size, count(*)
 from instances i

@@ -42,7 +42,6 @@ from stepkeel.store.port import (
     nobody,
 )
 from stepkeel.store.queue import in_order
-from stepkeel.store.sql import with_ladder
 from stepkeel.store.sqlite.claim import Dues, take
 from stepkeel.store.sqlite.connection import Connection, prepare
 from stepkeel.store.sqlite.keeping import Keeping
@@ -322,7 +321,7 @@ class SqliteStore(Keeping):
 
     async def ended(self, tenant: str | None, since: int, until: int, width: int) -> list[EndedRow]:
         given = {"tenant": tenant, "since": since, "until": until, "width": width}
-        return [EndedRow(*r) for r in await self._scan(with_ladder(self._sql["ended"]), given)]
+        return [EndedRow(*r) for r in await self._scan(self._sql["ended"], given)]
 
     async def due(self, tenant: str | None) -> list[DueRow]:
         return [DueRow(*r) for r in await self._scan(self._sql["all_due"], {"tenant": tenant, "now": self.now()})]
