@@ -9,7 +9,7 @@ import { api, ask, type Schemas } from "../api/client";
 
 const SPANS = 60;
 const FEW = 15;
-const PERIODS: Record<string, number> = { "1 h": 3_600, "24 h": 86_400, "7 d": 604_800, "30 d": 2_592_000 }; // seconds
+const PERIODS: Record<string, number> = { "10 min": 600, "1 h": 3_600, "24 h": 86_400, "7 d": 604_800, "30 d": 2_592_000 }; // seconds
 type Series = [number[], ...(number | null)[][]];
 
 /** Middles of the spans in seconds since 1970; ends in each by the minute, and of those the failed; median and 95 % in seconds. */
@@ -26,13 +26,22 @@ function seriesOf(told: Schemas["Throughput"]): { ends: Series; took: Series } {
   };
 }
 
-export default function Throughput() {
-  const [period, setPeriod] = useState("1 h");
-  const found = useQuery({
+function useThroughput(period: string, enabled = true) {
+  return useQuery({
     queryKey: ["throughput", period],
     queryFn: () => ask(api.GET("/api/v1/metrics/throughput", { params: { query: { since: new Date(Date.now() - PERIODS[period]! * 1_000).toISOString(), spans: SPANS } } })),
     refetchInterval: 10_000,
+    enabled,
   });
+}
+
+export default function Throughput() {
+  const [chosen, setPeriod] = useState<string | null>(null);
+  const hour = useThroughput("1 h", chosen === null);
+  // Until somebody chooses: an hour, unless all of it has happened just now.
+  const young = Date.now() - PERIODS["10 min"]! * 1_000;
+  const period = chosen ?? (hour.data?.items.every((e) => Date.parse(e.at) > young) && hour.data.items.length > 0 ? "10 min" : "1 h");
+  const found = useThroughput(period);
   const series = useMemo(() => found.data && seriesOf(found.data), [found.data]);
   const total = found.data?.items.reduce((sum, e) => sum + Object.values(e.count).reduce((a, b) => a + b, 0), 0) ?? 0;
   return (
