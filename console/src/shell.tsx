@@ -77,8 +77,6 @@ function Appearance() {
 
 function Who() {
   const { who, signOut, change } = useSession();
-  const [actor, setActor] = useState(who.actor);
-  const [tenant, setTenant] = useState(who.tenant);
   const open = who.how === "development";
   return (
     <Menu position="bottom-end" width={280} closeOnItemClick={false}>
@@ -91,27 +89,26 @@ function Who() {
         <Menu.Label>{open ? "Nobody is asked who they are" : `${who.name}, by ${who.how}`}</Menu.Label>
         <Text size="sm" px="sm">Tenant {who.tenant}</Text>
         <Text size="sm" px="sm" pb="xs">Roles: {who.roles.join(", ") || "none"}</Text>
-        {open && (
-          <form onSubmit={(e) => { e.preventDefault(); change({ actor: actor.trim() }); }}>
-            <Group px="sm" pb="xs" gap="xs" align="end" wrap="nowrap">
-              <TextInput size="xs" label="Act as" value={actor} onChange={(e) => setActor(e.currentTarget.value)} flex={1} />
-              <Button size="xs" type="submit">Use</Button>
-            </Group>
-          </form>
-        )}
-        {who.tenants.includes("*") && (
-          <form onSubmit={(e) => { e.preventDefault(); change({ tenant: tenant.trim() }); }}>
-            <Group px="sm" pb="xs" gap="xs" align="end" wrap="nowrap">
-              <TextInput size="xs" label="Look at tenant" value={tenant} onChange={(e) => setTenant(e.currentTarget.value)} flex={1} />
-              <Button size="xs" type="submit">Go</Button>
-            </Group>
-          </form>
-        )}
+        {open && <Other label="Act as" value={who.actor} verb="Use" use={(actor) => change({ actor })} />}
+        {who.tenants.includes("*") && <Other label="Look at tenant" value={who.tenant} verb="Go" use={(tenant) => change({ tenant })} />}
         {who.tenants.length > 1 && who.tenants.map((t) => (
           <Menu.Item key={t} disabled={t === who.tenant} onClick={() => change({ tenant: t })}>Tenant {t}</Menu.Item>
         ))}
         {!open && <Menu.Item onClick={signOut}>Sign out</Menu.Item>}
       </Menu.Dropdown>
     </Menu>
+  );
+}
+
+/** Another name, typed. */
+function Other({ label, value, verb, use }: { label: string; value: string; verb: string; use: (name: string) => void }) {
+  const [name, setName] = useState(value);
+  return (
+    <form onSubmit={(e) => { e.preventDefault(); use(name.trim()); }}>
+      <Group px="sm" pb="xs" gap="xs" align="end" wrap="nowrap">
+        <TextInput size="xs" label={label} value={name} onChange={(e) => setName(e.currentTarget.value)} flex={1} />
+        <Button size="xs" type="submit">{verb}</Button>
+      </Group>
+    </form>
   );
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
@@ -115,6 +115,11 @@ def running() -> Iterator[Provider]:
 
         def do_POST(self) -> None:
             form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            kind, _, shown = self.headers.get("Authorization", "").partition(" ")
+            if kind == "Basic":
+                names = map(unquote_plus, base64.b64decode(shown).decode().split(":"))
+                form |= zip(("client_id", "client_secret"), names, strict=True)
+            form["shown"] = kind or "in the form"
             status, told = provider.grant(form)
             body = json.dumps(told).encode()
             self.send_response(status)

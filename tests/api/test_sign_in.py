@@ -31,7 +31,7 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture
 async def client(provider: Provider) -> AsyncIterator[httpx2.AsyncClient]:
-    how = SignIn("console", client_secret="hush", title="Example", parameters={"prompt": "login"})
+    how = SignIn("console", client_secret="hush & shh", title="Example", parameters={"prompt": "login"})
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(Engine("memory://", [Desk], clock=VirtualClock()))
         access = Access(keys=False, issuers=[Issuer(provider.url, "stepkeel", sign_in=how), Issuer("https://other.example", "x")])
@@ -60,13 +60,19 @@ async def test_who_is_not_known_is_told_where_to_sign_in(client: httpx2.AsyncCli
     assert "hush" not in str(found)
 
 
-async def test_a_code_is_exchanged_for_a_token_that_works_and_is_renewed(client: httpx2.AsyncClient, provider: Provider) -> None:
+@pytest.mark.parametrize(("taken", "shown"), [((), "Basic"), (("client_secret_post",), "in the form")])
+async def test_a_code_is_exchanged_for_a_token_that_works_and_is_renewed(
+    client: httpx2.AsyncClient, provider: Provider, taken: tuple[str, ...], shown: str
+) -> None:
+    if taken:
+        provider.says["token_endpoint_auth_methods_supported"] = taken
     answer = await client.post(f"{API}/sign-in", json=coming_back(provider))
     assert answer.status_code == 200, answer.text
     token, again = answer.json()["token"], answer.json()["refresh_token"]
     who = await client.get(f"{API}/identity", headers={"Authorization": f"Bearer {token}"})
     assert (who.json()["name"], who.json()["how"], who.json()["roles"]) == ("ann", "token", ["operator"])
-    assert provider.forms[0]["client_secret"] == "hush", "of this process, never of the page"
+    assert provider.forms[0]["client_secret"] == "hush & shh", "of this process, never of the page"
+    assert provider.forms[0]["shown"] == shown
     renewed = (await client.post(f"{API}/sign-in", json={"issuer": provider.url, "refresh_token": again})).json()
     assert renewed["refresh_token"] not in ("", again)
     assert (await client.get(f"{API}/identity", headers={"Authorization": f"Bearer {renewed['token']}"})).status_code == 200

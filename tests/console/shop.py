@@ -132,6 +132,12 @@ class Packing(Workflow[Order]):
     packing.to(done)
 
 
+class Late(Workflow[Order]):
+    asked = State[Order](approval("Is {name} late?", role="approver", due=timedelta(seconds=0.05)))
+    done = State.completed()
+    asked.to(done)
+
+
 @activity
 async def ring(ctx: Context[Order]) -> None:
     ctx.data.log.append("rung")
@@ -150,7 +156,7 @@ class Ringing(Workflow[Order], finally_=[tidy]):
 
 def engine() -> Engine:
     return Engine(
-        URL, [Ordering, Paying, Trunk, Branch, Leaf, Waiting, Till, Packing, Ringing], tenants={"globex": Tier(instances=5)}
+        URL, [Ordering, Paying, Trunk, Branch, Leaf, Waiting, Till, Packing, Ringing, Late], tenants={"globex": Tier(instances=5)}
     )
 
 

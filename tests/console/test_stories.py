@@ -294,3 +294,14 @@ def test_the_overview_tells_what_ended_over_the_time_that_is_chosen(visit: Visit
     sees(page.get_by_role("img", name=re.compile(r"How long they took, seconds: lately \d")))
     page.get_by_role("link", name=re.compile(r"^\d+ waiting$")).first.click()
     sees(page.get_by_role("button", name="Without status: waiting"))
+
+
+def test_what_is_overdue_is_counted_and_led_to(visit: Visit, shop: Shop) -> None:
+    shop.start("Late", "the train")
+    shop.start("Ordering", "in time")
+    page = visit("approver", "/")
+    page.get_by_role("link", name=re.compile("tasks overdue")).click()
+    sees(page.get_by_role("button", name=re.compile("Is the train late")))
+    misses(page.get_by_role("button", name=re.compile("Ship in time")))
+    page.get_by_text("Open", exact=True).click()
+    sees(page.get_by_role("button", name=re.compile("Ship in time")))

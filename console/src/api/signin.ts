@@ -70,7 +70,8 @@ async function take(issuer: string, body: Record<string, string>): Promise<void>
   });
   const told = (await answer.json()) as Schemas["SignedIn"] & Schemas["Problem"];
   if (!answer.ok) throw answer.status < 500 && answer.status !== 429 ? new Refused(told.detail) : new Error(told.detail);
-  keepCredentials({ key: told.token, issuer, refresh: told.refresh_token, until: endOf(told.token) });
+  // An issuer that gives no other one means the same (RFC 6749, 6).
+  keepCredentials({ key: told.token, issuer, refresh: told.refresh_token || (body.refresh_token ?? ""), until: endOf(told.token) });
 }
 
 /** When a token ends, in milliseconds. It is the server that judges it. */

@@ -36,9 +36,8 @@ export function Actions({ instance: i, asked, answered }: { instance: Instance; 
 
 type Said = Values & { reason?: string; compensate?: boolean; from_state?: string };
 
-function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; close: () => void }) {
-  const { may } = useSession();
-  const router = useRouter();
+/** What is filled in, and what it asks for. */
+function useSaid(verb: Verb, i: Instance) {
   const [reason, setReason] = useState("");
   const [compensate, setCompensate] = useState(false);
   const [anew, setAnew] = useState(false);
@@ -47,27 +46,34 @@ function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; 
   const changesData = verb.name === "set-data" || verb.name === "fork";
   const outline = useOutline(i, changesData || verb.name === "signals" || verb.name === "set-state");
   const fields = verb.fields?.(i, (outline.states ?? []).map((s) => s.name));
-  const schemas = outline.signals ?? {};
   const before = (i.data ?? {}) as Values;
   const [data, setData] = useState<Values>(before);
   const changes = Object.fromEntries(Object.entries(data).filter(([k, v]) => JSON.stringify(v) !== JSON.stringify(before[k])));
   const changed = Object.keys(changes).length > 0;
   const ends = verb.name === "cancel" || verb.name === "terminate";
-  const mends = verb.name === "set-data" && i.status === "failed" && may("redrive_instance");
   const where = anew ? { from_state: i.state } : {};
   const body: Said =
     verb.name === "signals" ? { name: signal ?? "", payload: values }
     : verb.name === "set-data" ? { changes, reason }
     : { ...(fields ? values : {}), ...(verb.name === "fork" && changed ? { data: changes } : {}), reason, ...(ends ? { compensate } : {}), ...(verb.name === "redrive" ? where : {}) };
-  const send = (name: Verb["name"], said: Said) =>
-    ask(api.POST(`/api/v1/instances/{instance_id}/${name}` as "/api/v1/instances/{instance_id}/pause", {
-      params: { path: { instance_id: i.id } }, headers: { Prefer: "wait=5" }, body: said as never,
-    }));
+  const lacks = (verb.name === "signals" && !signal) || (verb.name === "set-data" && !changed) || !!fields?.required?.some((f) => !values[f]);
+  return {
+    reason, setReason, compensate, setCompensate, anew, setAnew, signal, setSignal, values, setValues, data, setData,
+    schemas: outline.signals ?? {}, schema: changesData ? outline.data : undefined, fields, ends, body, again: { reason, ...where }, lacks,
+  };
+}
 
-  const act = useMutation({
+/** It is asked for; with `redrive`, it is redriven as soon as that is done. */
+function useAct(verb: Verb, i: Instance, said: ReturnType<typeof useSaid>, close: () => void) {
+  const router = useRouter();
+  const send = (name: Verb["name"], body: Said) =>
+    ask(api.POST(`/api/v1/instances/{instance_id}/${name}` as "/api/v1/instances/{instance_id}/pause", {
+      params: { path: { instance_id: i.id } }, headers: { Prefer: "wait=5" }, body: body as never,
+    }));
+  return useMutation({
     mutationFn: async (then?: "redrive") => {
-      const receipt = await send(verb.name, body);
-      return then && receipt.status !== "rejected" ? send(then, { reason, ...where }) : receipt;
+      const receipt = await send(verb.name, said.body);
+      return then && receipt.status !== "rejected" ? send(then, said.again) : receipt;
     },
     onSuccess: (receipt, then) => {
       void queries.invalidateQueries({ queryKey: ["instance", i.id] });
@@ -77,39 +83,49 @@ function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; 
       close();
     },
   });
-  const refused = act.data?.status === "rejected" ? act.data.reason : act.error?.message;
-  const lacks = (verb.name === "signals" && !signal) || (verb.name === "set-data" && !changed) || !!fields?.required?.some((f) => !values[f]);
+}
 
+function Dialog({ verb, instance: i, close }: { verb: Verb; instance: Instance; close: () => void }) {
+  const { may } = useSession();
+  const it = useSaid(verb, i);
+  const act = useAct(verb, i, it, close);
+  const mends = verb.name === "set-data" && i.status === "failed" && may("redrive_instance");
+  const refused = act.data?.status === "rejected" ? act.data.reason : act.error?.message;
   return (
     <Modal opened onClose={close} title={`${verb.label}: ${i.key ?? i.definition}`} centered size="lg">
       <form onSubmit={(e) => { e.preventDefault(); act.mutate(undefined); }}>
         <Stack>
           <Text>{verb.says}</Text>
-          {verb.name === "signals" ? (
-            <>
-              <Select
-                label="Signal" required data={Object.keys(schemas)} value={signal} data-autofocus searchable
-                onChange={(v) => { setSignal(v); setValues(v && schemas[v] ? initial(schemas[v]) : {}); }}
-              />
-              {signal && schemas[signal] && <SchemaForm schema={schemas[signal]} values={values} change={setValues} />}
-            </>
-          ) : (
-            <Textarea label="Reason" description="Kept in its history" value={reason} onChange={(e) => setReason(e.currentTarget.value)} autosize minRows={2} data-autofocus />
+          {verb.name === "signals" ? <Signal it={it} /> : (
+            <Textarea label="Reason" description="Kept in its history" value={it.reason} onChange={(e) => it.setReason(e.currentTarget.value)} autosize minRows={2} data-autofocus />
           )}
-          {fields && <SchemaForm schema={fields} values={values} change={setValues} />}
-          {changesData && outline.data && <SchemaForm schema={outline.data} values={data} change={setData} />}
-          {(verb.name === "redrive" || mends) && <FromWhere state={i.state} anew={anew} setAnew={setAnew} />}
-          {ends && <Checkbox label="Undo what it has done first" checked={compensate} onChange={(e) => setCompensate(e.currentTarget.checked)} />}
+          {it.fields && <SchemaForm schema={it.fields} values={it.values} change={it.setValues} />}
+          {it.schema && <SchemaForm schema={it.schema} values={it.data} change={it.setData} />}
+          {(verb.name === "redrive" || mends) && <FromWhere state={i.state} anew={it.anew} setAnew={it.setAnew} />}
+          {it.ends && <Checkbox label="Undo what it has done first" checked={it.compensate} onChange={(e) => it.setCompensate(e.currentTarget.checked)} />}
           {refused && <Alert color="red" title={refused} role="alert">{act.error && "remedy" in act.error ? String(act.error.remedy) : null}</Alert>}
-          <Same command={typed(verb, i.id, body)} path={`/instances/${i.id}/${verb.name}`} body={body} />
+          <Same command={typed(verb, i.id, it.body)} path={`/instances/${i.id}/${verb.name}`} body={it.body} />
           <Group justify="flex-end">
             <Button variant="default" onClick={close}>Leave it</Button>
-            <Button type="submit" variant={mends ? "default" : "filled"} color={verb.color} loading={act.isPending} disabled={lacks}>{verb.label}</Button>
-            {mends && <Button loading={act.isPending} disabled={lacks} onClick={() => act.mutate("redrive")}>Set data and redrive</Button>}
+            <Button type="submit" variant={mends ? "default" : "filled"} color={verb.color} loading={act.isPending} disabled={it.lacks}>{verb.label}</Button>
+            {mends && <Button loading={act.isPending} disabled={it.lacks} onClick={() => act.mutate("redrive")}>Set data and redrive</Button>}
           </Group>
         </Stack>
       </form>
     </Modal>
+  );
+}
+
+function Signal({ it }: { it: ReturnType<typeof useSaid> }) {
+  const schema = it.signal ? it.schemas[it.signal] : undefined;
+  return (
+    <>
+      <Select
+        label="Signal" required data={Object.keys(it.schemas)} value={it.signal} data-autofocus searchable
+        onChange={(v) => { it.setSignal(v); it.setValues(v && it.schemas[v] ? initial(it.schemas[v]) : {}); }}
+      />
+      {schema && <SchemaForm schema={schema} values={it.values} change={it.setValues} />}
+    </>
   );
 }
 

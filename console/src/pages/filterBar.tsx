@@ -171,15 +171,21 @@ export function FilterBar({ filters, set, definitions, states, attributes }: Pro
           </Pill.Group>
         </PillsInput>
       </Combobox.DropdownTarget>
-      <Combobox.Dropdown hidden={lines.length === 0}>
-        <Combobox.Options mah={320} style={{ overflowY: "auto" }} aria-label="What may be meant">
-          {lines.slice(0, 30).map(({ line, says }) => (
-            <Combobox.Option value={line} key={line}>
-              <Group gap="sm" justify="space-between" wrap="nowrap"><span>{line}</span>{says && <Text span size="xs" c="dimmed" truncate>{says}</Text>}</Group>
-            </Combobox.Option>
-          ))}
-        </Combobox.Options>
-      </Combobox.Dropdown>
+      <Meant lines={lines} />
     </Combobox>
+  );
+}
+
+function Meant({ lines }: { lines: ReturnType<typeof meant> }) {
+  return (
+    <Combobox.Dropdown hidden={lines.length === 0}>
+      <Combobox.Options mah={320} style={{ overflowY: "auto" }} aria-label="What may be meant">
+        {lines.slice(0, 30).map(({ line, says }) => (
+          <Combobox.Option value={line} key={line}>
+            <Group gap="sm" justify="space-between" wrap="nowrap"><span>{line}</span>{says && <Text span size="xs" c="dimmed" truncate>{says}</Text>}</Group>
+          </Combobox.Option>
+        ))}
+      </Combobox.Options>
+    </Combobox.Dropdown>
   );
 }

@@ -44,7 +44,7 @@ export function Overview() {
             <SimpleGrid cols={{ base: 2, md: 5 }} spacing="sm">
               <Figure label="failed" value={total(items, "failed")} alarming to={{ to: "/dead-letters" }} />
               <Figure label="set aside" value={many(aside.data?.items)} alarming to={{ to: "/instances", search: { fault: "true" } }} />
-              <Figure label="tasks overdue" value={many(overdue.data?.items)} alarming to={{ to: "/tasks", search: { whose: "all" } }} />
+              <Figure label="tasks overdue" value={many(overdue.data?.items)} alarming to={{ to: "/tasks", search: { whose: "all", status: "overdue" } }} />
               <Figure label="breakers open" value={breakers.data?.items.filter((b) => b.state !== "closed").length} alarming to={{ to: "/fleet" }} />
               <Figure label="tasks for you" value={many(mine.data?.items)} to={{ to: "/tasks" }} />
             </SimpleGrid>

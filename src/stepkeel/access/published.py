@@ -41,9 +41,9 @@ async def read_json(url: str) -> dict[str, Any]:
     return found
 
 
-async def post_form(url: str, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-    """The status and what is said. Raises Unavailable, BadRequest."""
-    return await _ask("POST", url, dict(form))
+async def post_form(url: str, form: Mapping[str, str], basic: tuple[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+    """The status and what is said. `basic`: who asks, and their secret. Raises Unavailable, BadRequest."""
+    return await _ask("POST", url, dict(form), basic)
 
 
 async def discovered(issuer: str) -> dict[str, Any]:
@@ -54,14 +54,16 @@ async def discovered(issuer: str) -> dict[str, Any]:
     return told
 
 
-async def _ask(method: str, url: str, form: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+async def _ask(
+    method: str, url: str, form: dict[str, str] | None = None, basic: tuple[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
     with needing("httpx2", "identity providers", "server"):
         import httpx2
 
     check_address(url)
     try:
         async with asyncio.timeout(PATIENCE), httpx2.AsyncClient() as client:
-            async with client.stream(method, url, data=form, headers={"Accept": "application/json"}) as answer:
+            async with client.stream(method, url, data=form, auth=basic, headers={"Accept": "application/json"}) as answer:
                 body = b""
                 async for piece in answer.aiter_bytes():
                     body += piece

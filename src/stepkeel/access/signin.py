@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 from stepkeel.access.published import check_address, discovered, post_form
 from stepkeel.clock import Clock
@@ -82,7 +82,7 @@ class Door:
     def __init__(self, issuer: str, how: SignIn, holds: Callable[[str, Clock, int], Awaitable[object]]) -> None:
         self._issuer, self._how, self._holds = issuer, how, holds
         self._told: dict[str, Any] | None = None
-        self._asked = 0
+        self._asked: int | None = None
         self._busy = 0
 
     async def provider(self, clock: Clock) -> Provider:
@@ -100,10 +100,9 @@ class Door:
             raise TooManyRequests("many sign in just now", remedy="again in a second", retry_after=1)
         self._busy += 1
         try:
-            who = {"client_id": self._how.client_id}
-            if self._how.client_secret:
-                who["client_secret"] = self._how.client_secret
-            status, told = await post_form(await self._place("token_endpoint", clock), {**form, **who})
+            place = await self._place("token_endpoint", clock)
+            who, basic = self._shown()
+            status, told = await post_form(place, {**form, **who}, basic)
         finally:
             self._busy -= 1
         if status >= 500:
@@ -112,6 +111,15 @@ class Door:
             why = str(told.get("error_description") or told.get("error") or status)[:200]
             raise NotAuthenticated(f"{self._issuer} does not grant it: {why}", remedy="sign in again")
         return Granted(await self._taken(told, clock, now), _text(told.get("refresh_token")))
+
+    def _shown(self) -> tuple[dict[str, str], tuple[str, str] | None]:
+        """How this client shows who it is: in the form, or by HTTP Basic, which is what issuers take that say nothing of it."""
+        how = self._how
+        if not how.client_secret:
+            return {"client_id": how.client_id}, None
+        if "client_secret_post" in (self._told or {}).get("token_endpoint_auth_methods_supported", ()):
+            return {"client_id": how.client_id, "client_secret": how.client_secret}, None
+        return {}, (quote_plus(how.client_id), quote_plus(how.client_secret))
 
     async def _taken(self, told: Mapping[str, Any], clock: Clock, now: int) -> str:
         """The first of its tokens that holds here. Raises NotAuthenticated."""
@@ -128,7 +136,7 @@ class Door:
     async def _place(self, name: str, clock: Clock) -> str:
         """Raises Unavailable."""
         at = clock.monotonic()
-        if self._asked == 0 or at - self._asked >= (AGAIN if self._told is None else FRESH):
+        if self._asked is None or at - self._asked >= (AGAIN if self._told is None else FRESH):
             self._asked = at
             try:
                 self._told = await discovered(self._issuer)
