@@ -151,3 +151,11 @@ async def test_tenants_are_those_one_reaches_with_what_they_may_use(provider: Pr
 def test_a_sign_in_that_could_not_work_is_refused_where_it_is_made(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadRequest):
         SignIn(**wrong)
+
+
+async def test_a_tenant_whose_tier_nobody_can_say_is_listed_all_the_same() -> None:
+    def away(tenant: str) -> str:
+        raise RuntimeError("no plan")
+
+    async with Engine("memory://", [Desk], tenants=away, worker=False) as engine, calling(engine, None, many=True) as client:
+        assert (await client.get(f"{API}/tenants")).json()["items"] == [{"name": "default", "tier": None, "instances": {}}]

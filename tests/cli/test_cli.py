@@ -286,6 +286,7 @@ def test_dead_letters_and_breakers(run: Run, url: str) -> None:
     assert (code, "no field nte" in err) == (2, True)
     assert run("redrive", ids["failed"], "--from", "work/ship")[0] == 4, "behind what was undone"
     assert run("redrive", ids["failed"], "--from", "work/reserve", "--actor", "ann")[:2] == (0, "redrive: processed\n")
+    assert run("limits", "--json")[:2] == run("limits", "bank", "--json")[:2] == (0, "[]\n")
     assert run("breakers", "--json")[:2] == (0, "[]\n")
     assert run("breakers", "--close", "cards")[:2] == (1, "cards is not open\n")
 

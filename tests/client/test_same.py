@@ -227,6 +227,8 @@ async def test_keys_are_made_rotated_and_revoked(both: Both) -> None:
     assert (await both.throughput(spans=5)).items == ()
     with pytest.raises(BadRequest):
         await both.throughput(spans=0)
+    with pytest.raises(BadRequest):
+        await both.limits(limit=0)
     assert await both.limits() == await both.limits("none") == []
     assert await both.breakers() == []
     assert await both.close_breaker("none") is False

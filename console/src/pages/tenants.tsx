@@ -41,7 +41,7 @@ export function Tenants() {
                   {Object.keys(t.instances).length === 0 && "–"}
                 </Group>
               </Table.Td>
-              <Table.Td>{Object.entries(t.tier).map(([name, n]) => LIMITS[name]?.(n) ?? `${name} ${n}`).join(", ") || "as much as it likes"}</Table.Td>
+              <Table.Td>{t.tier === null ? "not known just now: the server's log says why" : Object.entries(t.tier).map(([name, n]) => LIMITS[name]?.(n) ?? `${name} ${n}`).join(", ") || "as much as it likes"}</Table.Td>
               <Table.Td>
                 {t.name === who.tenant ? <Text size="sm" c="dimmed">you look at it</Text>
                   : <Button size="xs" variant="default" onClick={() => change({ tenant: t.name })} aria-label={`Look at ${t.name}`}>Look at it</Button>}

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stepkeel.engine.core import Core
+from stepkeel.errors import BadRequest
 from stepkeel.model.instant import from_micros
 
 __all__ = ["LimitInfo", "TicketInfo", "limits"]
+
+MOST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,9 @@ class LimitInfo:
 
 
 async def limits(core: Core, name: str | None, after: str, limit: int, tickets: int) -> Sequence[LimitInfo]:
-    """In order of their names, those behind `after`; or the one of that name."""
+    """In order of their names, those behind `after`; or the one of that name. Raises BadRequest."""
+    if not 1 <= limit <= MOST or not 0 <= tickets <= MOST:
+        raise BadRequest(f"limit={limit}, tickets={tickets}", remedy=f"at most {MOST:,} of each; of limits one at least")
     found: list[LimitInfo] = []
     for pool in await core.store.pools(core.tenant, name, after, limit):
         rows = await core.store.pool(pool.name, tickets) if tickets else []

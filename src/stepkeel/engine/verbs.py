@@ -160,7 +160,7 @@ class Verbs(ById):
     async def limits(self, name: str | None = None, *, after: str = "", limit: int = 100, tickets: int = 20) -> Sequence[LimitInfo]:
         """Limits that somebody holds slots of or waits for, in order of their names: so many behind `after`, or that one alone.
 
-        Of each the first `tickets` of those that hold and wait.
+        Of each the first `tickets` of those that hold and wait. Raises BadRequest.
         """
         return await pool.limits(self.core(), name, after, limit, tickets)
 
