@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -34,7 +34,8 @@ class Provider:
             "issuer": url, "jwks_uri": f"{url}/keys", "authorization_endpoint": f"{url}/authorize",
             "token_endpoint": f"{url}/token",
         }  # fmt: skip
-        self.now, self.lasts = NOW, 300
+        self.now: Callable[[], int] = lambda: NOW
+        self.lasts = 300  # seconds: its tokens
         self.asks: dict[str, dict[str, str]] = {}  # what was asked at its page, by the code that it gave
         self.forms: list[dict[str, str]] = []  # what its token endpoint was sent
         self.refresh = "again-1"  # the token that renews; another one each time
@@ -73,8 +74,8 @@ class Provider:
             "iss": self.url,
             "aud": "stepkeel",
             "sub": "ann",
-            "exp": self.now + self.lasts,
-            "iat": self.now,
+            "exp": self.now() + self.lasts,
+            "iat": self.now(),
             "roles": ["operator"],
             **more,
         }

@@ -75,7 +75,7 @@ def serving(folder: Path, kind: str = "sqlite") -> Iterator[Shop]:
     with ExitStack() as stack:
         url = f"sqlite:///{folder / 'shop.db'}" if kind == "sqlite" else stack.enter_context(postgres.fresh_schema())
         provider = stack.enter_context(running())
-        provider.now = int(time.time())
+        provider.now = lambda: int(time.time())
         with ThreadPoolExecutor(1) as aside:  # the browser's driver has a loop in this thread
             keys = aside.submit(lambda: asyncio.run(_keys(url))).result()
         mended = folder / "mended"
