@@ -13,7 +13,7 @@ import msgspec
 from stepkeel.errors import BadRequest, Unavailable
 from stepkeel.extra import needing
 
-__all__ = ["DISCOVERY", "check_address", "discovered", "post_form", "read_json"]
+__all__ = ["check_address", "discovered", "post_form", "read_json"]
 
 MOST_DOCUMENT = 1_000_000  # bytes of what an issuer publishes
 PATIENCE = 5.0  # seconds
